@@ -1,0 +1,411 @@
+//! What happened in a project, in order.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{
+    error::ErrorBody,
+    id::{MessageId, ParticipantId, RequestId, RunId, Seq},
+    path::FilePath,
+    value::{
+        ContentHash, FileAction, FileEntry, FileOrigin, MessageRole, Outcome, OutputStream, PreviewState, Refusal,
+        Role, RunKind, SandboxState, Usage,
+    },
+};
+
+/// A durable event as it stands in the log and on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct EventFrame {
+    /// What happened.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub event: Event,
+    /// Its place in the log.
+    pub seq: Seq,
+    /// The first of the places this frame stands for, when several deltas were merged into one. A client accepts a
+    /// frame when `(seq_first ?? seq) == last + 1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq_first: Option<Seq>,
+    /// When: RFC 3339, UTC, milliseconds.
+    pub at: String,
+    /// The run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The participant who caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ParticipantId>,
+    /// The command that caused it; on the first event of that command only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<RequestId>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The project exists. Always event 1.
+    ProjectCreated(ProjectCreated),
+    /// Somebody entered the room.
+    ParticipantJoined(ParticipantJoined),
+    /// Somebody's last connection is gone.
+    ParticipantLeft(ParticipantLeft),
+    /// A run was accepted and waits for its turn.
+    RunQueued(RunQueued),
+    /// A run began.
+    RunStarted(RunStarted),
+    /// A run ended. The only terminal event, exactly one per run.
+    RunFinished(RunFinished),
+    /// A message was added to the conversation; an assistant's grows by deltas.
+    MessageAdded(MessageAdded),
+    /// The assistant's prose went on.
+    TextDelta(TextDelta),
+    /// The model's reasoning went on.
+    ReasoningDelta(ReasoningDelta),
+    /// The assistant began to write a file. It is not in the tree yet.
+    FileStarted(FileStarted),
+    /// The file being written went on.
+    FileDelta(FileDelta),
+    /// A file of the tree has new content.
+    FileWritten(FileWritten),
+    /// A file left the tree.
+    FileDeleted(FileDeleted),
+    /// A file of the tree moved.
+    FileRenamed(FileRenamed),
+    /// A file of a reply was not written.
+    FileRefused(FileRefused),
+    /// The packages a run needs are known.
+    PackagesDetected(PackagesDetected),
+    /// The package manager was started.
+    InstallStarted(InstallStarted),
+    /// The package manager said something.
+    InstallOutput(ProcessOutput),
+    /// The package manager ended.
+    InstallFinished(InstallFinished),
+    /// A command was started in the sandbox.
+    ExecStarted(ExecStarted),
+    /// The command said something.
+    ExecOutput(ProcessOutput),
+    /// The command ended.
+    ExecFinished(ExecFinished),
+    /// The sandbox is in another state.
+    SandboxChanged(SandboxChanged),
+    /// The live preview is in another state.
+    PreviewChanged(PreviewChanged),
+    /// The preview shows an error instead of the app.
+    PreviewError(PreviewError),
+}
+
+/// The project exists, with the files of its template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ProjectCreated {
+    /// Its name for people; the id unless somebody chose one.
+    pub name: String,
+    /// The template it started from: `react-vite`.
+    pub template: String,
+    /// The first label of the preview's host name: 32 hexadecimal digits, unguessable, never reused.
+    pub preview_id: String,
+    /// The template's files.
+    pub files: Vec<FileEntry>,
+}
+
+/// Somebody entered the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ParticipantJoined {
+    /// Who.
+    pub participant: ParticipantId,
+    /// The name they go by.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Somebody's last connection is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ParticipantLeft {
+    /// Who.
+    pub participant: ParticipantId,
+}
+
+/// A run was accepted and waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RunQueued {
+    /// What it will do.
+    pub kind: RunKind,
+    /// Its place in the queue, from 1.
+    pub position: u32,
+    /// The prompt, for `generate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+/// A run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RunStarted {
+    /// What it does.
+    pub kind: RunKind,
+    /// The prompt, for `generate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The model that answers, as `provider/model`, for `generate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// A run ended. Nothing of the run follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RunFinished {
+    /// How.
+    pub outcome: Outcome,
+    /// Why, unless completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// What its model calls consumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Who cancelled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<ParticipantId>,
+}
+
+/// A message was added to the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct MessageAdded {
+    /// Which.
+    pub message: MessageId,
+    /// Who wrote it.
+    pub role: MessageRole,
+    /// What it says; empty for an assistant's, which grows by deltas.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<String>")]
+    pub text: String,
+    /// The model that writes it, as `provider/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Something the reader must know about it, such as that the answer is canned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// The assistant's prose went on. The tags of the reply format are not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct TextDelta {
+    /// Which message grows.
+    pub message: MessageId,
+    /// What comes next.
+    pub text: String,
+}
+
+/// The model's reasoning went on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ReasoningDelta {
+    /// Which message it belongs to.
+    pub message: MessageId,
+    /// What comes next.
+    pub text: String,
+}
+
+/// The assistant began to write a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileStarted {
+    /// Which message it belongs to.
+    pub message: MessageId,
+    /// Where.
+    pub path: FilePath,
+    /// What happens to it.
+    pub action: FileAction,
+}
+
+/// The file being written went on. For `edit`, the text is search/replace blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileDelta {
+    /// Which message it belongs to.
+    pub message: MessageId,
+    /// The file last started in this message.
+    pub path: FilePath,
+    /// What comes next.
+    pub text: String,
+    /// True on the last one. A file that never gets there was cut off and is never written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub done: bool,
+}
+
+/// A file of the tree has new content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileWritten {
+    /// Where.
+    pub path: FilePath,
+    /// What it holds now.
+    pub hash: ContentHash,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// Where the change came from.
+    pub origin: FileOrigin,
+}
+
+/// A file left the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileDeleted {
+    /// Where.
+    pub path: FilePath,
+    /// Where the change came from.
+    pub origin: FileOrigin,
+}
+
+/// A file of the tree moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileRenamed {
+    /// From where.
+    pub from: FilePath,
+    /// To where.
+    pub to: FilePath,
+}
+
+/// A file of a reply was not written; the others were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileRefused {
+    /// The path as the reply spelled it, shortened and without control characters.
+    pub path: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// The packages a run needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PackagesDetected {
+    /// To be installed, in the order they were first seen.
+    pub packages: Vec<String>,
+    /// Names that are not valid npm names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<Refusal>>", optional)]
+    pub refused: Vec<Refusal>,
+}
+
+/// The package manager was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct InstallStarted {
+    /// What it installs.
+    pub packages: Vec<String>,
+}
+
+/// A process said something. Its stream may be cut; then the text says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ProcessOutput {
+    /// On which stream.
+    pub stream: OutputStream,
+    /// What, as UTF-8 with replacement characters for anything else.
+    pub text: String,
+}
+
+/// The package manager ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct InstallFinished {
+    /// What was installed; empty on failure.
+    pub installed: Vec<String>,
+    /// Why it failed, in the package manager's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A command was started in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ExecStarted {
+    /// The shell command.
+    pub command: String,
+}
+
+/// A command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ExecFinished {
+    /// Its exit code; absent when a signal ended it or it could not be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Why it could not be run or was ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The sandbox is in another state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct SandboxChanged {
+    /// Which.
+    pub state: SandboxState,
+    /// Who makes it: `local`, `e2b` …
+    pub provider: String,
+    /// What is being done, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Why there is none, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The live preview is in another state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct PreviewChanged {
+    /// Which.
+    pub state: PreviewState,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The preview shows an error instead of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct PreviewError {
+    /// What the dev server says.
+    pub message: String,
+    /// The file it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Event {
+    /// The event's name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ProjectCreated(_) => "project_created",
+            Self::ParticipantJoined(_) => "participant_joined",
+            Self::ParticipantLeft(_) => "participant_left",
+            Self::RunQueued(_) => "run_queued",
+            Self::RunStarted(_) => "run_started",
+            Self::RunFinished(_) => "run_finished",
+            Self::MessageAdded(_) => "message_added",
+            Self::TextDelta(_) => "text_delta",
+            Self::ReasoningDelta(_) => "reasoning_delta",
+            Self::FileStarted(_) => "file_started",
+            Self::FileDelta(_) => "file_delta",
+            Self::FileWritten(_) => "file_written",
+            Self::FileDeleted(_) => "file_deleted",
+            Self::FileRenamed(_) => "file_renamed",
+            Self::FileRefused(_) => "file_refused",
+            Self::PackagesDetected(_) => "packages_detected",
+            Self::InstallStarted(_) => "install_started",
+            Self::InstallOutput(_) => "install_output",
+            Self::InstallFinished(_) => "install_finished",
+            Self::ExecStarted(_) => "exec_started",
+            Self::ExecOutput(_) => "exec_output",
+            Self::ExecFinished(_) => "exec_finished",
+            Self::SandboxChanged(_) => "sandbox_changed",
+            Self::PreviewChanged(_) => "preview_changed",
+            Self::PreviewError(_) => "preview_error",
+        }
+    }
+}

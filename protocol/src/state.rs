@@ -1,0 +1,104 @@
+//! What a snapshot contains: the fold of all events up to its `seq`.
+//!
+//! A client that applies the events after `seq` to this state gets the same state as one that was there all along.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{
+    error::ErrorBody,
+    id::{ParticipantId, RunId},
+    path::FilePath,
+    value::{ContentHash, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage},
+};
+
+/// A project as everybody in the room sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ProjectState {
+    /// Its name for people.
+    pub name: String,
+    /// The template it started from.
+    pub template: String,
+    /// The first label of the preview's host name.
+    pub preview_id: String,
+    /// When it was created: RFC 3339, UTC.
+    pub created_at: String,
+    /// The file tree.
+    pub files: BTreeMap<FilePath, FileInfo>,
+    /// The conversation, oldest first; the last 500 messages.
+    pub messages: Vec<Message>,
+    /// How many older messages are no longer in `messages`.
+    pub messages_dropped: u64,
+    /// Runs that wait, run, or ended, oldest first; the last 100 that ended.
+    pub runs: Vec<RunInfo>,
+    /// The sandbox.
+    pub sandbox: SandboxInfo,
+    /// The live preview.
+    pub preview: PreviewInfo,
+    /// Everybody who was ever in the room.
+    pub participants: BTreeMap<ParticipantId, Participant>,
+}
+
+/// A file of the tree, without its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileInfo {
+    /// What it holds.
+    pub hash: ContentHash,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It waits for its turn.
+    Queued,
+    /// It runs.
+    Running,
+    /// It ended; `outcome` says how.
+    Finished,
+}
+
+/// A run as everybody in the room sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RunInfo {
+    /// Which.
+    pub run: RunId,
+    /// What it does.
+    pub kind: RunKind,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ParticipantId>,
+    /// The prompt, for `generate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The model that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// When it was accepted: RFC 3339, UTC.
+    pub accepted_at: String,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why, unless completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// What its model calls consumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What it did in the sandbox, in order.
+    pub steps: Vec<Step>,
+}

@@ -1,0 +1,345 @@
+//! Values that commands, events and the state share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{
+    id::{Invalid, MessageId, ParticipantId, RunId, string_newtype},
+    path::FilePath,
+};
+
+string_newtype! {
+    /// SHA-256 of a file's bytes, 64 lower-case hexadecimal digits.
+    ContentHash, pattern: "^[0-9a-f]{64}$", max: 64, check: |text| {
+        let valid = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if valid { Ok(()) } else { Err(Invalid("a content hash is 64 lower-case hexadecimal digits".into())) }
+    }
+}
+
+/// What a participant may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees everything, changes nothing.
+    Viewer,
+    /// Everything but administration of the project.
+    Editor,
+    /// Everything.
+    Owner,
+}
+
+/// What kind of work a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// A prompt answered by a model.
+    Generate,
+    /// A ready reply put into effect.
+    Apply,
+    /// Packages installed on request.
+    Install,
+    /// One shell command in the sandbox; runs beside the others instead of waiting in the queue.
+    Exec,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything that was asked for was done.
+    Completed,
+    /// An error ended it; `error` says which.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// The server stopped or crashed in the middle of it.
+    Interrupted,
+}
+
+/// Who wrote a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageRole {
+    /// A participant.
+    User,
+    /// A model.
+    Assistant,
+}
+
+/// What a run does to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FileAction {
+    /// The path is new to the project.
+    Create,
+    /// The whole file is replaced.
+    Replace,
+    /// Parts of the file are replaced.
+    Edit,
+}
+
+/// Where a change of the file tree came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FileOrigin {
+    /// A model's (or client's) reply that was applied.
+    Reply,
+    /// A participant, by `write_file`, `delete_file` or `rename_file`.
+    Participant,
+    /// A process in the sandbox, such as an install that changed `package.json`.
+    Sandbox,
+}
+
+/// One of a process's output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a file's content is written in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// As text.
+    #[default]
+    Utf8,
+    /// Base64 with padding, for files that are not UTF-8.
+    Base64,
+}
+
+/// A file of the project's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileEntry {
+    /// Where it is.
+    pub path: FilePath,
+    /// What it holds.
+    pub hash: ContentHash,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// What a model call consumed. Buckets are disjoint; `None` means the vendor did not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct Usage {
+    /// Fresh input tokens, without those read from or written to a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Output tokens, reasoning included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Input tokens read from the vendor's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Input tokens written to the vendor's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// The part of `output_tokens` that was reasoning; for information only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// Cost in 10⁻⁹ US dollars. Absent means unknown, never free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_nano_usd: Option<u64>,
+    /// True when the stream broke before the vendor reported usage and these are our own counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub estimated: bool,
+}
+
+/// Where the sandbox is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxState {
+    /// There is none; the next run or `start_sandbox` makes one.
+    #[default]
+    Stopped,
+    /// It is being made.
+    Creating,
+    /// It takes commands.
+    Ready,
+    /// It died by itself.
+    Lost,
+    /// It is being made again from the project's files.
+    Restoring,
+}
+
+/// Where the live preview is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum PreviewState {
+    /// No dev server.
+    #[default]
+    Stopped,
+    /// The dev server has been started but does not answer yet.
+    Starting,
+    /// The dev server answers.
+    Ready,
+    /// The dev server ended or could not be started.
+    Failed,
+}
+
+/// The sandbox as everybody in the room sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct SandboxInfo {
+    /// Where it is in its life.
+    pub state: SandboxState,
+    /// Which provider makes it: `local`, `e2b` …; empty before the first.
+    pub provider: String,
+    /// What is being done, for a person: "Installing the template's packages (one-time)".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Why there is none, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The live preview as everybody in the room sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct PreviewInfo {
+    /// Where it is in its life.
+    pub state: PreviewState,
+    /// Its address, stable for the life of the project. Absent before the first sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Somebody in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Participant {
+    /// Who.
+    pub participant: ParticipantId,
+    /// The name they go by.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Whether they have a connection now.
+    pub present: bool,
+}
+
+/// A package or file that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Refusal {
+    /// The name as it was written, shortened and without control characters.
+    pub name: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// A piece of an assistant's message, in the order it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(optional_fields)]
+pub enum MessagePart {
+    /// Prose, in Markdown.
+    Text {
+        /// The prose.
+        text: String,
+    },
+    /// The model's reasoning, where the vendor shows it.
+    Reasoning {
+        /// The reasoning.
+        text: String,
+    },
+    /// A file the model writes.
+    File {
+        /// Where.
+        path: FilePath,
+        /// What happens to it.
+        action: FileAction,
+        /// How far it is.
+        state: FilePartState,
+        /// What has been typed so far; dropped once the file is in the tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// What it became in the tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<ContentHash>,
+        /// Why it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// How far a file of a reply is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FilePartState {
+    /// Being typed. After the run's end: it was cut off, and is not in the tree.
+    Typing,
+    /// Typed to its end, not in the tree (yet).
+    Typed,
+    /// In the tree.
+    Written,
+    /// Refused; `reason` says why.
+    Refused,
+}
+
+/// A message of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct Message {
+    /// Which.
+    pub message: MessageId,
+    /// Who wrote it.
+    pub role: MessageRole,
+    /// The participant who wrote it, for a user's message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ParticipantId>,
+    /// The run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// When it was added: RFC 3339, UTC.
+    pub at: String,
+    /// The model that wrote it, as `provider/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Something the reader must know about it, such as that the answer is canned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What it says, in order.
+    pub parts: Vec<MessagePart>,
+}
+
+/// Something a run did in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(optional_fields)]
+pub enum Step {
+    /// Packages were installed.
+    Install {
+        /// What was asked of the package manager.
+        packages: Vec<String>,
+        /// The last part of its output (at most 16 KiB).
+        output: String,
+        /// Whether it has ended.
+        finished: bool,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A command was run.
+    Command {
+        /// The shell command.
+        command: String,
+        /// The last part of its output (at most 16 KiB).
+        output: String,
+        /// Whether it has ended.
+        finished: bool,
+        /// Its exit code; absent while it runs and when a signal ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// Why it could not be run or was ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+}

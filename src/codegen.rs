@@ -1,0 +1,1 @@
+//! Pure functions between prompts, replies and files: no IO, no tokio.

@@ -1,0 +1,21 @@
+//! Cobuild: rooms in which people and AI models build an app together.
+//!
+//! ```text
+//!                 main.rs            process: arguments, tracing, signals, exit code
+//!                    │
+//!                 server.rs          composition root: Config → providers → registry → router
+//!      ┌─────────────┼──────────┬──────────┐
+//!    http/        model/    sandbox/     store/    adapters; they don't know one another
+//!      └─────────────┼──────────┴──────────┘
+//!                 project/           core: actor, log, commands, conversation, files, the three traits it needs
+//!                    │
+//!              codegen/  protocol    pure: prompts, reply parsing, edits · crate of wire types
+//! ```
+//!
+//! Arrows point down only.
+
+pub mod codegen;
+pub mod model;
+pub mod project;
+pub mod sandbox;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `cobuild` process.
+
+fn main() {}

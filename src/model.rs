@@ -1,0 +1,1 @@
+//! Model providers: the adapters behind `project::model_provider`.

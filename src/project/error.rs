@@ -1,0 +1,91 @@
+//! Why the core refused a command or ended a run, and the stable code a client sees for it.
+
+use cobuild_protocol::{ErrorBody, ErrorCode};
+
+use super::{event_store::StoreError, model_provider::ModelError, sandbox_provider::SandboxError};
+
+/// Why a command was refused or a run failed. The sentences are for the people in the room.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProjectError {
+    /// A value is not acceptable.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The participant's role does not allow it.
+    #[error("a viewer cannot do this")]
+    Forbidden,
+    /// No such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It contradicts the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// The file is not what the write was based on.
+    #[error("{0}")]
+    StaleBase(String),
+    /// Larger than a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The queue is full.
+    #[error("{0}")]
+    QueueFull(String),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A process in the sandbox failed, in its own words.
+    #[error("{0}")]
+    ProcessFailed(String),
+    /// The store does not take the event.
+    #[error("the server cannot store this now; try again")]
+    Store(#[from] StoreError),
+    /// The project is being closed.
+    #[error("the project is closing; try again")]
+    Closing,
+    /// A fault of ours; the cause is in the log.
+    #[error("something went wrong in the server; its log says what")]
+    Internal,
+}
+
+impl ProjectError {
+    /// The stable code for it.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::NotFound(_) => ErrorCode::NotFound,
+            Self::Conflict(_) => ErrorCode::Conflict,
+            Self::StaleBase(_) => ErrorCode::StaleBase,
+            Self::TooLarge(_) => ErrorCode::TooLarge,
+            Self::QueueFull(_) => ErrorCode::QueueFull,
+            Self::Model(error) => match error {
+                ModelError::UnknownModel(_) | ModelError::InvalidRequest(_) => ErrorCode::BadRequest,
+                ModelError::Unauthorized(_) => ErrorCode::ModelUnauthorized,
+                ModelError::RateLimited { .. } | ModelError::Unavailable(_) => ErrorCode::ModelOverloaded,
+                ModelError::QuotaExceeded(_) => ErrorCode::QuotaExceeded,
+                ModelError::Incomplete => ErrorCode::ModelFailed,
+            },
+            Self::Sandbox(error) => match error {
+                SandboxError::Unavailable(_) | SandboxError::Lost(_) => ErrorCode::SandboxLost,
+                SandboxError::TimedOut(_) => ErrorCode::SandboxTimeout,
+                SandboxError::NotFound => ErrorCode::NotFound,
+                SandboxError::Refused(_) => ErrorCode::BadRequest,
+                SandboxError::Failed(_) => ErrorCode::Internal,
+            },
+            Self::ProcessFailed(_) => ErrorCode::Unsupported,
+            Self::Store(_) | Self::Closing | Self::Internal => ErrorCode::Internal,
+        }
+    }
+
+    /// The error as a client sees it.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        let mut body = ErrorBody::new(self.code(), self.to_string());
+        if let Self::Model(ModelError::RateLimited { retry_after }) = self {
+            body.retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        }
+        body
+    }
+}

@@ -1,0 +1,1 @@
+//! Sandbox providers: the adapters behind `project::sandbox_provider`.

@@ -1,0 +1,1 @@
+//! Stores: the adapters behind `project::event_store`.
