@@ -13,6 +13,7 @@ use super::{
     event_store::{AppendBatch, Durability, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
     file_tree::content_hash,
     handle::Joined,
+    queue::Waiting,
     run::{RefusedFile, StagedFile, Work},
 };
 
@@ -37,8 +38,12 @@ pub(crate) enum After {
     Reply(oneshot::Sender<ControlFrame>, ControlFrame),
     /// Let a participant in.
     Join(oneshot::Sender<Result<Joined, ProjectError>>, PendingJoin),
+    /// Line the run up.
+    Queue(Waiting),
+    /// Stop the run, running or waiting.
+    Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
-    Start(RunId, Option<ParticipantId>, Work),
+    Start(RunId, Work),
     /// Tell a job what became of its files.
     Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
 }

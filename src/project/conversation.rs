@@ -1,7 +1,7 @@
 //! The conversation as a model gets to see it. Pure.
 
 use cobuild_protocol::{
-    ProjectState,
+    ProjectState, RunId,
     value::{FileAction, FilePartState, Message, MessagePart, MessageRole},
 };
 
@@ -19,13 +19,14 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// The newest turns that fit, whole.
-    pub(crate) fn of(state: &ProjectState) -> Self {
+    /// What was said before this run, as far as it fits: the newest turns, whole.
+    pub(crate) fn before(state: &ProjectState, run: RunId) -> Self {
         let mut size = 0;
         let mut turns: Vec<Turn> = state
             .messages
             .iter()
             .rev()
+            .filter(|message| message.run != Some(run))
             .map(turn)
             .filter(|turn| !turn.text.is_empty())
             .take_while(|turn| {
