@@ -3,6 +3,7 @@
 //! They know bytes, sequence numbers and hashes. What an event means, they don't know.
 
 pub mod memory;
+pub mod sqlite;
 
 use cobuild_protocol::Seq;
 
