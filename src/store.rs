@@ -5,6 +5,11 @@
 pub mod memory;
 pub mod sqlite;
 
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use cobuild_protocol::Seq;
 
 use crate::project::event_store::{AppendBatch, StoreError, StoredEvent};
