@@ -118,7 +118,9 @@ async fn refuses_what_does_not_continue_the_log(store: SharedStore) {
     for refused in [
         batch("p", 2, 1),
         batch("p", 4, 1),
+        batch("p", 2, 0),
         batch("absent", 0, 1),
+        AppendBatch { events: events([4]), ..batch("p", 2, 0) },
         AppendBatch { events: events([4, 6]), ..batch("p", 3, 0) },
         AppendBatch { events: events([5]), ..batch("p", 3, 0) },
         AppendBatch { events: events([3]), ..batch("p", 3, 0) },
