@@ -5,11 +5,7 @@
 //! So the state is always the fold of what is stored, and nobody ever sees an event that a restart could lose. The loop
 //! itself waits for nothing slow: models, processes and sandboxes are jobs that report back.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, ParticipantId, ProjectId, RunId, Seq,
@@ -34,8 +30,8 @@ use super::{
     event_store::{StoreError, StoredSnapshot},
     file_tree::{Tree, check_base, check_place},
     handle::{Identity, Joined, Preview, Request},
-    remembered::Remembered,
     registry::ProjectParts,
+    remembered::Remembered,
     room::Room,
     run::{self, JobContext, RefusedFile, Reporter, RunReport, StagedFile, UPDATES_MAX, Update, UpdateBody, Work},
     runs::Runs,
@@ -120,13 +116,17 @@ pub(crate) struct ActorParts {
 
 impl ProjectActor {
     pub(crate) fn new(parts: ActorParts) -> Self {
-        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, cancel } =
-            parts;
+        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, cancel } = parts;
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
         let jobs = TaskTracker::new();
-        let sandbox =
-            SandboxSlot::new(parts.clone(), project.clone(), updates_sender.clone(), jobs.clone(), cancel.child_token());
+        let sandbox = SandboxSlot::new(
+            parts.clone(),
+            project.clone(),
+            updates_sender.clone(),
+            jobs.clone(),
+            cancel.child_token(),
+        );
         Self {
             project,
             parts,
@@ -399,9 +399,7 @@ impl ProjectActor {
         let stamp = run.map(Stamp::run).unwrap_or_default();
         match body {
             UpdateBody::Events(events) if live => {
-                for event in events {
-                    batch.push(event, stamp.clone());
-                }
+                batch.push_all(events, &stamp);
             }
             // Said by a run that is over: nobody hears it.
             UpdateBody::Events(_) => {}
@@ -418,12 +416,12 @@ impl ProjectActor {
             UpdateBody::Ended(result) => self.end_run(run, result, batch),
             UpdateBody::Sandbox(made) => {
                 let events = self.sandbox.on_made(made, &self.tree, &self.parts.store, &self.state.view);
-                events.into_iter().for_each(|event| drop(batch.push(event, Stamp::default())));
+                batch.push_all(events, &Stamp::default());
             }
             UpdateBody::Health { generation, health } => {
                 let wanted = !self.room.is_empty() || !self.runs.is_quiet();
                 let events = self.sandbox.on_health(generation, health, wanted, &self.tree, &self.state.view);
-                events.into_iter().for_each(|event| drop(batch.push(event, Stamp::default())));
+                batch.push_all(events, &Stamp::default());
             }
         }
     }
@@ -450,18 +448,12 @@ impl ProjectActor {
         let Some(run) = run else { return };
         if self.runs.is_live(run) {
             let finished = match result {
-                Ok(report) => RunFinished {
-                    outcome: Outcome::Completed,
-                    error: None,
-                    usage: report.usage,
-                    cancelled_by: None,
-                },
-                Err(error) => RunFinished {
-                    outcome: Outcome::Failed,
-                    error: Some(error.body()),
-                    usage: None,
-                    cancelled_by: None,
-                },
+                Ok(report) => {
+                    RunFinished { outcome: Outcome::Completed, error: None, usage: report.usage, cancelled_by: None }
+                }
+                Err(error) => {
+                    RunFinished { outcome: Outcome::Failed, error: Some(error.body()), usage: None, cancelled_by: None }
+                }
             };
             batch.push(Event::RunFinished(finished), Stamp::run(run));
         }
@@ -693,9 +685,7 @@ impl ProjectActor {
     fn recover(&mut self) {
         let mut batch = Batch::new(self.state.seq);
         self.interrupt_runs(&mut batch);
-        for event in self.sandbox.forget(&self.state.view) {
-            batch.push(event, Stamp::default());
-        }
+        batch.push_all(self.sandbox.forget(&self.state.view), &Stamp::default());
         for participant in self.state.view.participants.values().filter(|participant| participant.present) {
             let left = ParticipantLeft { participant: participant.participant };
             batch.push(Event::ParticipantLeft(left), Stamp::default());
@@ -730,10 +720,9 @@ impl ProjectActor {
         self.sandbox.close().await;
         let mut batch = Batch::new(self.state.seq);
         self.interrupt_runs(&mut batch);
-        for event in self.sandbox.forget(&self.state.view) {
-            batch.push(event, Stamp::default());
-        }
-        let snapshot = if batch.is_empty() && self.state.seq == self.snapshot_stored { None } else { self.snapshot_to_store() };
+        batch.push_all(self.sandbox.forget(&self.state.view), &Stamp::default());
+        let snapshot =
+            if batch.is_empty() && self.state.seq == self.snapshot_stored { None } else { self.snapshot_to_store() };
         match self.parts.store.append(batch.transaction(&self.project, snapshot)).await {
             Ok(()) => self.finish(batch),
             Err(error) => tracing::warn!(project = %self.project, %error, "the last events were not stored"),

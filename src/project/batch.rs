@@ -3,8 +3,10 @@
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq, frame::ControlFrame, value::FileOrigin,
+    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
     event::{FileDeleted, FileWritten},
+    frame::ControlFrame,
+    value::FileOrigin,
 };
 use tokio::sync::oneshot;
 
@@ -100,6 +102,13 @@ impl Batch {
         self.stored.push(StoredEvent { seq, frame: Bytes::from(json) });
         self.events.push(frame);
         seq
+    }
+
+    /// Adds events that share a stamp.
+    pub(crate) fn push_all(&mut self, events: Vec<Event>, stamp: &Stamp) {
+        for event in events {
+            self.push(event, stamp.clone());
+        }
     }
 
     /// Adds a change of one file: its event, and its content for the store.

@@ -132,11 +132,26 @@ pub enum Preview {
 /// What can be asked of an actor.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Join { identity: Identity, since: Option<Cursor>, reply: oneshot::Sender<Result<Joined, ProjectError>> },
-    Leave { participant: ParticipantId },
-    Command { by: ParticipantId, role: Role, frame: CommandFrame, reply: oneshot::Sender<ControlFrame> },
-    State { reply: oneshot::Sender<(Seq, ProjectState)> },
-    Preview { reply: oneshot::Sender<Preview> },
+    Join {
+        identity: Identity,
+        since: Option<Cursor>,
+        reply: oneshot::Sender<Result<Joined, ProjectError>>,
+    },
+    Leave {
+        participant: ParticipantId,
+    },
+    Command {
+        by: ParticipantId,
+        role: Role,
+        frame: CommandFrame,
+        reply: oneshot::Sender<ControlFrame>,
+    },
+    State {
+        reply: oneshot::Sender<(Seq, ProjectState)>,
+    },
+    Preview {
+        reply: oneshot::Sender<Preview>,
+    },
     /// The project is about to be deleted.
     Delete,
 }

@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cobuild_protocol::{
-    Event, EventFrame, ProjectId, Seq,
-    event::ProjectCreated,
-    value::FileEntry,
-};
+use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, event::ProjectCreated, value::FileEntry};
 use dashmap::DashMap;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -116,12 +112,8 @@ impl ProjectRegistry {
     /// A registry without any project in memory.
     #[must_use]
     pub fn new(parts: ProjectParts) -> Self {
-        let shared = Shared {
-            parts,
-            slots: DashMap::new(),
-            actors: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-        };
+        let shared =
+            Shared { parts, slots: DashMap::new(), actors: TaskTracker::new(), cancel: CancellationToken::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -321,8 +313,12 @@ fn first_events(parts: &ProjectParts, id: &ProjectId, name: Option<String>) -> N
         })
         .unzip();
     let mut batch = Batch::new(0);
-    let created =
-        ProjectCreated { name: name.clone(), template: template.name.to_owned(), preview_id: preview_id.clone(), files };
+    let created = ProjectCreated {
+        name: name.clone(),
+        template: template.name.to_owned(),
+        preview_id: preview_id.clone(),
+        files,
+    };
     batch.push(Event::ProjectCreated(created), Stamp::default());
     let epoch = hex::encode(rand::random::<[u8; 16]>()).try_into().expect("hexadecimal digits are an epoch");
     NewProject { project: id.clone(), name, epoch, preview_id, events: batch.stored, blobs, at: now() }
@@ -331,6 +327,7 @@ fn first_events(parts: &ProjectParts, id: &ProjectId, name: Option<String>) -> N
 /// Twelve letters and digits: unguessable enough for a room, short enough for an address.
 fn random_project_id() -> ProjectId {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let id: String = rand::random::<[u8; 12]>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let id: String =
+        rand::random::<[u8; 12]>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     id.try_into().expect("letters and digits are a project id")
 }

@@ -1,10 +1,7 @@
 //! The project's place for a sandbox: empty, being filled, or filled. Owned by the actor, which alone decides when a
 //! sandbox is made and ended; making and ending are jobs.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use cobuild_protocol::{
     Event, ProjectId, ProjectState,

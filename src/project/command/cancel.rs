@@ -1,13 +1,7 @@
 //! `cancel`: ends a run. Its terminal event is written at once; as soon as that is safe the job is stopped, and nothing
 //! it still says is heard.
 
-use cobuild_protocol::{
-    Event,
-    command::Cancel,
-    event::RunFinished,
-    state::RunState,
-    value::Outcome,
-};
+use cobuild_protocol::{Event, command::Cancel, event::RunFinished, state::RunState, value::Outcome};
 
 use super::{Acceptance, Desk};
 use crate::project::{batch::After, error::ProjectError};

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use super::{Acceptance, Desk, PROMPT_SIZE_BYTES_MAX, apply};
 use crate::{
     codegen::{
-        prompt::{self, PromptContext},
+        prompt::{self, PromptContext, PromptFile},
         reply::{ParsedReply, ReplyBuilder},
         reply_parser::{ReplyEvent, ReplyFileKind, ReplyParser},
         reply_path,
@@ -22,7 +22,7 @@ use crate::{
         batch::{Batch, Stamp},
         error::ProjectError,
         file_tree::{self, Tree},
-        model_provider::{ContextFile, ModelChunk, ModelError, StopReason},
+        model_provider::{ContextFile, ModelChunk, ModelError, ModelRequest, StopReason, Turn},
         run::{GenerateWork, JobContext, RunReport, UpdateBody, Work},
         sandbox_link::read_content,
         state::State,
@@ -74,17 +74,8 @@ pub(super) fn open_messages(batch: &mut Batch, state: &State, stamp: Stamp, work
 /// The job: ask, stream, and – unless only the answer was wanted – apply.
 pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<RunReport, ProjectError> {
     let seen = context.tree.borrow().clone();
-    let files = context_files(&context, &seen).await?;
-    let request = prompt::build(
-        PromptContext {
-            model: work.model,
-            important: files.iter().filter(|file| file.text.is_some()).map(|file| file.path.clone()).collect(),
-            files,
-            history: context.conversation.turns.clone(),
-            prompt: work.prompt,
-        },
-        CONTEXT_SIZE_BYTES_MAX,
-    );
+    let GenerateWork { prompt, model, apply, notice: _ } = work;
+    let request = request(&context, &seen, model, prompt).await?;
     let mut chunks = context.parts.models.stream(request);
     let mut answer = Answer::new(&context, &seen);
     let stop = loop {
@@ -102,31 +93,42 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
         return Err(ModelError::InvalidRequest(format!("the model refused to answer ({category})")).into());
     }
     let cut = stop == StopReason::Truncated || reply.is_cut();
-    if work.apply {
+    if apply {
         let bases = seen.iter().map(|(path, info)| (path.clone(), info.hash.clone())).collect();
         apply::put_into_effect(&context, reply, Vec::new(), Some(bases)).await?;
     }
     if cut {
         return Err(ProjectError::ProcessFailed(
-            "the answer reached the model's output limit; its complete files were applied, the cut-off one was not".into(),
+            "the answer reached the model's output limit; its complete files were applied, the cut-off one was not"
+                .into(),
         ));
     }
     Ok(RunReport { usage })
 }
 
-/// The project's files as the model gets to see them.
-async fn context_files(context: &JobContext, tree: &Tree) -> Result<Vec<ContextFile>, ProjectError> {
+/// What the model is asked.
+async fn request(
+    context: &JobContext,
+    tree: &Tree,
+    model: String,
+    prompt: String,
+) -> Result<ModelRequest, ProjectError> {
     let mut files = Vec::with_capacity(tree.len());
     for (path, info) in tree {
         let shown = info.size_bytes <= CONTEXT_FILE_SIZE_BYTES_MAX && !NOT_SHOWN.contains(&path.name());
-        let text = if shown {
-            String::from_utf8(read_content(&context.parts.store, info).await?.to_vec()).ok()
-        } else {
-            None
-        };
-        files.push(ContextFile { path: path.clone(), text });
+        let text =
+            if shown { String::from_utf8(read_content(&context.parts.store, info).await?.to_vec()).ok() } else { None };
+        files.push(PromptFile { path: path.clone(), text });
     }
-    Ok(files)
+    let history = context.conversation.turns.clone();
+    let important = Vec::new();
+    let parts = prompt::build(PromptContext { files, important, history, prompt }, CONTEXT_SIZE_BYTES_MAX);
+    Ok(ModelRequest {
+        model,
+        system: parts.system,
+        files: parts.files.into_iter().map(|file| ContextFile { path: file.path, text: file.text }).collect(),
+        turns: parts.turns.into_iter().map(|turn| Turn { role: turn.role, text: turn.text }).collect(),
+    })
 }
 
 /// What the base of each file was when the model saw it.

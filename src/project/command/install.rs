@@ -65,10 +65,13 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
         Exit::Code(_) => Err(ProjectError::ProcessFailed(reason(&tail))),
         Exit::TimedOut => {
             let limit = TIMEOUT.as_secs();
-            Err(crate::project::sandbox_provider::SandboxError::TimedOut(format!("npm took longer than {limit} s")).into())
+            Err(crate::project::sandbox_provider::SandboxError::TimedOut(format!("npm took longer than {limit} s"))
+                .into())
         }
         Exit::Signal(signal) => Err(ProjectError::ProcessFailed(format!("npm was ended by signal {signal}"))),
-        Exit::Lost => Err(crate::project::sandbox_provider::SandboxError::Lost("it ended during the install".into()).into()),
+        Exit::Lost => {
+            Err(crate::project::sandbox_provider::SandboxError::Lost("it ended during the install".into()).into())
+        }
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
         },
         Ok(Err(_)) | Err(_) => return None,
     }
-    for path in written.iter().filter(|path| COMPILED.contains(&path.extension()) && path.as_str().starts_with("src/")) {
+    for path in written.iter().filter(|path| COMPILED.contains(&path.extension()) && path.as_str().starts_with("src/"))
+    {
         match get(link, &format!("/{path}")).await {
             Ok((status, body)) if status.is_server_error() => {
                 return Some(PreviewError { message: shorten(&body), file: Some(path.to_string()) });
@@ -55,7 +56,8 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
 
 /// One GET to the dev server, as a browser's module loader asks.
 async fn get(link: &SandboxLink, target: &str) -> Result<(StatusCode, String), SandboxError> {
-    let failed = |error: &dyn std::fmt::Display| SandboxError::Failed(format!("the dev server did not answer: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| SandboxError::Failed(format!("the dev server did not answer: {error}"));
     let exchange = async {
         let stream = link.sandbox().connect_preview().await?;
         let (mut sender, connection) =
@@ -89,7 +91,9 @@ fn encode(target: &str) -> String {
     let mut encoded = String::with_capacity(target.len());
     for byte in target.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'@' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'@' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -98,6 +102,7 @@ fn encode(target: &str) -> String {
 
 fn shorten(message: &str) -> String {
     let message = message.trim();
-    let end = (0..=message.len().min(MESSAGE_SIZE_BYTES_MAX)).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
+    let end =
+        (0..=message.len().min(MESSAGE_SIZE_BYTES_MAX)).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
     message[..end].to_owned()
 }
