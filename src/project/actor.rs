@@ -70,6 +70,8 @@ pub(crate) struct ProjectActor {
     /// Replies that left no event.
     remembered: Remembered,
     mailbox: mpsc::Receiver<Request>,
+    /// For members, whose drop is a request.
+    mailbox_sender: mpsc::WeakSender<Request>,
     waiting: VecDeque<Request>,
     updates: mpsc::Receiver<Update>,
     updates_sender: mpsc::Sender<Update>,
@@ -101,12 +103,14 @@ pub(crate) struct ActorParts {
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
     pub(crate) mailbox: mpsc::Receiver<Request>,
+    pub(crate) mailbox_sender: mpsc::WeakSender<Request>,
     pub(crate) cancel: CancellationToken,
 }
 
 impl ProjectActor {
     pub(crate) fn new(parts: ActorParts) -> Self {
-        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, cancel } = parts;
+        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, mailbox_sender, cancel } =
+            parts;
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
         let jobs = TaskTracker::new();
@@ -124,6 +128,7 @@ impl ProjectActor {
             log,
             remembered,
             mailbox,
+            mailbox_sender,
             waiting: VecDeque::new(),
             updates,
             updates_sender,

@@ -232,10 +232,11 @@ impl ProjectActor {
             seen.present && seen.role == identity.role && (identity.name.is_none() || seen.name == name)
         });
         if !unchanged {
-            let joined = ParticipantJoined { participant, name, role: identity.role, identity: digest };
+            let role = identity.role;
+            let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
         }
-        batch.after.push(After::Join(reply, PendingJoin { participant, since }));
+        batch.after.push(After::Join(reply, PendingJoin { participant, role: identity.role, since }));
     }
 
     /// By what a participant is known again without anybody else learning their key.

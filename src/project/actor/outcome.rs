@@ -16,7 +16,7 @@ use crate::project::{
     conversation::Conversation,
     error::ProjectError,
     event_store::StoreError,
-    handle::Joined,
+    handle::{Joined, Member},
     run::{self, JobContext, Reporter, Work},
 };
 
@@ -72,12 +72,9 @@ impl ProjectActor {
             // Somebody who no longer listens for the reply gets it by sending the command again.
             After::Reply(reply, frame) => drop(reply.send(frame)),
             After::Join(reply, join) => {
-                let joined = self.attach(join);
-                let participant = joined.participant;
-                self.room.enter(participant);
-                if reply.send(Ok(joined)).is_err() {
-                    self.room.leave(participant, Instant::now());
-                }
+                let Some(joined) = self.attach(join) else { return };
+                // Nobody reads it any more: its member leaves when it is dropped.
+                let _ = reply.send(Ok(joined));
                 if self.parts.settings.sandbox_on_join {
                     self.sandbox.ensure_unless_failed(&self.tree);
                 }
@@ -101,6 +98,7 @@ impl ProjectActor {
             message: answer.map_or(self.state.next_message(0), |message| message.message),
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
+            preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),
             reporter: Reporter::new(Some(run), self.updates_sender.clone()),
         };
         let cancel = self.cancel.child_token();
@@ -109,22 +107,25 @@ impl ProjectActor {
     }
 
     /// How a participant catches up, as of now.
-    fn attach(&mut self, join: PendingJoin) -> Joined {
-        let PendingJoin { participant, since } = join;
+    fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
+        let PendingJoin { participant, role, since } = join;
+        // Without a mailbox every handle is gone, and with them whoever asked.
+        let member = Member::new(participant, role, self.mailbox_sender.upgrade()?);
+        self.room.enter(participant);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
             cursor.epoch == *self.log.reader().epoch() && cursor.seq <= head && head - cursor.seq <= REPLAY_EVENTS_MAX
         });
-        match resumable {
+        Some(match resumable {
             Some(cursor) => {
                 let mode = if cursor.seq == head { AttachMode::Live } else { AttachMode::Resumed };
-                Joined { participant, mode, head, from: cursor.seq, snapshot: None }
+                Joined { member, mode, head, from: cursor.seq, snapshot: None }
             }
             None => {
                 let snapshot = Some(self.snapshot());
-                Joined { participant, mode: AttachMode::Snapshot, head, from: head, snapshot }
+                Joined { member, mode: AttachMode::Snapshot, head, from: head, snapshot }
             }
-        }
+        })
     }
 
     /// The encoded snapshot of the present state, made once for everybody who comes at the same moment.
