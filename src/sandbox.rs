@@ -1,3 +1,5 @@
 //! Sandbox providers: the adapters behind `project::sandbox_provider`.
 
+pub mod local;
+pub mod output;
 pub mod template;
