@@ -3,6 +3,7 @@
 //! It names no vendor, no web framework and no environment variable.
 
 pub mod error;
+pub mod event_log;
 pub mod event_store;
 pub mod model_provider;
 pub mod sandbox_provider;

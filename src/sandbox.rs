@@ -1,1 +1,3 @@
 //! Sandbox providers: the adapters behind `project::sandbox_provider`.
+
+pub mod template;

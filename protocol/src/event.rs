@@ -119,6 +119,8 @@ pub struct ParticipantJoined {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// A digest by which the server knows them again. Means nothing to clients.
+    pub identity: String,
 }
 
 /// Somebody's last connection is gone.

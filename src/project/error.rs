@@ -40,6 +40,9 @@ pub enum ProjectError {
     /// The store does not take the event.
     #[error("the server cannot store this now; try again")]
     Store(#[from] StoreError),
+    /// Somebody cancelled it.
+    #[error("cancelled")]
+    Cancelled,
     /// The project is being closed.
     #[error("the project is closing; try again")]
     Closing,
@@ -75,6 +78,7 @@ impl ProjectError {
                 SandboxError::Failed(_) => ErrorCode::Internal,
             },
             Self::ProcessFailed(_) => ErrorCode::Unsupported,
+            Self::Cancelled => ErrorCode::Cancelled,
             Self::Store(_) | Self::Closing | Self::Internal => ErrorCode::Internal,
         }
     }
