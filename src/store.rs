@@ -3,6 +3,12 @@
 //! They know bytes, sequence numbers and hashes. What an event means, they don't know.
 
 pub mod memory;
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use cobuild_protocol::Seq;
 

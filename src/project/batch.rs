@@ -3,8 +3,10 @@
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq, frame::ControlFrame, value::FileOrigin,
+    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
     event::{FileDeleted, FileWritten},
+    frame::ControlFrame,
+    value::FileOrigin,
 };
 use tokio::sync::oneshot;
 
@@ -13,6 +15,7 @@ use super::{
     event_store::{AppendBatch, Durability, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
     file_tree::content_hash,
     handle::Joined,
+    queue::Waiting,
     run::{RefusedFile, StagedFile, Work},
 };
 
@@ -37,8 +40,12 @@ pub(crate) enum After {
     Reply(oneshot::Sender<ControlFrame>, ControlFrame),
     /// Let a participant in.
     Join(oneshot::Sender<Result<Joined, ProjectError>>, PendingJoin),
+    /// Line the run up.
+    Queue(Waiting),
+    /// Stop the run, running or waiting.
+    Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
-    Start(RunId, Option<ParticipantId>, Work),
+    Start(RunId, Work),
     /// Tell a job what became of its files.
     Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
 }
@@ -95,6 +102,13 @@ impl Batch {
         self.stored.push(StoredEvent { seq, frame: Bytes::from(json) });
         self.events.push(frame);
         seq
+    }
+
+    /// Adds events that share a stamp.
+    pub(crate) fn push_all(&mut self, events: Vec<Event>, stamp: &Stamp) {
+        for event in events {
+            self.push(event, stamp.clone());
+        }
     }
 
     /// Adds a change of one file: its event, and its content for the store.

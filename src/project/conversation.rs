@@ -1,45 +1,35 @@
 //! The conversation as a model gets to see it. Pure.
 
 use cobuild_protocol::{
-    ProjectState,
-    value::{FileAction, FilePartState, Message, MessagePart, MessageRole},
+    ProjectState, RunId,
+    value::{FileAction, FilePartState, Message, MessagePart},
 };
 
-use super::model_provider::Turn;
+use crate::codegen::prompt::PromptTurn;
 
-/// Most bytes of earlier turns that go into a request. The files matter more than what was said about them; 64 KiB are
-/// some fifty exchanges.
-const HISTORY_SIZE_BYTES_MAX: usize = 64 * 1024;
-
-/// What was said so far, oldest first, within the budget.
+/// What was said so far, oldest first. The prompt's budget decides how much of it is sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Conversation {
     /// The turns before the prompt.
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<PromptTurn>,
 }
 
 impl Conversation {
-    /// The newest turns that fit, whole.
-    pub(crate) fn of(state: &ProjectState) -> Self {
-        let mut size = 0;
-        let mut turns: Vec<Turn> = state
+    /// What was said before this run.
+    pub(crate) fn before(state: &ProjectState, run: RunId) -> Self {
+        let turns = state
             .messages
             .iter()
-            .rev()
+            .filter(|message| message.run != Some(run))
             .map(turn)
             .filter(|turn| !turn.text.is_empty())
-            .take_while(|turn| {
-                size += turn.text.len();
-                size <= HISTORY_SIZE_BYTES_MAX
-            })
             .collect();
-        turns.reverse();
         Self { turns }
     }
 }
 
 /// A message as text. Files stand as one line each: their present content is in the request anyway.
-fn turn(message: &Message) -> Turn {
+fn turn(message: &Message) -> PromptTurn {
     let mut text = String::new();
     for part in &message.parts {
         match part {
@@ -57,8 +47,5 @@ fn turn(message: &Message) -> Turn {
         }
     }
     let text = text.trim().to_owned();
-    match message.role {
-        MessageRole::User => Turn { role: MessageRole::User, text },
-        MessageRole::Assistant => Turn { role: MessageRole::Assistant, text },
-    }
+    PromptTurn { role: message.role, text }
 }

@@ -43,6 +43,9 @@ pub enum ProjectError {
     /// Somebody cancelled it.
     #[error("cancelled")]
     Cancelled,
+    /// The server stopped in the middle of it.
+    #[error("the server stopped before this was done; send it again")]
+    Interrupted,
     /// The project is being closed.
     #[error("the project is closing; try again")]
     Closing,
@@ -79,7 +82,7 @@ impl ProjectError {
             },
             Self::ProcessFailed(_) => ErrorCode::Unsupported,
             Self::Cancelled => ErrorCode::Cancelled,
-            Self::Store(_) | Self::Closing | Self::Internal => ErrorCode::Internal,
+            Self::Store(_) | Self::Interrupted | Self::Closing | Self::Internal => ErrorCode::Internal,
         }
     }
 

@@ -37,7 +37,9 @@ pub(crate) fn check_base(tree: &Tree, path: &FilePath, base: Option<&ContentHash
         (None, None) => Ok(()),
         (Some(info), Some(base)) if info.hash == *base => Ok(()),
         (Some(_), Some(_)) => Err(ProjectError::StaleBase(format!("{path} has changed since it was read"))),
-        (Some(_), None) => Err(ProjectError::StaleBase(format!("{path} exists; send the hash of what you read as base"))),
+        (Some(_), None) => {
+            Err(ProjectError::StaleBase(format!("{path} exists; send the hash of what you read as base")))
+        }
         (None, Some(_)) => Err(ProjectError::StaleBase(format!("{path} has been deleted or moved"))),
     }
 }
@@ -54,7 +56,9 @@ pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Re
     if tree.len() >= FILES_MAX {
         return Err(ProjectError::TooLarge(format!("a project has at most {FILES_MAX} files")));
     }
-    if let Some(above) = path.ancestors().find(|above| above.parse().is_ok_and(|above: FilePath| tree.contains_key(&above))) {
+    if let Some(above) =
+        path.ancestors().find(|above| above.parse().is_ok_and(|above: FilePath| tree.contains_key(&above)))
+    {
         return Err(ProjectError::Conflict(format!("{above} is a file, so {path} cannot be below it")));
     }
     let directory = format!("{path}/");

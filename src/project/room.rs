@@ -1,9 +1,6 @@
 //! Who is in the room: connections per participant, and the grace a participant has to come back before they have left.
 
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use cobuild_protocol::ParticipantId;
 use tokio::time::Instant;

@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, FilePath, MessageId, PackageSpec, ParticipantId, RunId,
+    Event, FilePath, MessageId, PackageSpec, RunId,
     value::{ContentHash, FileOrigin, Usage},
 };
 use futures_util::FutureExt;
@@ -147,15 +147,6 @@ pub(crate) struct RefusedFile {
 #[derive(Debug, Default)]
 pub(crate) struct RunReport {
     pub(crate) usage: Option<Usage>,
-}
-
-/// A run that has begun.
-#[derive(Debug)]
-pub(crate) struct RunningRun {
-    pub(crate) by: Option<ParticipantId>,
-    pub(crate) cancel: CancellationToken,
-    /// The terminal event is in the log (or on its way); only the job's end is awaited.
-    pub(crate) finished: bool,
 }
 
 /// Starts the job of a run. It ends by itself, or at once when `cancel` fires: dropping the work closes the model's

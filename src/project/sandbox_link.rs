@@ -243,3 +243,21 @@ pub(crate) async fn read_tree(store: &SharedStore, tree: &Tree) -> Result<Vec<Sa
 fn unreadable(path: &FilePath) -> SandboxError {
     SandboxError::Failed(format!("{path} could not be read from the store"))
 }
+
+/// The sandbox, if it takes commands already.
+pub(crate) fn ready(status: &SandboxStatus) -> Option<Arc<SandboxLink>> {
+    match status {
+        SandboxStatus::Ready(link) => Some(Arc::clone(link)),
+        SandboxStatus::Stopped | SandboxStatus::Creating | SandboxStatus::Failed(_) => None,
+    }
+}
+
+/// Waits for the sandbox that is being made.
+pub(crate) async fn wait_ready(mut status: watch::Receiver<SandboxStatus>) -> Result<Arc<SandboxLink>, SandboxError> {
+    let settled = status.wait_for(|status| !matches!(status, SandboxStatus::Creating)).await;
+    match settled.as_deref() {
+        Ok(SandboxStatus::Ready(link)) => Ok(Arc::clone(link)),
+        Ok(SandboxStatus::Failed(error)) => Err(error.clone()),
+        Ok(SandboxStatus::Stopped | SandboxStatus::Creating) | Err(_) => Err(gone()),
+    }
+}

@@ -83,8 +83,7 @@ pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         }
         Event::ExecStarted(started) => {
             let command = started.command.clone();
-            let step =
-                Step::Command { command, output: String::new(), finished: false, exit_code: None, error: None };
+            let step = Step::Command { command, output: String::new(), finished: false, exit_code: None, error: None };
             push_step(view, frame.run, step);
         }
         Event::InstallOutput(said) | Event::ExecOutput(said) => {
@@ -114,8 +113,7 @@ pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             };
         }
         Event::PreviewChanged(changed) => {
-            view.preview =
-                PreviewInfo { state: changed.state, url: changed.url.clone(), error: changed.error.clone() };
+            view.preview = PreviewInfo { state: changed.state, url: changed.url.clone(), error: changed.error.clone() };
         }
         // Shown by the run that caused them, not kept.
         Event::PackagesDetected(_) | Event::PreviewError(_) => {}
