@@ -2,7 +2,6 @@
 //!
 //! Each subcommand has its file in `cli/`. Nothing here ends the process or reads a signal; `main` does.
 
-mod doctor;
 mod serve;
 
 use std::process::ExitCode;
@@ -29,8 +28,6 @@ pub struct Cli {
 pub enum CliCommand {
     /// Run the server (the default)
     Serve,
-    /// Check by real probes what this machine can do, and print a table
-    Doctor,
 }
 
 /// Why a subcommand could not do its work. Its text is one sentence for standard error.
@@ -53,7 +50,6 @@ impl Cli {
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
-            CliCommand::Doctor => doctor::run(&self.config).await,
         }
     }
 }
@@ -71,11 +67,17 @@ mod tests {
 
     #[test]
     fn settings_may_stand_before_and_behind_the_subcommand() {
-        for line in [vec!["cobuild", "--port", "4000"], vec!["cobuild", "serve", "--port", "4000"], vec![
-            "cobuild", "--port", "4000", "serve",
-        ]] {
+        for line in [
+            vec!["cobuild", "--port", "4000"],
+            vec!["cobuild", "serve", "--port", "4000"],
+            vec!["cobuild", "--port", "4000", "serve"],
+        ] {
             let cli = Cli::try_parse_from(&line).expect("valid");
-            assert_eq!((cli.config.port, cli.command.unwrap_or(CliCommand::Serve)), (4000, CliCommand::Serve), "{line:?}");
+            assert_eq!(
+                (cli.config.port, cli.command.unwrap_or(CliCommand::Serve)),
+                (4000, CliCommand::Serve),
+                "{line:?}"
+            );
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Config {
     #[arg(long, env = "DEMO_SPEED", default_value_t = 600, global = true)]
     pub demo_speed: u32,
 
+    /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
+    #[arg(long, env = "PUBLIC_URL", global = true, value_parser = PublicUrl::parse)]
+    pub public_url: Option<PublicUrl>,
+
     /// Domain below which each project's preview has its own host
     #[arg(long, env = "PREVIEW_DOMAIN", default_value = "localhost", global = true, value_parser = domain)]
     pub preview_domain: String,
@@ -81,6 +85,45 @@ pub enum AllowedOrigin {
     Any,
     /// This one, as browsers write it: `https://app.example.com`.
     Exactly(String),
+}
+
+/// Scheme, host and port that people see in their address bar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Without port.
+    pub host: String,
+    /// `None`: the scheme's own.
+    pub port: Option<u16>,
+}
+
+impl PublicUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        let refuse = || "an address looks like https://build.example.com, without a path".to_owned();
+        let (scheme, rest) = text.trim_end_matches('/').split_once("://").ok_or_else(refuse)?;
+        let (host, port) = match rest.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| refuse())?)),
+            None => (rest, None),
+        };
+        let valid = matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+        if valid { Ok(Self { scheme: scheme.into(), host: host.into(), port }) } else { Err(refuse()) }
+    }
+
+    /// The address of another host of this server, reached the same way; without a slash at the end.
+    #[must_use]
+    pub fn with_host(&self, host: &str) -> String {
+        match self.port {
+            Some(port) => format!("{}://{host}:{port}", self.scheme),
+            None => format!("{}://{host}", self.scheme),
+        }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with_host(&self.host))
+    }
 }
 
 /// A value that never shows in a log, an error or a debug print.
@@ -135,9 +178,9 @@ pub fn load_env_file() -> Result<(), String> {
 fn domain(text: &str) -> Result<String, String> {
     let valid = !text.is_empty()
         && text.len() <= 200
-        && text.split('.').all(|label| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        });
+        && text
+            .split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
     if valid { Ok(text.to_ascii_lowercase()) } else { Err("not a domain name such as previews.example.com".into()) }
 }
 
@@ -202,6 +245,20 @@ mod tests {
         assert_eq!(origin("https://A.example/"), Ok(AllowedOrigin::Exactly("https://a.example".into())));
         for bad in ["", "example.com", "https://", "https://a/b", "ftp://a"] {
             assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn public_urls() {
+        for (text, expected) in [
+            ("https://build.example.com/", "https://build.example.com"),
+            ("http://build.example.com:8080", "http://build.example.com:8080"),
+            ("http://[::1]:3100", "http://[::1]:3100"),
+        ] {
+            assert_eq!(PublicUrl::parse(text).map(|url| url.to_string()).as_deref(), Ok(expected));
+        }
+        for bad in ["", "build.example.com", "ftp://a", "http://", "http://a/b", "http://a:b", "http://u@a"] {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -15,7 +15,6 @@ mod origin;
 mod preview;
 mod rest;
 mod sse;
-mod visitors;
 mod ws;
 
 use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration};
@@ -28,23 +27,19 @@ use axum::{
     routing::{any, get, post},
 };
 use cobuild_protocol::frame::{Limits, ModelNotice};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use self::{
     auth::Access,
     origin::{OriginPolicy, Target},
-    visitors::Visitors,
 };
 use crate::{
     config::{Config, Secret},
     project::{
-        ProjectRegistry,
-        command::PROMPT_SIZE_BYTES_MAX,
-        file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX},
+        FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
         model_provider::{ModelInfo, ModelProvider},
-        queue::QUEUE_MAX,
         sandbox_provider::SandboxProvider,
     },
 };
@@ -100,8 +95,9 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) origins: OriginPolicy,
     pub(crate) page_policy: HeaderValue,
-    pub(crate) visitors: Visitors,
     pub(crate) timing: Timing,
+    /// One permit per archive being written.
+    pub(crate) exports: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -163,8 +159,8 @@ impl App {
             models: parts.models,
             sandboxes: parts.sandboxes,
             access,
-            visitors: Visitors::default(),
             timing: parts.timing,
+            exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
@@ -180,7 +176,6 @@ impl App {
     /// gone.
     pub async fn close(&self) {
         self.state.shutdown.cancel();
-        self.state.visitors.clear();
         self.state.tasks.close();
         self.state.tasks.wait().await;
     }

@@ -88,8 +88,7 @@ fn file(path: &str, request: &HeaderMap) -> Option<Response> {
         ([(header::CONTENT_TYPE, mime)], Body::from(bytes(data))).into_response()
     };
     let headers = response.headers_mut();
-    let caching =
-        if path.starts_with(HASHED_FOLDER) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = if path.starts_with(HASHED_FOLDER) { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     headers.insert(header::ETAG, etag);

@@ -63,7 +63,9 @@ impl Access {
             (Self::Open, _) => Ok(owner),
             (Self::OwnerToken(_), None) => refuse("this server needs a token; open it by the link it printed at start"),
             (Self::OwnerToken(secret), Some(token)) if same(secret.expose(), token) => Ok(owner),
-            (Self::OwnerToken(_), Some(_)) => refuse("the token is not valid; use the link the server printed at start"),
+            (Self::OwnerToken(_), Some(_)) => {
+                refuse("the token is not valid; use the link the server printed at start")
+            }
         }
     }
 

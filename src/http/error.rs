@@ -75,7 +75,9 @@ impl From<QueryRejection> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let problem = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new(ErrorCode::TooLarge, "the body is larger than this server takes"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(ErrorCode::TooLarge, "the body is larger than this server takes")
+            }
             _ => Self::new(ErrorCode::BadRequest, rejection.body_text()),
         };
         problem.with_status(rejection.status())

@@ -46,11 +46,6 @@ impl OriginPolicy {
         Self { loopback_only: matches!(access, Access::Open), preview_domain, allowed }
     }
 
-    /// The domain below which previews have their hosts.
-    pub(crate) fn preview_domain(&self) -> &str {
-        &self.preview_domain
-    }
-
     /// Decides by `Host` what a request is for.
     pub(crate) fn target<B>(&self, request: &Request<B>) -> Result<Target, Problem> {
         let host = request_host(request)
@@ -212,8 +207,13 @@ mod tests {
     fn origins_of_an_open_server() {
         let policy = open(&[AllowedOrigin::Exactly("https://app.example".into())]);
         let admits = |origin: &str| policy.admit(&request("localhost:3100", Some(origin))).is_ok();
-        for good in ["http://localhost:3100", "http://localhost:5173", "http://127.0.0.1", "http://[::1]:9", "https://app.example"]
-        {
+        for good in [
+            "http://localhost:3100",
+            "http://localhost:5173",
+            "http://127.0.0.1",
+            "http://[::1]:9",
+            "https://app.example",
+        ] {
             assert!(admits(good), "{good}");
         }
         let preview = format!("http://{ID}.localhost:3100");

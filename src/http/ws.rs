@@ -30,7 +30,7 @@ use cobuild_protocol::{
     frame::{ControlFrame, HelloFrame, Welcome},
     value::Role,
 };
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
@@ -46,9 +46,8 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Replies and rejections on their way to the writer. More are only under way when the client does not read; then its
 /// own commands wait.
 const OUTBOX_MAX: usize = 64;
-/// Longest text key and name a client may go by.
+/// Longest text by which a client may be known again: a UUID with room to spare. A longer one is ignored.
 const CLIENT_KEY_LENGTH_MAX: usize = 256;
-const NAME_LENGTH_MAX: usize = 64;
 /// Longest reason of a close frame, in bytes (RFC 6455: 125 with the code).
 const REASON_LENGTH_MAX: usize = 123;
 
@@ -243,20 +242,13 @@ async fn join(
         Some(token) => state.access.admit(Some(token)),
         None => bearer,
     }?;
-    let role = grant
-        .role_in(project)
-        .ok_or_else(|| Closing::new(CloseCode::Forbidden, "this project is not yours to see"))?;
+    let role =
+        grant.role_in(project).ok_or_else(|| Closing::new(CloseCode::Forbidden, "this project is not yours to see"))?;
     let handle = state.registry.get(project).await?;
     let key = grant.subject.or(hello.client).filter(|key| (1..=CLIENT_KEY_LENGTH_MAX).contains(&key.len()));
-    let name = grant.name.or(hello.name).and_then(|name| presentable(&name));
-    let subscription = handle.join(Identity { key, name, role }, hello.since).await?;
+    let identity = Identity { key, name: grant.name.or(hello.name), role };
+    let subscription = handle.join(identity, hello.since).await?;
     Ok((handle, subscription, role))
-}
-
-/// A name as others will see it: one line, not too long; `None` when nothing is left.
-fn presentable(name: &str) -> Option<String> {
-    let name: String = name.trim().chars().filter(|c| !c.is_control()).take(NAME_LENGTH_MAX).collect();
-    (!name.is_empty()).then_some(name)
 }
 
 async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closing>> {
@@ -335,13 +327,6 @@ fn text(frame: &ControlFrame) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_one_short_line() {
-        assert_eq!(presentable("  Ada\n\u{7} Lovelace "), Some("Ada Lovelace".into()));
-        assert_eq!(presentable(" \n"), None);
-        assert_eq!(presentable(&"é".repeat(100)).map(|name| name.chars().count()), Some(NAME_LENGTH_MAX));
-    }
 
     #[test]
     fn close_reasons_fit_into_a_control_frame() {

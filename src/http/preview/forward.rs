@@ -92,11 +92,7 @@ fn rewrite(request: Request, authority: &str, upgrade: Option<HeaderValue>) -> O
 }
 
 /// Copies both ways until one side ends. Hot module replacement lives here: nothing looks at the bytes.
-async fn copy(
-    stopping: tokio_util::sync::CancellationToken,
-    browser_side: OnUpgrade,
-    sandbox_side: OnUpgrade,
-) {
+async fn copy(stopping: tokio_util::sync::CancellationToken, browser_side: OnUpgrade, sandbox_side: OnUpgrade) {
     let copied = async {
         let (browser, sandbox) = tokio::try_join!(browser_side, sandbox_side)?;
         let (mut browser, mut sandbox) = (TokioIo::new(browser), TokioIo::new(sandbox));

@@ -26,8 +26,7 @@ const PRIVATE: [HeaderName; 6] = [
 ];
 
 /// What a sandbox must not do to the browser: set cookies that reach the app's host, or bind the host to HTTPS.
-const REFUSED_IN_ANSWERS: [HeaderName; 3] =
-    [header::SET_COOKIE, header::STRICT_TRANSPORT_SECURITY, header::ALT_SVC];
+const REFUSED_IN_ANSWERS: [HeaderName; 3] = [header::SET_COOKIE, header::STRICT_TRANSPORT_SECURITY, header::ALT_SVC];
 
 /// The host dev servers expect: they refuse names they don't know, and this one they know on every port.
 const DEV_SERVER_HOST: &str = "localhost";
@@ -110,7 +109,9 @@ mod tests {
     fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().expect("name"), value.parse::<HeaderValue>().expect("value")))
+            .map(|(name, value)| {
+                (name.parse::<HeaderName>().expect("name"), value.parse::<HeaderValue>().expect("value"))
+            })
             .collect()
     }
 

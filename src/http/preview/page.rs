@@ -144,7 +144,10 @@ mod tests {
         ] {
             let request = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
             let response = waiting(&Waiting::Starting(None), &request);
-            assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (503, &HeaderValue::from_static(kind)));
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["content-type"]),
+                (503, &HeaderValue::from_static(kind))
+            );
             assert_eq!(response.headers()["x-cobuild-preview"], "starting");
         }
     }

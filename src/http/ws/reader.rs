@@ -157,7 +157,10 @@ mod tests {
         let frame = text(r#"{"type":"status","id":"c1"}"#);
         assert!(matches!(step(&frame, &mut rate, COMMANDS_UNDER_WAY_MAX - 1), Step::Submit(_)));
         let Step::Reply(rejected) = step(&frame, &mut rate, COMMANDS_UNDER_WAY_MAX) else { panic!("must refuse") };
-        assert_eq!((rejected.id.as_ref().map(RequestId::as_str), rejected.error.code), (Some("c1"), ErrorCode::RateLimited));
+        assert_eq!(
+            (rejected.id.as_ref().map(RequestId::as_str), rejected.error.code),
+            (Some("c1"), ErrorCode::RateLimited)
+        );
         assert!(rejected.error.retry_after_ms.is_some());
     }
 
