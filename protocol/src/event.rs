@@ -319,7 +319,8 @@ pub struct InstallFinished {
 /// A command was started in the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ExecStarted {
-    /// The shell command.
+    /// The shell command. Not `command` on the wire: there that is the id of the command that caused the event.
+    #[serde(rename = "command_line")]
     pub command: String,
 }
 

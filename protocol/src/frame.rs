@@ -1,7 +1,7 @@
 //! What travels in one WebSocket text frame, in either direction.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use ts_rs::TS;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, TS)]
 #[serde(untagged)]
 pub enum ClientFrame {
     /// Attaches the connection to the project.
@@ -23,6 +23,22 @@ pub enum ClientFrame {
     Pong(PongFrame),
     /// Asks for something.
     Command(CommandFrame),
+}
+
+/// By `type`, so that the error says what is wrong with this frame; a derived untagged enum only says that nothing fits.
+impl<'de> Deserialize<'de> for ClientFrame {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let frame = serde_json::Map::deserialize(deserializer)?;
+        let is = |tag: &str| frame.get("type").and_then(|value| value.as_str()) == Some(tag);
+        let (hello, pong) = (is("hello"), is("pong"));
+        let frame = serde_json::Value::Object(frame);
+        match (hello, pong) {
+            (true, _) => serde_json::from_value(frame).map(Self::Hello),
+            (_, true) => serde_json::from_value(frame).map(Self::Pong),
+            _ => serde_json::from_value(frame).map(Self::Command),
+        }
+        .map_err(D::Error::custom)
+    }
 }
 
 /// A command with the id its reply will carry.
@@ -39,7 +55,7 @@ pub struct CommandFrame {
 /// Defines a unit type that is one fixed string on the wire, so that a frame's `type` is part of its Rust type.
 macro_rules! tag {
     ($name:ident, $text:literal) => {
-        #[doc = concat!("The fixed text `", $text, "`.")]
+        #[doc = concat!(" The fixed text `", $text, "`.")]
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
         pub enum $name {
             #[doc = concat!("`", $text, "`")]

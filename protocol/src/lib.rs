@@ -13,10 +13,12 @@
 //! | [`value`] | values that commands, events and the state share |
 //! | [`id`], [`path`], [`package`] | validated identifiers, file paths and npm package names |
 //! | [`error`] | error codes, error bodies, close codes |
+//! | [`export`] | the same as JSON Schema and TypeScript |
 
 pub mod command;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod frame;
 pub mod id;
 pub mod package;

@@ -6,7 +6,7 @@ use cobuild_protocol::{
     Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
     event::{FileDeleted, FileWritten},
     frame::ControlFrame,
-    value::FileOrigin,
+    value::{FileOrigin, Role},
 };
 use tokio::sync::oneshot;
 
@@ -54,6 +54,7 @@ pub(crate) enum After {
 #[derive(Debug)]
 pub(crate) struct PendingJoin {
     pub(crate) participant: ParticipantId,
+    pub(crate) role: Role,
     pub(crate) since: Option<cobuild_protocol::Cursor>,
 }
 

@@ -11,6 +11,11 @@ mod feed;
 mod frame;
 mod ring;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cobuild_protocol::{Epoch, ProjectId, Seq};

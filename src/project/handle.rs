@@ -104,7 +104,8 @@ pub struct Subscription {
 /// What the actor answers to a join.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    pub(crate) participant: ParticipantId,
+    /// Part of the answer, so that an answer nobody reads leaves the room again.
+    pub(crate) member: Member,
     pub(crate) mode: AttachMode,
     pub(crate) head: Seq,
     /// The last event the client has before the feed.
@@ -171,12 +172,11 @@ impl ProjectHandle {
 
     /// Enters the room. Mode, snapshot and feed belong to one moment of the log.
     pub async fn join(&self, identity: Identity, since: Option<Cursor>) -> Result<Subscription, ProjectError> {
-        let role = identity.role;
         let (reply, joined) = oneshot::channel();
         self.send(Request::Join { identity, since, reply }).await?;
         let joined = joined.await.map_err(|_| ProjectError::Closing)??;
         Ok(Subscription {
-            member: Member::new(joined.participant, role, self.mailbox.clone()),
+            member: joined.member,
             mode: joined.mode,
             epoch: self.log.epoch().clone(),
             head: joined.head,

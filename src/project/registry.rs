@@ -232,6 +232,7 @@ impl ProjectRegistry {
         let mut remembered = Remembered::default();
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+        let weak_sender = mailbox_sender.downgrade();
         let handle = ProjectHandle {
             project: id.clone(),
             mailbox: mailbox_sender,
@@ -246,6 +247,7 @@ impl ProjectRegistry {
             remembered,
             snapshot_stored,
             mailbox,
+            mailbox_sender: weak_sender,
             cancel: self.shared.cancel.child_token(),
         });
         let (registry, project) = (self.clone(), id.clone());

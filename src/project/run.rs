@@ -57,6 +57,8 @@ pub(crate) struct JobContext {
     /// The committed tree, always current.
     pub(crate) tree: watch::Receiver<Arc<Tree>>,
     pub(crate) sandbox: watch::Receiver<SandboxStatus>,
+    /// The preview's address.
+    pub(crate) preview_url: String,
     pub(crate) reporter: Reporter,
 }
 

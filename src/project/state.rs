@@ -38,8 +38,8 @@ impl State {
         if let Some(command) = &frame.command {
             self.accepted.remember(Accepted { id: command.clone(), run: frame.run, seq: frame.seq });
         }
-        self.count(frame);
         view::apply(&mut self.view, frame);
+        self.count(frame);
     }
 
     /// Keeps the counters ahead of every id in the log.
@@ -52,6 +52,7 @@ impl State {
             Event::ParticipantJoined(joined) => {
                 self.participants = self.participants.max(joined.participant.number());
                 self.identities.insert(joined.identity.clone(), joined.participant);
+                self.identities.retain(|_, participant| self.view.participants.contains_key(participant));
             }
             _ => {}
         }

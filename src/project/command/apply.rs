@@ -7,11 +7,16 @@ use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
     command::Apply,
-    event::{FileRefused, PackagesDetected},
-    value::FileOrigin,
+    event::{FileRefused, PackagesDetected, PreviewChanged},
+    value::{FileOrigin, PreviewState},
 };
 
-use super::{Acceptance, Desk, exec, generate::Bases, install, preview_check};
+use super::{
+    Acceptance, Desk, exec,
+    generate::Bases,
+    install,
+    preview_check::{self, Verdict},
+};
 use crate::{
     codegen::{
         edit_match::apply_edits,
@@ -79,10 +84,15 @@ pub(super) async fn put_into_effect(
     link.push().await?;
     installed?;
     run_commands(context, &reply.commands).await?;
-    if let Some(problem) = preview_check::check(context, &link, &written).await {
-        context.reporter.event(Event::PreviewError(problem)).await?;
-    }
-    Ok(())
+    let verdict = match preview_check::check(context, &link, &written).await {
+        Verdict::Fine => {
+            let url = Some(context.preview_url.clone());
+            Event::PreviewChanged(PreviewChanged { state: PreviewState::Ready, url, error: None })
+        }
+        Verdict::Broken(problem) => Event::PreviewError(problem),
+        Verdict::Unknown => return Ok(()),
+    };
+    Ok(context.reporter.event(verdict).await?)
 }
 
 /// Works out what every file of the reply becomes. Those that cannot be are reported and left out.

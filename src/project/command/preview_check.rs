@@ -24,34 +24,42 @@ const MESSAGE_SIZE_BYTES_MAX: usize = 4 * 1024;
 /// What the dev server compiles.
 const COMPILED: [&str; 6] = ["js", "jsx", "ts", "tsx", "mjs", "css"];
 
-/// What is wrong with the preview, if anything is.
-pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Option<PreviewError> {
+/// How the preview is.
+pub(super) enum Verdict {
+    /// Everything that was written is served.
+    Fine,
+    /// Something is not.
+    Broken(PreviewError),
+    /// It could not be looked at: no dev server, or it is too slow.
+    Unknown,
+}
+
+/// Looks at the page and at the files that were written.
+pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Verdict {
     let mut health = link.sandbox().health();
     let up = health.wait_for(|health| !matches!(health, SandboxHealth::Ready));
-    match tokio::time::timeout(READY_WITHIN, up).await {
-        Ok(Ok(health)) => match &*health {
-            SandboxHealth::PreviewReady => {}
-            SandboxHealth::PreviewFailed(reason) | SandboxHealth::Lost(reason) => {
-                return Some(PreviewError { message: reason.clone(), file: None });
-            }
-            SandboxHealth::Ready => return None,
-        },
-        Ok(Err(_)) | Err(_) => return None,
+    match tokio::time::timeout(READY_WITHIN, up).await.map(|health| health.map(|health| health.clone())) {
+        Ok(Ok(SandboxHealth::PreviewReady)) => {}
+        Ok(Ok(SandboxHealth::PreviewFailed(reason) | SandboxHealth::Lost(reason))) => {
+            return Verdict::Broken(PreviewError { message: reason, file: None });
+        }
+        Ok(Ok(SandboxHealth::Ready) | Err(_)) | Err(_) => return Verdict::Unknown,
     }
-    for path in written.iter().filter(|path| COMPILED.contains(&path.extension()) && path.as_str().starts_with("src/"))
-    {
-        match get(link, &format!("/{path}")).await {
+    let compiled = |path: &&FilePath| COMPILED.contains(&path.extension()) && path.as_str().starts_with("src/");
+    let files = written.iter().filter(compiled).map(|path| (format!("/{path}"), Some(path.to_string())));
+    for (target, file) in std::iter::once(("/".to_owned(), None)).chain(files) {
+        match get(link, &target).await {
             Ok((status, body)) if status.is_server_error() => {
-                return Some(PreviewError { message: shorten(&body), file: Some(path.to_string()) });
+                return Verdict::Broken(PreviewError { message: shorten(&body), file });
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::info!(run = %context.run, %error, "the preview could not be checked");
-                return None;
+                return Verdict::Unknown;
             }
         }
     }
-    None
+    Verdict::Fine
 }
 
 /// One GET to the dev server, as a browser's module loader asks.

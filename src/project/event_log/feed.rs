@@ -96,7 +96,6 @@ impl Feed {
         max_bytes: usize,
         out: &mut Vec<Arc<Frame>>,
     ) -> Result<(), FeedError> {
-        let limits = ReadLimits { events: max_events.max(1), size_bytes: max_bytes };
         loop {
             // Marked as seen before looking into the ring: what is published in between wakes us at once.
             let Position { head, closed, .. } = *self.position.borrow_and_update();
@@ -107,11 +106,13 @@ impl Feed {
                 return Err(CloseReason::Deleted.into());
             }
             if self.cursor < head {
-                return if self.take_from_ring(limits, out) {
-                    Ok(())
-                } else {
-                    self.read_store(head, limits, out).await
-                };
+                // Never beyond `head`: ring and store may already have more, but it is not out until the head says so.
+                let published = usize::try_from(head - self.cursor).unwrap_or(usize::MAX);
+                let limits = ReadLimits { events: max_events.clamp(1, published), size_bytes: max_bytes };
+                if !self.take_from_ring(limits, out) {
+                    self.read_store(limits, out).await?;
+                }
+                return Ok(());
             }
             if let Some(reason) = closed {
                 return Err(reason.into());
@@ -136,16 +137,12 @@ impl Feed {
         true
     }
 
-    /// Reads what the ring no longer has. Never beyond `head`, although the store may already have more: only the
-    /// actor decides when an event is out.
-    async fn read_store(&mut self, head: Seq, limits: ReadLimits, out: &mut Vec<Arc<Frame>>) -> Result<(), FeedError> {
+    /// Reads what the ring no longer has.
+    async fn read_store(&mut self, limits: ReadLimits, out: &mut Vec<Arc<Frame>>) -> Result<(), FeedError> {
         let cursor = self.cursor;
-        let published = usize::try_from(head - cursor).unwrap_or(usize::MAX);
-        let limits = ReadLimits { events: limits.events.min(published), ..limits };
         let events = self.shared.store.read(&self.shared.project, cursor + 1, limits).await;
         let events = events.map_err(|source| FeedError::Store { cursor, source })?;
-        let contiguous = (cursor + 1..=head).zip(&events).filter(|(seq, event)| event.seq == *seq).count();
-        if events.is_empty() || contiguous != events.len() {
+        if events.is_empty() || !(cursor + 1..).zip(&events).all(|(seq, event)| event.seq == seq) {
             return Err(FeedError::PositionLost { cursor });
         }
         for event in events {

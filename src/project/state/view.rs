@@ -14,6 +14,9 @@ use cobuild_protocol::{
 const MESSAGES_KEPT_MAX: usize = 500;
 /// How many ended runs a snapshot carries.
 const RUNS_KEPT_MAX: usize = 100;
+/// How many participants are remembered. Beyond that the first of those who are gone is forgotten, and new when they come back.
+const PARTICIPANTS_KEPT_MAX: usize = 1000;
+
 /// How much of a step's output a snapshot carries, in bytes; the log has all of it.
 const STEP_OUTPUT_SIZE_BYTES_MAX: usize = 16 * 1024;
 
@@ -115,8 +118,9 @@ pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::PreviewChanged(changed) => {
             view.preview = PreviewInfo { state: changed.state, url: changed.url.clone(), error: changed.error.clone() };
         }
-        // Shown by the run that caused them, not kept.
-        Event::PackagesDetected(_) | Event::PreviewError(_) => {}
+        Event::PreviewError(problem) => view.preview.error = Some(problem.message.clone()),
+        // The steps that follow say what became of it.
+        Event::PackagesDetected(_) => {}
     }
 }
 
@@ -136,6 +140,12 @@ fn join(view: &mut ProjectState, joined: &ParticipantJoined) {
     let participant =
         Participant { participant: joined.participant, name: joined.name.clone(), role: joined.role, present: true };
     view.participants.insert(joined.participant, participant);
+    if view.participants.len() > PARTICIPANTS_KEPT_MAX
+        && let Some(gone) = view.participants.values().find(|participant| !participant.present)
+    {
+        let gone = gone.participant;
+        view.participants.remove(&gone);
+    }
 }
 
 /// Finds the run of a `run_queued` or `run_started`, or adds it.

@@ -1,0 +1,5 @@
+// The protocol client: framework-free, without dependencies, and without knowledge of the page that uses it.
+
+export { type Change, type ClientOptions, type Command, type Connection, ProjectClient } from "./client.ts";
+export { CommandError, type Reply } from "./outbox.ts";
+export { emptyState, reduce } from "./reducer.ts";

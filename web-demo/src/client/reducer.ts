@@ -1,0 +1,286 @@
+// The fold of one event into a project's state, by the same rules as the server's. Pure: nothing is changed in place,
+// and what an event does not touch stays the same object, so that a view can tell by identity what to draw again.
+
+import type {
+  EventFrame,
+  FileWritten,
+  Message,
+  MessageId,
+  MessagePart,
+  ProjectState,
+  RunId,
+  RunInfo,
+  Step,
+} from "../protocol.ts";
+import { appendTail } from "./tail.ts";
+
+/** How many messages the state keeps. */
+const MESSAGES_KEPT_MAX = 500;
+/** How many ended runs the state keeps. */
+const RUNS_KEPT_MAX = 100;
+/** How much of a step's output the state keeps, in bytes of UTF-8. */
+const STEP_OUTPUT_SIZE_BYTES_MAX = 16 * 1024;
+
+type FilePart = Extract<MessagePart, { type: "file" }>;
+type Of<T extends EventFrame["type"]> = Extract<EventFrame, { type: T }>;
+
+/** The state before the first event. */
+export function emptyState(): ProjectState {
+  return {
+    name: "",
+    template: "",
+    preview_id: "",
+    created_at: "",
+    files: {},
+    messages: [],
+    messages_dropped: 0,
+    runs: [],
+    sandbox: { state: "stopped", provider: "" },
+    preview: { state: "stopped" },
+    participants: {},
+  };
+}
+
+/** The state after `frame`. An event of a kind this client does not know changes nothing. */
+export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
+  switch (frame.type) {
+    case "project_created":
+      return createProject(state, frame);
+    case "participant_joined": {
+      const { participant, name, role } = frame;
+      return withParticipant(state, { participant, name, role, present: true });
+    }
+    case "participant_left": {
+      const participant = state.participants[frame.participant];
+      return participant ? withParticipant(state, { ...participant, present: false }) : state;
+    }
+    case "run_queued":
+      return beginRun(state, frame);
+    case "run_started": {
+      const started = { state: "running", started_at: frame.at, ...given("model", frame.model) } as const;
+      return updateRun(beginRun(state, frame), frame.run, (run) => ({ ...run, ...started }));
+    }
+    case "run_finished":
+      return forgetOldRuns(finishRun(state, frame));
+    case "message_added":
+      return addMessage(state, frame);
+    case "text_delta":
+    case "reasoning_delta": {
+      const type = frame.type === "text_delta" ? "text" : "reasoning";
+      return updateMessage(state, frame.message, (parts) => appendText(parts, type, frame.text));
+    }
+    case "file_started": {
+      const { path, action } = frame;
+      const part: FilePart = { type: "file", path, action, state: "typing", text: "" };
+      return updateMessage(state, frame.message, (parts) => [...parts, part]);
+    }
+    case "file_delta":
+      return updateMessage(state, frame.message, (parts) => growFile(parts, frame));
+    case "file_written":
+      return writeFile(state, frame);
+    case "file_refused":
+      return updateFilesOfRun(state, frame.run, (part) =>
+        part.path === frame.path && part.state !== "written"
+          ? { ...part, state: "refused", reason: frame.reason }
+          : part,
+      );
+    case "file_deleted": {
+      const { [frame.path]: _, ...files } = state.files;
+      return { ...state, files };
+    }
+    case "file_renamed": {
+      const { [frame.from]: file, ...files } = state.files;
+      return file ? { ...state, files: { ...files, [frame.to]: file } } : state;
+    }
+    case "install_started": {
+      const step: Step = { type: "install", packages: frame.packages, output: "", finished: false };
+      return updateRun(state, frame.run, (run) => ({ ...run, steps: [...run.steps, step] }));
+    }
+    case "exec_started": {
+      const step: Step = { type: "command", command: frame.command_line, output: "", finished: false };
+      return updateRun(state, frame.run, (run) => ({ ...run, steps: [...run.steps, step] }));
+    }
+    case "install_output":
+    case "exec_output":
+      return updateLastStep(state, frame.run, (step) => ({
+        ...step,
+        output: appendTail(step.output, frame.text, STEP_OUTPUT_SIZE_BYTES_MAX),
+      }));
+    case "install_finished":
+      return updateLastStep(state, frame.run, (step) =>
+        step.type === "install" ? { ...step, finished: true, ...given("error", frame.error) } : step,
+      );
+    case "exec_finished":
+      return updateLastStep(state, frame.run, (step) =>
+        step.type === "command"
+          ? {
+              ...step,
+              finished: true,
+              ...given("exit_code", frame.exit_code),
+              ...given("error", frame.error),
+            }
+          : step,
+      );
+    case "sandbox_changed": {
+      const { state: sandbox, provider, detail, error } = frame;
+      return {
+        ...state,
+        sandbox: { state: sandbox, provider, ...given("detail", detail), ...given("error", error) },
+      };
+    }
+    case "preview_changed": {
+      const { state: preview, url, error } = frame;
+      return { ...state, preview: { state: preview, ...given("url", url), ...given("error", error) } };
+    }
+    // Shown by the run that caused them, not kept.
+    case "packages_detected":
+    case "preview_error":
+      return state;
+    default:
+      frame satisfies never;
+      return state;
+  }
+}
+
+function createProject(state: ProjectState, frame: Of<"project_created">): ProjectState {
+  const files = Object.fromEntries(
+    frame.files.map(({ path, hash, size_bytes }) => [path, { hash, size_bytes }]),
+  );
+  const { name, template, preview_id, at } = frame;
+  return { ...state, name, template, preview_id, created_at: at, files };
+}
+
+function withParticipant(state: ProjectState, who: ProjectState["participants"][string]): ProjectState {
+  return { ...state, participants: { ...state.participants, [who.participant]: who } };
+}
+
+/** Finds the run of a `run_queued` or `run_started`, or adds it. */
+function beginRun(state: ProjectState, frame: Of<"run_queued" | "run_started">): ProjectState {
+  const id = frame.run;
+  if (id === undefined || state.runs.some((run) => run.run === id)) return state;
+  const run: RunInfo = {
+    run: id,
+    kind: frame.kind,
+    state: "queued",
+    ...given("by", frame.by),
+    ...given("prompt", frame.prompt),
+    accepted_at: frame.at,
+    steps: [],
+  };
+  return { ...state, runs: [...state.runs, run] };
+}
+
+function finishRun(state: ProjectState, frame: Of<"run_finished">): ProjectState {
+  return updateRun(state, frame.run, (run) => ({
+    ...run,
+    state: "finished",
+    outcome: frame.outcome,
+    finished_at: frame.at,
+    ...given("error", frame.error),
+    ...given("usage", frame.usage),
+  }));
+}
+
+function forgetOldRuns(state: ProjectState): ProjectState {
+  const ended = state.runs.filter((run) => run.state === "finished");
+  const oldest = ended[0];
+  if (ended.length <= RUNS_KEPT_MAX || !oldest) return state;
+  return { ...state, runs: state.runs.filter((run) => run !== oldest) };
+}
+
+function addMessage(state: ProjectState, frame: Of<"message_added">): ProjectState {
+  const isUser = frame.role === "user";
+  const message: Message = {
+    message: frame.message,
+    role: frame.role,
+    ...given("by", isUser ? frame.by : undefined),
+    ...given("run", frame.run),
+    at: frame.at,
+    ...given("model", frame.model),
+    ...given("notice", frame.notice),
+    parts: isUser ? [{ type: "text", text: frame.text ?? "" }] : [],
+  };
+  const messages = [...state.messages, message];
+  if (messages.length <= MESSAGES_KEPT_MAX) return { ...state, messages };
+  return { ...state, messages: messages.slice(1), messages_dropped: state.messages_dropped + 1 };
+}
+
+function appendText(parts: MessagePart[], type: "text" | "reasoning", text: string): MessagePart[] {
+  const last = parts.at(-1);
+  if (last?.type !== type) return [...parts, { type, text }];
+  return parts.with(-1, { type, text: last.text + text });
+}
+
+function growFile(parts: MessagePart[], delta: Of<"file_delta">): MessagePart[] {
+  const index = parts.findLastIndex((part) => part.type === "file" && part.path === delta.path);
+  const part = parts[index];
+  if (part?.type !== "file") return parts;
+  const state = delta.done ? "typed" : part.state;
+  return parts.with(index, { ...part, state, text: (part.text ?? "") + delta.text });
+}
+
+function writeFile(state: ProjectState, frame: Of<"file_written">): ProjectState {
+  const { path, hash, size_bytes } = frame;
+  const written = { ...state, files: { ...state.files, [path]: { hash, size_bytes } } };
+  if (frame.origin !== ("reply" satisfies FileWritten["origin"])) return written;
+  return updateFilesOfRun(written, frame.run, (part) => {
+    if (part.path !== path || part.state !== "typed") return part;
+    const { text: _, ...rest } = part;
+    return { ...rest, state: "written", hash };
+  });
+}
+
+/** Changes the file parts of the run's newest answer; the run's messages are at the end of the conversation. */
+function updateFilesOfRun(
+  state: ProjectState,
+  run: RunId | undefined,
+  change: (part: FilePart) => FilePart,
+): ProjectState {
+  const message = state.messages.findLast(
+    (message) => run !== undefined && message.run === run && message.role === "assistant",
+  );
+  if (!message) return state;
+  return updateMessage(state, message.message, (parts) =>
+    parts.map((part) => (part.type === "file" ? change(part) : part)),
+  );
+}
+
+function updateMessage(
+  state: ProjectState,
+  id: MessageId,
+  change: (parts: MessagePart[]) => MessagePart[],
+): ProjectState {
+  const index = state.messages.findLastIndex((message) => message.message === id);
+  const message = state.messages[index];
+  if (!message) return state;
+  const parts = change(message.parts);
+  return parts === message.parts
+    ? state
+    : { ...state, messages: state.messages.with(index, { ...message, parts }) };
+}
+
+function updateRun(
+  state: ProjectState,
+  id: RunId | undefined,
+  change: (run: RunInfo) => RunInfo,
+): ProjectState {
+  const index = state.runs.findLastIndex((run) => run.run === id);
+  const run = state.runs[index];
+  return run ? { ...state, runs: state.runs.with(index, change(run)) } : state;
+}
+
+function updateLastStep(
+  state: ProjectState,
+  run: RunId | undefined,
+  change: (step: Step) => Step,
+): ProjectState {
+  return updateRun(state, run, (run) => {
+    const last = run.steps.at(-1);
+    return last ? { ...run, steps: run.steps.with(-1, change(last)) } : run;
+  });
+}
+
+/** `{key: value}`, or nothing at all when there is no value: absent and undefined are not the same on the wire. */
+function given<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in K]?: V });
+}

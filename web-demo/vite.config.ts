@@ -1,0 +1,18 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+/** Where `cobuild serve` listens unless told otherwise. */
+const SERVER = "http://127.0.0.1:3100";
+
+export default defineConfig({
+  plugins: [react()],
+  server: {
+    proxy: { "/api": { target: process.env.COBUILD_SERVER ?? SERVER, changeOrigin: true, ws: true } },
+  },
+  build: {
+    target: "es2022",
+    // Fonts and icons stay files of their own: the browser caches them, and a strict content policy allows them.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+});
