@@ -2,5 +2,6 @@
 
 pub mod local;
 pub mod memory;
+pub mod none;
 pub mod output;
 pub mod template;
