@@ -111,7 +111,7 @@ static ACCENTS: [Accent; 8] = [
 ];
 
 /// Words that ask for a change rather than name a thing.
-const CHANGE_WORDS: [&str; 23] = [
+const CHANGE_WORDS: [&str; 24] = [
     "make",
     "turn",
     "switch",
@@ -135,6 +135,7 @@ const CHANGE_WORDS: [&str; 23] = [
     "accent",
     "try",
     "prefer",
+    "from",
 ];
 /// Words that take something away, which the demo has no edits for.
 const REMOVAL_WORDS: [&str; 7] = ["remove", "delete", "without", "drop", "hide", "no", "not"];
