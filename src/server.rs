@@ -94,6 +94,8 @@ pub struct RunningServer {
     app: App,
     registry: ProjectRegistry,
     stop: DropGuard,
+    /// Dropped after the others: ends what is still connected.
+    _connections: DropGuard,
 }
 
 impl Providers {
@@ -152,7 +154,8 @@ impl RunningServer {
         let app = App::new(HttpParts { registry: registry.clone(), models, sandboxes, timing }, config, door);
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
-        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard() })
+        let connections = app.connections().drop_guard();
+        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard(), _connections: connections })
     }
 
     /// Where it listens.

@@ -1,0 +1,11 @@
+//! Tests of the whole server, through its sockets.
+
+mod fakes;
+mod preview;
+mod process;
+mod rest;
+mod resume;
+mod shutdown;
+mod support;
+mod ws;
+mod ws_limits;
