@@ -5,6 +5,7 @@ mod preview;
 mod process;
 mod rest;
 mod resume;
+mod sandbox_local;
 mod shutdown;
 mod support;
 mod ws;

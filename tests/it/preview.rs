@@ -68,12 +68,17 @@ async fn answers_cannot_reach_beyond_the_preview() {
     let cookie = get(&server, &host, "/cookie").send().await.expect("an answer");
     assert!(!cookie.headers().contains_key("set-cookie"));
     assert_eq!(cookie.headers()["x-mine"], "1");
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let moved = client.get(server.url("/elsewhere")).header("host", &host).send().await.expect("an answer");
     assert_eq!(moved.headers()["location"], "/asked");
 }
 
-async fn upgrade(server: &TestServer, host: &str, origin: Option<&str>) -> Result<impl StreamExt<Item = Result<Message, tungstenite::Error>> + SinkExt<Message> + Unpin, tungstenite::Error> {
+async fn upgrade(
+    server: &TestServer,
+    host: &str,
+    origin: Option<&str>,
+) -> Result<impl StreamExt<Item = Result<Message, tungstenite::Error>> + SinkExt<Message> + Unpin, tungstenite::Error> {
     let mut request = format!("ws://{host}/hmr").into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "vite-hmr".parse().expect("a header"));
     if let Some(origin) = origin {
@@ -164,7 +169,10 @@ async fn a_restarting_dev_server_is_waited_for() {
     let (server, host) = ready().await;
     server.stop_dev_servers(true);
     let waiting = get(&server, &host, "/").header("accept", "text/html").send().await.expect("an answer");
-    assert_eq!((waiting.status().as_u16(), &waiting.headers()["x-cobuild-preview"]), (503, &"starting".parse().expect("ASCII")));
+    assert_eq!(
+        (waiting.status().as_u16(), &waiting.headers()["x-cobuild-preview"]),
+        (503, &"starting".parse().expect("ASCII"))
+    );
     server.stop_dev_servers(false);
     let back = get(&server, &host, "/").send().await.expect("an answer");
     assert_eq!(back.status(), 200);

@@ -9,7 +9,11 @@ use std::{
 
 fn cobuild(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
-    command.current_dir(folder).env_clear().args(["--sandbox-provider", "none", "--log-level", "error"]).args(arguments);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .args(["--sandbox-provider", "none", "--log-level", "error"])
+        .args(arguments);
     command
 }
 
@@ -90,7 +94,8 @@ fn a_second_server_on_the_same_data_is_one_sentence() {
 #[test]
 fn settings_that_make_no_sense_are_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bad_level = cobuild(folder.path(), &["--port", "0"]).env("LOG_LEVEL", "x=y=z").args(["--log-level", "a=b=c"]).output();
+    let bad_level =
+        cobuild(folder.path(), &["--port", "0"]).env("LOG_LEVEL", "x=y=z").args(["--log-level", "a=b=c"]).output();
     drop(bad_level);
     std::fs::write(folder.path().join(".env"), "this is no setting\n").expect("written");
     let text = refused(&cobuild(folder.path(), &["--port", "0"]).output().expect("ran"));

@@ -9,7 +9,13 @@ use crate::support::{Setup, TestServer, WsClient};
 #[tokio::test]
 async fn projects_come_and_go() {
     let server = TestServer::start().await;
-    let made = server.http.post(server.url("/api/v1/projects")).json(&json!({ "name": "My app" })).send().await.expect("an answer");
+    let made = server
+        .http
+        .post(server.url("/api/v1/projects"))
+        .json(&json!({ "name": "My app" }))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(made.status(), 201);
     let location = made.headers()["location"].to_str().expect("ASCII").to_owned();
     let made: Value = made.json().await.expect("JSON");
@@ -58,7 +64,11 @@ async fn problems_are_problems() {
         assert_eq!(answer.status(), status, "{method} {path}");
         assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
         let problem: Value = answer.json().await.expect("JSON");
-        assert_eq!((problem["code"].as_str(), problem["status"].as_u64()), (Some(code), Some(u64::from(status))), "{path}");
+        assert_eq!(
+            (problem["code"].as_str(), problem["status"].as_u64()),
+            (Some(code), Some(u64::from(status))),
+            "{path}"
+        );
         assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
     }
 }
@@ -72,13 +82,16 @@ async fn commands_work_without_a_socket_and_everybody_sees_them() {
     let written = json!({ "type": "write_file", "id": "a1", "path": "notes.txt", "content": "hi" });
     let first = post(written.clone()).await.expect("an answer");
     assert_eq!(first.status(), 202);
-    let (first, second): (Value, Value) = (
-        first.json().await.expect("JSON"),
-        post(written).await.expect("an answer").json().await.expect("JSON"),
-    );
+    let (first, second): (Value, Value) =
+        (first.json().await.expect("JSON"), post(written).await.expect("an answer").json().await.expect("JSON"));
     assert_eq!(first, second, "the same id, the same reply");
     assert_eq!(first["type"], "accepted");
-    client.event(|frame| matches!(&frame.event, cobuild_protocol::Event::FileWritten(file) if file.path.as_str() == "notes.txt").then_some(())).await;
+    client
+        .event(|frame| {
+            matches!(&frame.event, cobuild_protocol::Event::FileWritten(file) if file.path.as_str() == "notes.txt")
+                .then_some(())
+        })
+        .await;
     let status: Value =
         post(json!({ "type": "status", "id": "a2" })).await.expect("an answer").json().await.expect("JSON");
     assert_eq!(status["type"], "result");
@@ -115,7 +128,11 @@ async fn the_archive_holds_the_tree() {
     assert_eq!(archive.len(), files.len());
     for file in files {
         let mut content = Vec::new();
-        archive.by_name(file["path"].as_str().expect("a path")).expect("there").read_to_end(&mut content).expect("read");
+        archive
+            .by_name(file["path"].as_str().expect("a path"))
+            .expect("there")
+            .read_to_end(&mut content)
+            .expect("read");
         assert_eq!(cobuild::project::content_hash(&content).as_str(), file["hash"]);
     }
 }
@@ -125,7 +142,10 @@ async fn the_server_says_how_it_is() {
     let server = TestServer::start().await;
     assert_eq!(server.json("/health").await["status"], "ok");
     let ready = server.json("/ready").await;
-    assert_eq!((&ready["ready"], &ready["store"]["ok"], &ready["sandbox"]["ok"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!(
+        (&ready["ready"], &ready["store"]["ok"], &ready["sandbox"]["ok"]),
+        (&json!(true), &json!(true), &json!(true))
+    );
     let models = server.json("/api/v1/models").await;
     assert_eq!(models["default"]["model"], "test/scripted");
     assert_eq!(models["models"].as_array().map(Vec::len), Some(1));
@@ -197,7 +217,9 @@ async fn beyond_loopback_a_token_is_asked_for() {
     let link = server.running().owner_link().expect("a link").to_owned();
     let (_, token) = link.split_once("/#token=").expect("in the fragment, which is never sent");
     let url = format!("http://127.0.0.1:{}/api/v1/projects", server.address.port());
-    for (header, status) in [(None, 401), (Some("Bearer wrong".to_owned()), 401), (Some(format!("Bearer {token}")), 200)] {
+    for (header, status) in
+        [(None, 401), (Some("Bearer wrong".to_owned()), 401), (Some(format!("Bearer {token}")), 200)]
+    {
         let mut request = server.http.get(&url);
         if let Some(header) = &header {
             request = request.header("authorization", header);

@@ -200,6 +200,7 @@ async fn over_sse_a_place_in_another_log_gets_one_reset() {
         let rest = read_sse(&server, "", events[0].id.as_deref(), 0).await;
         assert!(rest.is_empty());
     }
-    let answer = server.http.get(server.url("/api/v1/projects/p/events?since=nonsense")).send().await.expect("an answer");
+    let answer =
+        server.http.get(server.url("/api/v1/projects/p/events?since=nonsense")).send().await.expect("an answer");
     assert_eq!(answer.status(), 400);
 }

@@ -76,7 +76,8 @@ impl TestServer {
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (model, preview) = (ScriptedModel { pause: setup.pause, ..ScriptedModel::default() }, PreviewSwitch::default());
+        let (model, preview) =
+            (ScriptedModel { pause: setup.pause, ..ScriptedModel::default() }, PreviewSwitch::default());
         let running = start(folder.path(), &setup, &model, &preview).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { address: running.address(), running: Some(running), model, preview, http, folder, setup }
@@ -119,7 +120,8 @@ impl TestServer {
 
     /// The whole log, one line per event.
     pub(crate) async fn log(&self, project: &str) -> Vec<String> {
-        let answer = self.http.get(self.url(&format!("/api/v1/projects/{project}/log"))).send().await.expect("an answer");
+        let answer =
+            self.http.get(self.url(&format!("/api/v1/projects/{project}/log"))).send().await.expect("an answer");
         let text = answer.text().await.expect("a whole log");
         text.lines().map(str::to_owned).collect()
     }
@@ -140,7 +142,7 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
     let providers = Providers {
         store: std::sync::Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
         models: std::sync::Arc::new(model.clone()),
-        sandboxes: std::sync::Arc::new(FakeSandboxes { switch: preview.clone() }),
+        sandboxes: std::sync::Arc::new(FakeSandboxes::new(preview.clone())),
         timing: setup.timing,
         projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
     };

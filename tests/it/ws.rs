@@ -58,7 +58,8 @@ async fn a_file_of_a_reply_comes_into_the_tree() {
     let prompt = "file src/App.jsx export default () => 'hello'";
     let run = run_of(client.command(json!({ "type": "generate", "prompt": prompt })).await);
     assert_eq!(client.finished(run).await, Outcome::Completed);
-    let ControlFrame::Result(result) = client.command(json!({ "type": "read_file", "path": "src/App.jsx" })).await else {
+    let ControlFrame::Result(result) = client.command(json!({ "type": "read_file", "path": "src/App.jsx" })).await
+    else {
         panic!("a read gives a result")
     };
     assert_eq!(result.data["content"].as_str().map(str::trim), Some("export default () => 'hello'"));
@@ -131,10 +132,20 @@ async fn bad_input_is_answered_and_the_room_goes_on() {
         (r#"{"type":"generate","id":"b","prompt":7}"#, Some("b"), ErrorCode::BadRequest, "`prompt`"),
         (r#"{"type":"generate","id":"b","prompt":"  "}"#, Some("b"), ErrorCode::BadRequest, "prompt"),
         (&huge_prompt, Some("b"), ErrorCode::TooLarge, "prompt"),
-        (r#"{"type":"generate","id":"b2","prompt":"x","model":"no/such"}"#, Some("b2"), ErrorCode::BadRequest, "no/such"),
+        (
+            r#"{"type":"generate","id":"b2","prompt":"x","model":"no/such"}"#,
+            Some("b2"),
+            ErrorCode::BadRequest,
+            "no/such",
+        ),
         (r#"{"type":"write_file","id":"b","path":"../x","content":""}"#, Some("b"), ErrorCode::BadRequest, "`path`"),
         (r#"{"type":"write_file","id":"b","path":"/etc/x","content":""}"#, Some("b"), ErrorCode::BadRequest, "`path`"),
-        (r#"{"type":"write_file","id":"b","path":"a\u0000b","content":""}"#, Some("b"), ErrorCode::BadRequest, "`path`"),
+        (
+            r#"{"type":"write_file","id":"b","path":"a\u0000b","content":""}"#,
+            Some("b"),
+            ErrorCode::BadRequest,
+            "`path`",
+        ),
         (&long_path, Some("b"), ErrorCode::BadRequest, "`path`"),
         (r#"{"type":"install","id":"b","packages":["; rm -rf /"]}"#, Some("b"), ErrorCode::BadRequest, "`packages`"),
         (r#"{"type":"install","id":"b","packages":["--registry=x"]}"#, Some("b"), ErrorCode::BadRequest, "`packages`"),

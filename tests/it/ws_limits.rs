@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use cobuild::http::Timing;
-use cobuild_protocol::{
-    ErrorCode,
-    frame::ControlFrame,
-    value::Outcome,
-};
+use cobuild_protocol::{ErrorCode, frame::ControlFrame, value::Outcome};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

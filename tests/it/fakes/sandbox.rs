@@ -1,9 +1,9 @@
-//! Sandboxes in memory, with a small dev server that says what it was asked.
+//! The sandboxes in memory, with a dev server of the tests' own in front: it says what it was asked, and can be stopped.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,17 +12,17 @@ use async_trait::async_trait;
 use axum::{
     Json, Router,
     extract::{Request, WebSocketUpgrade, ws::Message},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
 use bytes::Bytes;
-use cobuild::project::{
-    content_hash,
-    sandbox_provider::{
-        ByteStream, ExecRequest, Exit, FileChange, OutputSender, Process, ProgressSender, Sandbox, SandboxEntry,
-        SandboxError, SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec, Template,
+use cobuild::{
+    project::sandbox_provider::{
+        ByteStream, ExecRequest, FileChange, OutputSender, Process, ProgressSender, Sandbox, SandboxEntry,
+        SandboxError, SandboxHealth, SandboxProvider, SandboxSpec, Template,
     },
+    sandbox::memory::MemoryProvider,
 };
 use cobuild_protocol::FilePath;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -42,25 +42,29 @@ pub(crate) struct PreviewSwitch {
 #[derive(Debug, Default)]
 pub(crate) struct FakeSandboxes {
     pub(crate) switch: PreviewSwitch,
+    memory: MemoryProvider,
 }
-
-type Files = Arc<Mutex<BTreeMap<FilePath, Bytes>>>;
 
 #[derive(Debug)]
 struct FakeSandbox {
-    files: Files,
-    health: watch::Sender<SandboxHealth>,
+    memory: Arc<dyn Sandbox>,
     switch: PreviewSwitch,
+}
+
+impl FakeSandboxes {
+    pub(crate) fn new(switch: PreviewSwitch) -> Self {
+        Self { switch, memory: MemoryProvider::default() }
+    }
 }
 
 #[async_trait]
 impl SandboxProvider for FakeSandboxes {
     fn name(&self) -> &'static str {
-        "fake"
+        self.memory.name()
     }
 
     fn template(&self) -> Template {
-        cobuild::sandbox::template::react_vite()
+        self.memory.template()
     }
 
     async fn create(&self, spec: SandboxSpec, progress: ProgressSender) -> Result<Arc<dyn Sandbox>, SandboxError> {
@@ -71,56 +75,39 @@ impl SandboxProvider for FakeSandboxes {
         if self.switch.broken.load(Ordering::SeqCst) {
             return Err(SandboxError::Unavailable("bubblewrap is not installed: apt install bubblewrap".into()));
         }
-        let files = spec.files.into_iter().map(|file| (file.path, file.content)).collect();
-        let (health, _) = watch::channel(SandboxHealth::Ready);
-        Ok(Arc::new(FakeSandbox { files: Arc::new(Mutex::new(files)), health, switch: self.switch.clone() }))
+        let memory = self.memory.create(spec, progress).await?;
+        Ok(Arc::new(FakeSandbox { memory, switch: self.switch.clone() }))
     }
 
     async fn check(&self) -> Result<(), SandboxError> {
-        Ok(())
+        self.memory.check().await
     }
 
-    async fn close(&self) {}
-}
-
-impl FakeSandbox {
-    fn files(&self) -> std::sync::MutexGuard<'_, BTreeMap<FilePath, Bytes>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn close(&self) {
+        self.memory.close().await;
     }
 }
 
 #[async_trait]
 impl Sandbox for FakeSandbox {
     async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
-        for change in changes {
-            match change {
-                FileChange::Write(SandboxFile { path, content }) => drop(self.files().insert(path, content)),
-                FileChange::Delete(path) => drop(self.files().remove(&path)),
-            }
-        }
-        Ok(())
+        self.memory.write(changes).await
     }
 
     async fn list(&self) -> Result<Vec<SandboxEntry>, SandboxError> {
-        let entry = |(path, content): (&FilePath, &Bytes)| SandboxEntry {
-            path: path.clone(),
-            hash: content_hash(content),
-            size_bytes: content.len() as u64,
-        };
-        Ok(self.files().iter().map(entry).collect())
+        self.memory.list().await
     }
 
     async fn read(&self, path: &FilePath) -> Result<Bytes, SandboxError> {
-        self.files().get(path).cloned().ok_or(SandboxError::NotFound)
+        self.memory.read(path).await
     }
 
-    async fn exec(&self, _: ExecRequest, _: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
-        Ok(Box::new(Nothing))
+    async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
+        self.memory.exec(request, output).await
     }
 
     async fn start_preview(&self) -> Result<(), SandboxError> {
-        self.health.send_replace(SandboxHealth::PreviewReady);
-        Ok(())
+        self.memory.start_preview().await
     }
 
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {
@@ -128,7 +115,7 @@ impl Sandbox for FakeSandbox {
             return Err(SandboxError::Failed("connection refused".into()));
         }
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let service = TowerToHyperService::new(dev_server(Arc::clone(&self.files)));
+        let service = TowerToHyperService::new(dev_server(Arc::clone(&self.memory)));
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
             let _ = connection.with_upgrades().await;
@@ -137,42 +124,31 @@ impl Sandbox for FakeSandbox {
     }
 
     fn preview_log(&self) -> String {
-        String::new()
+        self.memory.preview_log()
     }
 
     fn health(&self) -> watch::Receiver<SandboxHealth> {
-        self.health.subscribe()
+        self.memory.health()
     }
 
     async fn stop(&self) {
-        self.health.send_replace(SandboxHealth::Lost("stopped".into()));
+        self.memory.stop().await;
     }
 }
 
-/// A process that is done at once.
-#[derive(Debug)]
-struct Nothing;
-
-#[async_trait]
-impl Process for Nothing {
-    async fn wait(&mut self) -> Exit {
-        Exit::Code(0)
-    }
-
-    fn kill(&mut self) {}
-}
-
-/// Says what it was asked, echoes bodies and frames, and streams.
-fn dev_server(files: Files) -> Router {
+/// Says what it was asked, echoes bodies and frames, redirects and bakes cookies.
+fn dev_server(memory: Arc<dyn Sandbox>) -> Router {
+    let elsewhere = || async { (StatusCode::FOUND, [("location", "http://localhost/asked")]) };
+    let cookie = || async { ([("set-cookie", "a=1; Domain=localhost"), ("x-mine", "1")], "baked") };
     Router::new()
         .route("/asked", any(asked))
         .route("/echo", post(|body: Bytes| async { body }))
         .route("/hmr", get(hmr))
-        .route("/elsewhere", get(|| async { ([("location", "http://localhost/asked")], axum::http::StatusCode::FOUND) }))
-        .route("/cookie", get(|| async { ([("set-cookie", "a=1; Domain=localhost"), ("x-mine", "1")], "baked") }))
+        .route("/elsewhere", get(elsewhere))
+        .route("/cookie", get(cookie))
         .fallback(move |request: Request| {
-            let files = Arc::clone(&files);
-            async move { file(&files, request.uri().path()) }
+            let memory = Arc::clone(&memory);
+            async move { file(&*memory, request.uri().path()).await }
         })
 }
 
@@ -187,18 +163,16 @@ async fn asked(request: Request) -> Response {
     Json(serde_json::json!({ "method": parts.method.as_str(), "target": target, "headers": headers })).into_response()
 }
 
-fn file(files: &Files, path: &str) -> Response {
+async fn file(memory: &dyn Sandbox, path: &str) -> Response {
     let path = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
-    let content = path.parse::<FilePath>().ok().and_then(|path| {
-        files.lock().unwrap_or_else(PoisonError::into_inner).get(&path).cloned()
-    });
-    match content {
-        Some(content) => ([("content-type", "text/html")], content).into_response(),
-        None => axum::http::StatusCode::NOT_FOUND.into_response(),
+    let Ok(path) = path.parse() else { return StatusCode::NOT_FOUND.into_response() };
+    match memory.read(&path).await {
+        Ok(content) => ([("content-type", "text/html")], content).into_response(),
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-/// Echoes each frame; the first one it sends is the origin and protocol it was asked with.
+/// Echoes each frame; the first one it sends is the origin it was asked from.
 async fn hmr(headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let origin = headers.get("origin").and_then(|origin| origin.to_str().ok()).unwrap_or("none").to_owned();
     upgrade.protocols(["vite-hmr"]).on_upgrade(async move |mut socket| {

@@ -67,9 +67,8 @@ pub(crate) async fn receive(stream: &mut WebSocketStream<TcpStream>) -> Received
         match within("a frame", stream.next()).await {
             Some(Ok(Message::Text(text))) => return parse(text.as_str()),
             Some(Ok(Message::Close(frame))) => {
-                let (code, reason) = frame.map_or((None, String::new()), |frame| {
-                    (Some(u16::from(frame.code)), frame.reason.to_string())
-                });
+                let (code, reason) = frame
+                    .map_or((None, String::new()), |frame| (Some(u16::from(frame.code)), frame.reason.to_string()));
                 return Received::Closed(code, reason);
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
