@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    client_async,
+    WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest as _},
 };
 
@@ -74,11 +74,9 @@ async fn answers_cannot_reach_beyond_the_preview() {
     assert_eq!(moved.headers()["location"], "/asked");
 }
 
-async fn upgrade(
-    server: &TestServer,
-    host: &str,
-    origin: Option<&str>,
-) -> Result<impl StreamExt<Item = Result<Message, tungstenite::Error>> + SinkExt<Message> + Unpin, tungstenite::Error> {
+type Socket = WebSocketStream<TcpStream>;
+
+async fn upgrade(server: &TestServer, host: &str, origin: Option<&str>) -> Result<Socket, tungstenite::Error> {
     let mut request = format!("ws://{host}/hmr").into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "vite-hmr".parse().expect("a header"));
     if let Some(origin) = origin {

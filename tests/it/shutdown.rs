@@ -3,7 +3,7 @@
 use cobuild_protocol::{Event, value::Outcome};
 use futures_util::StreamExt as _;
 
-use crate::support::{Received, TestServer, WsClient, eventually, within, ws_client::open, ws_client::receive};
+use crate::support::{Received, TestServer, WsClient, eventually, open, receive, within};
 
 #[tokio::test]
 async fn clients_are_told_to_come_back_and_runs_get_their_end() {

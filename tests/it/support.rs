@@ -16,7 +16,7 @@ use cobuild::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use self::ws_client::{Received, WsClient};
+pub(crate) use self::ws_client::{Received, WsClient, open, receive, run_of, try_open};
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
 
 /// The longest any single step of a test may take.

@@ -11,10 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     fakes::ScriptedModel,
-    support::{
-        Received, Setup, TestServer, WsClient, eventually,
-        ws_client::{open, receive, run_of, try_open},
-    },
+    support::{Received, Setup, TestServer, WsClient, eventually, open, receive, run_of, try_open},
 };
 
 #[tokio::test]
