@@ -1,10 +1,51 @@
 //! The core: one actor per project, its log and its state, and the three traits it needs from the outside.
 //!
 //! It names no vendor, no web framework and no environment variable.
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`registry`] | id → running actor; creation and removal |
+//! | [`handle`] | the way in: join, submit, read |
+//! | `actor` | the one writer: state, log, runs, sandbox |
+//! | `command` | from a command to its first events and its job: one file each |
+//! | `batch` | one append in the making |
+//! | `state` | the fold of the log |
+//! | `run`, `runs`, `queue` | a run's life, what runs, whose turn is next |
+//! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
+//! | [`event_log`] | the ring of published events and the cursors of its readers |
+//! | `room` | who is here |
+//! | [`event_store`], [`model_provider`], [`sandbox_provider`] | what the core asks of the outside |
 
+mod actor;
+mod batch;
+mod command;
+mod conversation;
 pub mod error;
+pub mod event_log;
 pub mod event_store;
+mod file_tree;
+pub mod handle;
 pub mod model_provider;
+mod queue;
+pub mod registry;
+mod remembered;
+mod room;
+mod run;
+mod runs;
+mod sandbox_link;
 pub mod sandbox_provider;
+mod sandbox_slot;
+mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
-pub use error::ProjectError;
+pub use self::{
+    command::PROMPT_SIZE_BYTES_MAX,
+    error::ProjectError,
+    file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
+    handle::{Identity, Member, Preview, ProjectHandle, Subscription},
+    queue::QUEUE_MAX,
+    registry::{ProjectParts, ProjectRegistry, ProjectSettings},
+};

@@ -208,7 +208,7 @@ pub struct PreviewInfo {
     /// Its address, stable for the life of the project. Absent before the first sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or – while its dev server runs – what it shows instead of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -40,6 +40,12 @@ pub enum ProjectError {
     /// The store does not take the event.
     #[error("the server cannot store this now; try again")]
     Store(#[from] StoreError),
+    /// Somebody cancelled it.
+    #[error("cancelled")]
+    Cancelled,
+    /// The server stopped in the middle of it.
+    #[error("the server stopped before this was done; send it again")]
+    Interrupted,
     /// The project is being closed.
     #[error("the project is closing; try again")]
     Closing,
@@ -75,7 +81,8 @@ impl ProjectError {
                 SandboxError::Failed(_) => ErrorCode::Internal,
             },
             Self::ProcessFailed(_) => ErrorCode::Unsupported,
-            Self::Store(_) | Self::Closing | Self::Internal => ErrorCode::Internal,
+            Self::Cancelled => ErrorCode::Cancelled,
+            Self::Store(_) | Self::Interrupted | Self::Closing | Self::Internal => ErrorCode::Internal,
         }
     }
 

@@ -1,0 +1,225 @@
+//! What a model is sent: instructions, files and conversation within a budget, ordered from what rarely changes to
+//! what changes with every prompt, so that vendors' caches can reuse the beginning.
+//!
+//! It does not know the core's types or any vendor's format.
+
+use std::collections::HashSet;
+
+use cobuild_protocol::{FilePath, value::MessageRole};
+
+/// The instructions every real model gets: the project's stack, the reply format, what good work is.
+pub const SYSTEM: &str = include_str!("prompts/system.md");
+
+/// The conversation before the prompt gets at most this part of the budget; files tell a model more.
+const HISTORY_SHARE: usize = 4;
+/// Longest turn of the history that is kept whole; of longer ones (a pasted log) beginning and end are kept.
+const TURN_SIZE_BYTES_MAX: usize = 8 * 1024;
+/// What a file costs beside its text: its path and the marks around it.
+const FILE_OVERHEAD_BYTES: usize = 64;
+
+/// What a model call is built from.
+#[derive(Debug, Clone, Default)]
+pub struct PromptContext {
+    /// The project's files, in any order.
+    pub files: Vec<PromptFile>,
+    /// Files to show first when the budget is short, most important first: mentioned ones, last edited ones.
+    pub important: Vec<FilePath>,
+    /// The conversation before the prompt, oldest first.
+    pub history: Vec<PromptTurn>,
+    /// The prompt to answer.
+    pub prompt: String,
+}
+
+/// A file of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptFile {
+    /// Where.
+    pub path: FilePath,
+    /// Its text; `None` for what is not text, and for what did not fit.
+    pub text: Option<String>,
+}
+
+/// One turn of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptTurn {
+    /// Whose.
+    pub role: MessageRole,
+    /// What was said.
+    pub text: String,
+}
+
+/// The parts of a model call, most stable first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptParts {
+    /// The instructions.
+    pub system: String,
+    /// Every file of the project in path order, those that fit with their text.
+    pub files: Vec<PromptFile>,
+    /// The conversation, oldest first, beginning with a user's turn; the last one is the prompt.
+    pub turns: Vec<PromptTurn>,
+    /// How many turns at the beginning of the history did not fit.
+    pub turns_dropped: usize,
+    /// How many files are named without the text they have.
+    pub files_without_text: usize,
+}
+
+/// Chooses what fits into `budget_bytes` of text. Instructions, paths and prompt are always part of it, whatever
+/// they cost.
+#[must_use]
+pub fn build(context: PromptContext, budget_bytes: usize) -> PromptParts {
+    let paths: usize = context.files.iter().map(|file| file.path.as_str().len() + FILE_OVERHEAD_BYTES).sum();
+    let room = budget_bytes.saturating_sub(SYSTEM.len() + context.prompt.len() + paths);
+    let turns_before = context.history.len();
+    let mut turns = newest_turns(context.history, room / HISTORY_SHARE);
+    let turns_dropped = turns_before - turns.len();
+    let spoken: usize = turns.iter().map(|turn| turn.text.len()).sum();
+    let (files, files_without_text) = fitting_files(context.files, &context.important, room - spoken);
+    turns.push(PromptTurn { role: MessageRole::User, text: context.prompt });
+    PromptParts { system: SYSTEM.to_owned(), files, turns, turns_dropped, files_without_text }
+}
+
+/// The end of the conversation that fits. It begins with a user's turn, as every vendor wants it.
+fn newest_turns(mut history: Vec<PromptTurn>, room: usize) -> Vec<PromptTurn> {
+    for turn in &mut history {
+        shorten(&mut turn.text);
+    }
+    let mut left = room;
+    let kept = history.iter().rev().take_while(|turn| match left.checked_sub(turn.text.len()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    let kept = kept.count();
+    let mut turns = history.split_off(history.len() - kept);
+    let first_user = turns.iter().position(|turn| turn.role == MessageRole::User).unwrap_or(turns.len());
+    turns.drain(..first_user);
+    turns
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > TURN_SIZE_BYTES_MAX {
+        let head = &text[..text.floor_char_boundary(TURN_SIZE_BYTES_MAX / 2)];
+        let tail = &text[text.ceil_char_boundary(text.len() - TURN_SIZE_BYTES_MAX / 2)..];
+        *text = format!("{head}\n[…]\n{tail}");
+    }
+}
+
+/// All files in path order. Those named important get their text first, then the shorter ones: many small files say
+/// more about an app than one long one.
+fn fitting_files(mut files: Vec<PromptFile>, important: &[FilePath], room: usize) -> (Vec<PromptFile>, usize) {
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let rank = |file: &PromptFile| important.iter().position(|path| *path == file.path).unwrap_or(important.len());
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|&at| (rank(&files[at]), files[at].text.as_ref().map_or(0, String::len)));
+    let mut left = room;
+    let mut shown: HashSet<usize> = HashSet::new();
+    for at in order {
+        if let Some(rest) = left.checked_sub(files[at].text.as_ref().map_or(0, String::len)) {
+            left = rest;
+            shown.insert(at);
+        }
+    }
+    for (at, file) in files.iter_mut().enumerate() {
+        if !shown.contains(&at) {
+            file.text = None;
+        }
+    }
+    let without_text = files.len() - shown.len();
+    (files, without_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codegen::reply::parse_reply;
+
+    fn file(path: &str, size_bytes: usize) -> PromptFile {
+        PromptFile { path: path.parse().expect("valid"), text: Some("x".repeat(size_bytes)) }
+    }
+
+    fn turn(role: MessageRole, text: &str) -> PromptTurn {
+        PromptTurn { role, text: text.to_owned() }
+    }
+
+    fn with_text(parts: &PromptParts) -> Vec<&str> {
+        parts.files.iter().filter(|file| file.text.is_some()).map(|file| file.path.as_str()).collect()
+    }
+
+    /// A budget that leaves this much for files' texts and history.
+    fn budget(context: &PromptContext, room: usize) -> usize {
+        let paths: usize = context.files.iter().map(|file| file.path.as_str().len() + FILE_OVERHEAD_BYTES).sum();
+        SYSTEM.len() + context.prompt.len() + paths + room
+    }
+
+    #[test]
+    fn everything_fits_in_a_stable_order() {
+        let context = PromptContext {
+            files: vec![file("src/b.js", 10), file("index.html", 10), file("src/a.js", 10)],
+            history: vec![turn(MessageRole::User, "one"), turn(MessageRole::Assistant, "two")],
+            prompt: "three".to_owned(),
+            ..PromptContext::default()
+        };
+        let parts = build(context, 1_000_000);
+        assert_eq!(with_text(&parts), ["index.html", "src/a.js", "src/b.js"]);
+        let turns: Vec<_> = parts.turns.iter().map(|turn| turn.text.as_str()).collect();
+        assert_eq!((turns, parts.turns_dropped, parts.files_without_text), (vec!["one", "two", "three"], 0, 0));
+    }
+
+    #[test]
+    fn important_and_short_files_come_first() {
+        let context = PromptContext {
+            files: vec![file("a.js", 60), file("b.js", 50), file("c.js", 30), file("d.js", 10)],
+            important: vec!["a.js".parse().expect("valid")],
+            ..PromptContext::default()
+        };
+        let budget = budget(&context, 100);
+        let parts = build(context, budget);
+        assert_eq!((with_text(&parts), parts.files_without_text), (vec!["a.js", "c.js", "d.js"], 1));
+        assert_eq!(parts.files.len(), 4, "the others are still named");
+    }
+
+    #[test]
+    fn old_turns_are_dropped_and_a_user_begins() {
+        let context = PromptContext {
+            history: vec![
+                turn(MessageRole::User, "aaaaaaaaaa"),
+                turn(MessageRole::Assistant, "bb"),
+                turn(MessageRole::User, "cc"),
+                turn(MessageRole::Assistant, "dd"),
+            ],
+            prompt: "e".to_owned(),
+            ..PromptContext::default()
+        };
+        let budget = budget(&context, 8 * HISTORY_SHARE);
+        let parts = build(context, budget);
+        let turns: Vec<_> = parts.turns.iter().map(|turn| turn.text.as_str()).collect();
+        assert_eq!((turns, parts.turns_dropped), (vec!["cc", "dd", "e"], 2));
+    }
+
+    #[test]
+    fn long_turns_keep_both_ends() {
+        let long = format!("begin{}end", "ü".repeat(TURN_SIZE_BYTES_MAX));
+        let context = PromptContext { history: vec![turn(MessageRole::User, &long)], ..PromptContext::default() };
+        let parts = build(context, 1_000_000);
+        let text = &parts.turns[0].text;
+        assert!(text.starts_with("begin") && text.ends_with("end") && text.len() <= TURN_SIZE_BYTES_MAX + 16);
+    }
+
+    #[test]
+    fn no_budget_still_asks() {
+        let context =
+            PromptContext { files: vec![file("a.js", 1)], prompt: "hello".to_owned(), ..PromptContext::default() };
+        let parts = build(context, 0);
+        assert_eq!((parts.turns.len(), parts.files.len(), parts.files_without_text), (1, 1, 1));
+    }
+
+    #[test]
+    fn the_format_it_teaches_is_the_one_we_read() {
+        let parsed = parse_reply(SYSTEM);
+        let paths: Vec<_> = parsed.files.iter().map(|file| (file.path.as_str(), file.complete)).collect();
+        assert_eq!(paths, [("src/components/Button.jsx", true), ("src/App.jsx", true)]);
+        assert!(parsed.refused_files.is_empty());
+    }
+}

@@ -1,0 +1,265 @@
+//! The project's one writer. Only this task appends to the log, assigns `seq` and changes the state.
+//!
+//! Everything that happens arrives as a [`Wake`]. What it means becomes a [`Batch`] of events; at most one batch is on
+//! its way to the store at a time, and only when it is safe there is it folded into the state, published and replied to.
+//! So the state is always the fold of what is stored, and nobody ever sees an event that a restart could lose. The loop
+//! itself waits for nothing slow: models, processes and sandboxes are jobs that report back.
+
+mod intake;
+mod life;
+mod outcome;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use cobuild_protocol::{
+    Command, CommandFrame, ProjectId, Seq,
+    frame::{ControlFrame, Rejected, ResultFrame},
+};
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    batch::Batch,
+    command,
+    error::ProjectError,
+    event_log::{CloseReason, EventLog},
+    event_store::StoreError,
+    file_tree::Tree,
+    handle::{Preview, Request},
+    registry::ProjectParts,
+    remembered::Remembered,
+    room::Room,
+    run::{UPDATES_MAX, Update},
+    runs::Runs,
+    sandbox_slot::SandboxSlot,
+    state::State,
+};
+
+/// Requests that change something and wait for the batch under way. The mailbox is not read beyond that.
+const WAITING_MAX: usize = 256;
+
+/// What the loop can wake up to.
+enum Wake {
+    /// The project is to close.
+    Closing,
+    /// The batch under way is stored, or cannot be.
+    Appended(Result<(), StoreError>),
+    /// Jobs reported; the updates are in the backlog.
+    Reported,
+    /// Somebody asks for something. `None`: every handle is gone.
+    Asked(Option<Request>),
+    /// It is time to look at what only time changes: departures, a failed append, nobody using the project.
+    Time,
+}
+
+/// A batch on its way to the store.
+struct Appending {
+    batch: Batch,
+    result: BoxFuture<'static, Result<(), StoreError>>,
+}
+
+pub(crate) struct ProjectActor {
+    project: ProjectId,
+    parts: ProjectParts,
+    state: State,
+    log: EventLog,
+    /// Replies that left no event.
+    remembered: Remembered,
+    mailbox: mpsc::Receiver<Request>,
+    /// For members, whose drop is a request.
+    mailbox_sender: mpsc::WeakSender<Request>,
+    waiting: VecDeque<Request>,
+    updates: mpsc::Receiver<Update>,
+    updates_sender: mpsc::Sender<Update>,
+    backlog: VecDeque<Update>,
+    appending: Option<Appending>,
+    /// A batch the store refused, and when to try it again. Jobs wait meanwhile; nothing of theirs is lost.
+    refused: Option<(Batch, Instant)>,
+    /// Whether requests go before updates the next time, so that neither starves the other.
+    requests_first: bool,
+    runs: Runs,
+    room: Room,
+    sandbox: SandboxSlot,
+    tree: watch::Sender<Arc<Tree>>,
+    encoded_snapshot: Option<(Seq, bytes::Bytes)>,
+    snapshot_stored: Seq,
+    last_used: Instant,
+    jobs: TaskTracker,
+    cancel: CancellationToken,
+    /// What readers of the log are told at the end.
+    close_reason: CloseReason,
+}
+
+/// What the registry hands a new actor.
+pub(crate) struct ActorParts {
+    pub(crate) project: ProjectId,
+    pub(crate) parts: ProjectParts,
+    pub(crate) state: State,
+    pub(crate) log: EventLog,
+    pub(crate) remembered: Remembered,
+    pub(crate) snapshot_stored: Seq,
+    pub(crate) mailbox: mpsc::Receiver<Request>,
+    pub(crate) mailbox_sender: mpsc::WeakSender<Request>,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl ProjectActor {
+    pub(crate) fn new(parts: ActorParts) -> Self {
+        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, mailbox_sender, cancel } =
+            parts;
+        let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
+        let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
+        let jobs = TaskTracker::new();
+        let sandbox = SandboxSlot::new(
+            parts.clone(),
+            project.clone(),
+            updates_sender.clone(),
+            jobs.clone(),
+            cancel.child_token(),
+        );
+        Self {
+            project,
+            parts,
+            state,
+            log,
+            remembered,
+            mailbox,
+            mailbox_sender,
+            waiting: VecDeque::new(),
+            updates,
+            updates_sender,
+            backlog: VecDeque::new(),
+            appending: None,
+            refused: None,
+            requests_first: false,
+            runs: Runs::default(),
+            room: Room::default(),
+            sandbox,
+            tree,
+            encoded_snapshot: None,
+            snapshot_stored,
+            last_used: Instant::now(),
+            jobs,
+            cancel,
+            close_reason: CloseReason::Unloaded,
+        }
+    }
+
+    /// Lives until the project is closed or nobody has used it for a while.
+    pub(crate) async fn run(mut self) {
+        self.recover();
+        loop {
+            self.pump();
+            match self.next_wake().await {
+                Wake::Closing | Wake::Asked(None) => break,
+                Wake::Appended(result) => {
+                    if let Err(reason) = self.on_appended(result) {
+                        return self.fail(reason).await;
+                    }
+                }
+                Wake::Reported => {}
+                Wake::Asked(Some(request)) => self.on_request(request),
+                Wake::Time => {
+                    if self.is_unused() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    async fn next_wake(&mut self) -> Wake {
+        let deadline = self.next_deadline();
+        let appending = self.appending.as_mut();
+        let mut reported = Vec::new();
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Wake::Closing,
+            result = async { appending.expect("guarded by the condition").result.as_mut().await },
+                if appending.is_some() => Wake::Appended(result),
+            _ = self.updates.recv_many(&mut reported, UPDATES_MAX), if self.backlog.is_empty() => {
+                self.backlog.extend(reported);
+                Wake::Reported
+            }
+            request = self.mailbox.recv(), if self.waiting.len() < WAITING_MAX => Wake::Asked(request),
+            () = tokio::time::sleep_until(deadline) => Wake::Time,
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let unload = self.last_used + self.parts.settings.unload_after;
+        let retry = self.refused.as_ref().map(|(_, at)| *at);
+        let free = self.appending.is_none() && retry.is_none();
+        let departure = self.room.next_departure().filter(|_| free);
+        [retry, departure].into_iter().flatten().fold(unload, Instant::min)
+    }
+
+    /// Nothing runs, nobody is here, and it has been so for a while.
+    fn is_unused(&mut self) -> bool {
+        let in_use = !self.room.is_empty() || !self.runs.is_quiet() || self.appending.is_some();
+        if in_use || self.refused.is_some() {
+            self.last_used = Instant::now();
+            return false;
+        }
+        self.last_used.elapsed() >= self.parts.settings.unload_after
+    }
+}
+
+/// What comes in.
+impl ProjectActor {
+    /// Reads are answered at once from the committed state; what changes something waits for its batch.
+    fn on_request(&mut self, request: Request) {
+        self.last_used = Instant::now();
+        match request {
+            Request::Leave { participant } => self.room.leave(participant, Instant::now()),
+            Request::State { reply } => drop(reply.send((self.state.seq, self.state.view.clone()))),
+            Request::Preview { reply } => drop(reply.send(self.preview())),
+            Request::Command { frame, reply, .. } if frame.command.is_read() => self.on_read(frame, reply),
+            Request::Delete => {
+                self.close_reason = CloseReason::Deleted;
+                self.cancel.cancel();
+            }
+            Request::Join { .. } | Request::Command { .. } => self.waiting.push_back(request),
+        }
+    }
+
+    fn on_read(&self, frame: CommandFrame, reply: oneshot::Sender<ControlFrame>) {
+        let id = frame.id;
+        match frame.command {
+            Command::ReadFile(read) => {
+                let Some(info) = self.state.view.files.get(&read.path).cloned() else {
+                    let error = ProjectError::NotFound(format!("there is no file {}", read.path)).body();
+                    return drop(reply.send(ControlFrame::Rejected(Rejected { id: Some(id), error })));
+                };
+                let store = Arc::clone(&self.parts.store);
+                self.jobs.spawn(async move {
+                    let answer = match super::sandbox_link::read_content(&store, &info).await {
+                        Ok(content) => {
+                            let data = command::status::file(&read.path, &info, &content);
+                            ControlFrame::Result(ResultFrame { id, data })
+                        }
+                        Err(error) => ControlFrame::Rejected(Rejected { id: Some(id), error: error.body() }),
+                    };
+                    let _ = reply.send(answer);
+                });
+            }
+            _ => {
+                let data = command::status::status(&self.state);
+                let _ = reply.send(ControlFrame::Result(ResultFrame { id, data }));
+            }
+        }
+    }
+
+    fn preview(&mut self) -> Preview {
+        let preview = self.sandbox.preview(&self.state.view);
+        if matches!(preview, Preview::Starting { .. }) {
+            self.sandbox.ensure_unless_failed(&self.tree);
+        }
+        preview
+    }
+}

@@ -1,0 +1,307 @@
+//! From what waits to the next batch: requests decide, updates report, both become events.
+
+use std::sync::Arc;
+
+use cobuild_protocol::{
+    CommandFrame, Cursor, Event, ParticipantId, RequestId, RunId, Seq,
+    event::{ParticipantJoined, ParticipantLeft, RunFinished},
+    frame::{Accepted, ControlFrame, Rejected},
+    value::{FileOrigin, Outcome, Role},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Appending, ProjectActor, life::refuse};
+use crate::project::{
+    batch::{After, Batch, PendingJoin, Stamp},
+    command::{self, Acceptance, Desk, SandboxWish},
+    error::ProjectError,
+    event_store::{StoreError, StoredSnapshot},
+    file_tree::{check_base, check_place, content_hash},
+    handle::{Identity, Joined, Request},
+    run::{RefusedFile, RunReport, StagedFile, Update, UpdateBody},
+};
+
+/// Events between two stored snapshots. Folding this many takes a few tens of milliseconds at most, and that is what
+/// opening a project costs.
+const SNAPSHOT_EVERY: Seq = 4096;
+/// Longest name of a participant, in characters.
+const NAME_LENGTH_MAX: usize = 64;
+
+impl ProjectActor {
+    /// Makes one batch of what waits and sends it to the store, unless one is under way.
+    pub(super) fn pump(&mut self) {
+        if self.appending.is_some() || self.retry_refused() {
+            return;
+        }
+        loop {
+            let mut batch = Batch::new(self.state.seq);
+            self.fill(&mut batch);
+            if batch.is_empty() && batch.after.is_empty() {
+                return;
+            }
+            if batch.is_empty() {
+                // Nothing to store: a duplicate's reply, or a participant who is here already.
+                self.finish(batch);
+                continue;
+            }
+            return self.append(batch);
+        }
+    }
+
+    /// Tries a refused batch again when it is time. True while there is one.
+    fn retry_refused(&mut self) -> bool {
+        match self.refused.take() {
+            Some((batch, at)) if at <= Instant::now() => {
+                self.append(batch);
+                true
+            }
+            Some(refused) => {
+                self.refused = Some(refused);
+                self.reject_waiting();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// While the store takes nothing, whoever wants a change is told so at once.
+    fn reject_waiting(&mut self) {
+        let error = ProjectError::Store(StoreError::Unavailable("an earlier append failed".into()));
+        for request in std::mem::take(&mut self.waiting) {
+            refuse(request, &error);
+        }
+    }
+
+    pub(super) fn append(&mut self, batch: Batch) {
+        let head = batch.events.last().map_or(self.state.seq, |event| event.seq);
+        let snapshot = (head >= self.snapshot_stored + SNAPSHOT_EVERY).then(|| self.snapshot_to_store()).flatten();
+        if let Some(snapshot) = &snapshot {
+            self.snapshot_stored = snapshot.seq;
+        }
+        let transaction = batch.transaction(&self.project, snapshot);
+        let store = Arc::clone(&self.parts.store);
+        let result = Box::pin(async move { store.append(transaction).await });
+        self.appending = Some(Appending { batch, result });
+    }
+
+    pub(super) fn snapshot_to_store(&self) -> Option<StoredSnapshot> {
+        match serde_json::to_vec(&self.state) {
+            Ok(state) => Some(StoredSnapshot { seq: self.state.seq, state: state.into() }),
+            Err(error) => {
+                tracing::error!(project = %self.project, %error, "the state could not be written as a snapshot");
+                None
+            }
+        }
+    }
+
+    /// Puts into the batch what may go next: departures and the next run, then updates and requests in turn.
+    fn fill(&mut self, batch: &mut Batch) {
+        for participant in self.room.take_departed(Instant::now()) {
+            batch.push(Event::ParticipantLeft(ParticipantLeft { participant }), Stamp::default());
+        }
+        self.take_next_run(batch);
+        self.requests_first = !self.requests_first;
+        if self.requests_first {
+            self.fill_from_requests(batch);
+        }
+        // A cancellation in the batch is the last word of its run, so updates never join a request's events.
+        if batch.events.is_empty() {
+            self.fill_from_updates(batch);
+        }
+        // Once more: the updates may have been the end of the run before.
+        self.take_next_run(batch);
+        self.fill_from_requests(batch);
+    }
+
+    fn take_next_run(&mut self, batch: &mut Batch) {
+        if batch.is_empty()
+            && self.runs.may_take_next()
+            && let Some(next) = self.runs.queue.pop()
+        {
+            let stamp = Stamp { run: Some(next.run), by: Some(next.by), command: None };
+            command::begin(batch, &self.state, next.run, next.by, stamp, next.work);
+        }
+    }
+
+    /// A request decides on the committed state, so it has a batch to itself.
+    fn fill_from_requests(&mut self, batch: &mut Batch) {
+        while batch.is_empty()
+            && let Some(request) = self.waiting.pop_front()
+        {
+            match request {
+                Request::Join { identity, since, reply } => self.join(identity, since, reply, batch),
+                Request::Command { by, role, frame, reply } => self.decide(by, role, frame, reply, batch),
+                Request::Leave { .. } | Request::State { .. } | Request::Preview { .. } | Request::Delete => {
+                    unreachable!("answered when they came in")
+                }
+            }
+        }
+    }
+
+    /// Updates pile up into one batch, until one of them decides on the state that the others change.
+    fn fill_from_updates(&mut self, batch: &mut Batch) {
+        while let Some(update) = self.backlog.front() {
+            let decides = !matches!(update.body, UpdateBody::Events(_));
+            if decides && !batch.is_empty() {
+                return;
+            }
+            let update = self.backlog.pop_front().expect("there is a front");
+            self.take_update(update, batch);
+            if decides && !batch.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn take_update(&mut self, update: Update, batch: &mut Batch) {
+        let Update { run, body } = update;
+        let live = run.is_none_or(|run| self.runs.is_live(run));
+        let stamp = run.map(Stamp::run).unwrap_or_default();
+        match body {
+            UpdateBody::Events(events) if live => {
+                batch.push_all(events, &stamp);
+            }
+            // Said by a run that is over: nobody hears it.
+            UpdateBody::Events(_) => {}
+            UpdateBody::WriteFiles { files, origin, done } => {
+                // What a cancelled command left in the sandbox is still taken over, outside the run.
+                let stamp = if live { stamp } else { Stamp::default() };
+                let live = live || origin == FileOrigin::Sandbox;
+                let (accepted, refused) = if live { self.check_files(files) } else { (Vec::new(), Vec::new()) };
+                for file in accepted {
+                    batch.push_file(file, origin, stamp.clone());
+                }
+                batch.after.push(After::Written(done, refused));
+            }
+            UpdateBody::Ended(result) => self.end_run(run, result, batch),
+            UpdateBody::Sandbox(made) => {
+                let events = self.sandbox.on_made(made, &self.tree, &self.parts.store, &self.state.view);
+                batch.push_all(events, &Stamp::default());
+            }
+            UpdateBody::Health { generation, health } => {
+                let wanted = !self.room.is_empty() || !self.runs.is_quiet();
+                let events = self.sandbox.on_health(generation, health, wanted, &self.tree, &self.state.view);
+                batch.push_all(events, &Stamp::default());
+            }
+        }
+    }
+
+    /// Splits files into those whose base still holds and those that would destroy somebody's work.
+    fn check_files(&self, files: Vec<StagedFile>) -> (Vec<StagedFile>, Vec<RefusedFile>) {
+        let tree = &self.state.view.files;
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for file in files {
+            let size_bytes = file.content.as_ref().map_or(0, bytes::Bytes::len);
+            let place = match &file.content {
+                Some(_) => check_place(tree, &file.path, size_bytes),
+                None => Ok(()),
+            };
+            match place.and_then(|()| check_base(tree, &file.path, file.base.as_ref())) {
+                Ok(()) => accepted.push(file),
+                Err(error) => refused.push(RefusedFile { path: file.path, reason: error.to_string() }),
+            }
+        }
+        (accepted, refused)
+    }
+
+    fn end_run(&mut self, run: Option<RunId>, result: Result<RunReport, ProjectError>, batch: &mut Batch) {
+        let Some(run) = run else { return };
+        if self.runs.is_live(run) {
+            let finished = match result {
+                Ok(report) => {
+                    RunFinished { outcome: Outcome::Completed, error: None, usage: report.usage, cancelled_by: None }
+                }
+                Err(error) => {
+                    RunFinished { outcome: Outcome::Failed, error: Some(error.body()), usage: None, cancelled_by: None }
+                }
+            };
+            batch.push(Event::RunFinished(finished), Stamp::run(run));
+        }
+        self.runs.ended(run);
+    }
+
+    fn join(
+        &mut self,
+        identity: Identity,
+        since: Option<Cursor>,
+        reply: oneshot::Sender<Result<Joined, ProjectError>>,
+        batch: &mut Batch,
+    ) {
+        let digest = self.digest(identity.key.as_deref());
+        let known = self.state.participant(&digest);
+        let participant = known.unwrap_or_else(|| self.state.next_participant());
+        let name = display_name(identity.name.as_deref(), participant);
+        let unchanged = self.state.view.participants.get(&participant).is_some_and(|seen| {
+            seen.present && seen.role == identity.role && (identity.name.is_none() || seen.name == name)
+        });
+        if !unchanged {
+            let role = identity.role;
+            let joined = ParticipantJoined { participant, name, role, identity: digest };
+            batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
+        }
+        batch.after.push(After::Join(reply, PendingJoin { participant, role: identity.role, since }));
+    }
+
+    /// By what a participant is known again without anybody else learning their key.
+    fn digest(&self, key: Option<&str>) -> String {
+        let key = key.map_or_else(|| hex::encode(rand::random::<[u8; 16]>()), str::to_owned);
+        let salted = format!("{}\0{}\0{key}", self.project, self.state.view.preview_id);
+        content_hash(salted.as_bytes()).as_str()[..32].to_owned()
+    }
+
+    fn decide(
+        &mut self,
+        by: ParticipantId,
+        role: Role,
+        frame: CommandFrame,
+        reply: oneshot::Sender<ControlFrame>,
+        batch: &mut Batch,
+    ) {
+        let CommandFrame { id, command } = frame;
+        if let Some(earlier) = self.earlier_reply(&id) {
+            return batch.after.push(After::Reply(reply, earlier));
+        }
+        let mut wish = SandboxWish::None;
+        let result = if role < Role::Editor {
+            Err(ProjectError::Forbidden)
+        } else {
+            let mut desk = Desk {
+                parts: &self.parts,
+                state: &self.state,
+                runs: &mut self.runs,
+                batch: &mut *batch,
+                sandbox_wanted: &mut wish,
+                by,
+                id: id.clone(),
+            };
+            command::accept(&mut desk, command)
+        };
+        let answer = match result {
+            Ok(Acceptance { run, seq }) => {
+                ControlFrame::Accepted(Accepted { id: id.clone(), run, seq: seq.unwrap_or(self.state.seq) })
+            }
+            Err(error) => ControlFrame::Rejected(Rejected { id: Some(id.clone()), error: error.body() }),
+        };
+        let retryable = matches!(&answer, ControlFrame::Rejected(rejected) if rejected.error.retryable);
+        if batch.events.is_empty() && !retryable {
+            batch.push_reply(id, &answer);
+        }
+        batch.after.push(After::Reply(reply, answer));
+        match wish {
+            SandboxWish::None => {}
+            SandboxWish::Start => self.sandbox.ensure(&self.tree),
+            SandboxWish::Stop => self.sandbox.stop(),
+        }
+    }
+
+    fn earlier_reply(&self, id: &RequestId) -> Option<ControlFrame> {
+        self.state.accepted(id).map(ControlFrame::Accepted).or_else(|| self.remembered.get(id))
+    }
+}
+
+/// The name a participant goes by: theirs, without control characters and cut to length, or "Guest".
+fn display_name(name: Option<&str>, participant: ParticipantId) -> String {
+    let name: String = name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_LENGTH_MAX).collect();
+    let name = name.trim();
+    if name.is_empty() { format!("Guest {}", participant.number()) } else { name.to_owned() }
+}

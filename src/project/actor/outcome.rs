@@ -1,0 +1,171 @@
+//! What follows an append: events become state, everybody sees them, and their consequences begin – or, where the store
+//! took nothing, whoever waits is told.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    Event, ParticipantId, RunId, Seq,
+    frame::{AttachMode, ControlFrame, Rejected, SnapshotFrame},
+};
+use tokio::time::Instant;
+
+use super::{Appending, ProjectActor};
+use crate::project::{
+    batch::{After, Batch, PendingJoin},
+    conversation::Conversation,
+    error::ProjectError,
+    event_store::StoreError,
+    handle::{Joined, Member},
+    run::{self, JobContext, Reporter, Work},
+};
+
+/// Pause before a failed append is tried again: long enough not to spin, short enough to go on soon after an operator
+/// has made room on a full disk.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A client this far behind gets a snapshot: it is smaller than the replay.
+const REPLAY_EVENTS_MAX: Seq = 20_000;
+
+impl ProjectActor {
+    /// # Errors
+    ///
+    /// The log cannot be continued by this actor.
+    pub(super) fn on_appended(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let Some(Appending { batch, .. }) = self.appending.take() else { return Ok(()) };
+        match result {
+            Ok(()) => {
+                self.finish(batch);
+                Ok(())
+            }
+            Err(error @ StoreError::Unavailable(_)) => {
+                tracing::error!(project = %self.project, %error, "an append failed");
+                self.on_refused(batch, &error);
+                Ok(())
+            }
+            Err(error @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed)) => Err(error),
+        }
+    }
+
+    /// The events are safe: they become state, everybody sees them, and their consequences begin.
+    pub(super) fn finish(&mut self, batch: Batch) {
+        let Batch { events, stored, replies, after, .. } = batch;
+        let mut tree_changed = false;
+        for frame in &events {
+            self.state.apply(frame);
+            tree_changed |= matches!(
+                frame.event,
+                Event::FileWritten(_) | Event::FileDeleted(_) | Event::FileRenamed(_) | Event::ProjectCreated(_)
+            );
+        }
+        if tree_changed {
+            self.tree.send_replace(Arc::new(self.state.view.files.clone()));
+        }
+        self.log.publish(stored);
+        self.remembered.extend(replies);
+        for consequence in after {
+            self.follow_up(consequence);
+        }
+    }
+
+    fn follow_up(&mut self, consequence: After) {
+        match consequence {
+            // Somebody who no longer listens for the reply gets it by sending the command again.
+            After::Reply(reply, frame) => drop(reply.send(frame)),
+            After::Join(reply, join) => {
+                let Some(joined) = self.attach(join) else { return };
+                // Nobody reads it any more: its member leaves when it is dropped.
+                let _ = reply.send(Ok(joined));
+                if self.parts.settings.sandbox_on_join {
+                    self.sandbox.ensure_unless_failed(&self.tree);
+                }
+            }
+            After::Queue(waiting) => self.runs.queue.push(waiting),
+            After::Stop(run) => self.runs.stop(run),
+            After::Start(run, by, work) => self.start(run, by, work),
+            After::Written(done, refused) => drop(done.send(refused)),
+        }
+    }
+
+    fn start(&mut self, run: RunId, by: ParticipantId, work: Work) {
+        if work.needs_sandbox() {
+            self.sandbox.ensure(&self.tree);
+        }
+        let answer = self.state.view.messages.iter().rev().find(|message| message.run == Some(run));
+        let context = JobContext {
+            run,
+            parts: self.parts.clone(),
+            conversation: Conversation::before(&self.state.view, run),
+            message: answer.map_or(self.state.next_message(0), |message| message.message),
+            tree: self.tree.subscribe(),
+            sandbox: self.sandbox.status(),
+            preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),
+            reporter: Reporter::new(Some(run), self.updates_sender.clone()),
+        };
+        let cancel = self.cancel.child_token();
+        match work {
+            Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
+            _ => self.runs.started(run, by, cancel.clone()),
+        }
+        run::spawn(&self.jobs, context, work, cancel);
+    }
+
+    /// How a participant catches up, as of now.
+    fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
+        let PendingJoin { participant, role, since } = join;
+        // Without a mailbox every handle is gone, and with them whoever asked.
+        let member = Member::new(participant, role, self.mailbox_sender.upgrade()?);
+        self.room.enter(participant);
+        let head = self.state.seq;
+        let resumable = since.filter(|cursor| {
+            cursor.epoch == *self.log.reader().epoch() && cursor.seq <= head && head - cursor.seq <= REPLAY_EVENTS_MAX
+        });
+        Some(match resumable {
+            Some(cursor) => {
+                let mode = if cursor.seq == head { AttachMode::Live } else { AttachMode::Resumed };
+                Joined { member, mode, head, from: cursor.seq, snapshot: None }
+            }
+            None => {
+                let snapshot = Some(self.snapshot());
+                Joined { member, mode: AttachMode::Snapshot, head, from: head, snapshot }
+            }
+        })
+    }
+
+    /// The encoded snapshot of the present state, made once for everybody who comes at the same moment.
+    fn snapshot(&mut self) -> Bytes {
+        let seq = self.state.seq;
+        if let Some((_, snapshot)) = self.encoded_snapshot.as_ref().filter(|(at, _)| *at == seq) {
+            return snapshot.clone();
+        }
+        let frame = ControlFrame::Snapshot(SnapshotFrame { seq, state: self.state.view.clone() });
+        let json = serde_json::to_vec(&frame).expect("a state has only string keys and finite numbers");
+        let snapshot = Bytes::from(json);
+        self.encoded_snapshot = Some((seq, snapshot.clone()));
+        snapshot
+    }
+
+    /// The store took nothing. Whoever waits for a reply is told; what jobs said is kept and tried again.
+    fn on_refused(&mut self, mut batch: Batch, error: &StoreError) {
+        let from_client =
+            batch.after.iter().any(|consequence| matches!(consequence, After::Reply(..) | After::Join(..)));
+        if !from_client {
+            self.refused = Some((batch, Instant::now() + RETRY_AFTER));
+            return;
+        }
+        let error = ProjectError::Store(error.clone());
+        for consequence in batch.after.drain(..) {
+            match consequence {
+                After::Reply(reply, frame) => {
+                    let id = match frame {
+                        ControlFrame::Accepted(accepted) => Some(accepted.id),
+                        ControlFrame::Rejected(rejected) => rejected.id,
+                        _ => None,
+                    };
+                    let _ = reply.send(ControlFrame::Rejected(Rejected { id, error: error.body() }));
+                }
+                After::Join(reply, _) => drop(reply.send(Err(error.clone()))),
+                After::Stop(_) | After::Queue(_) | After::Start(..) | After::Written(..) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One append in the making: events with their place in the log, what they refer to, and what is to be done once they
+//! are safe.
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
+    event::{FileDeleted, FileWritten},
+    frame::ControlFrame,
+    value::{FileOrigin, Role},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    error::ProjectError,
+    event_store::{AppendBatch, Durability, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
+    file_tree::content_hash,
+    handle::Joined,
+    queue::Waiting,
+    run::{RefusedFile, StagedFile, Work},
+};
+
+/// Whose events these are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stamp {
+    pub(crate) run: Option<RunId>,
+    pub(crate) by: Option<ParticipantId>,
+    pub(crate) command: Option<RequestId>,
+}
+
+impl Stamp {
+    pub(crate) fn run(run: RunId) -> Self {
+        Self { run: Some(run), ..Self::default() }
+    }
+}
+
+/// What is to be done once the events are safe, in this order.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// Tell the client what became of its command.
+    Reply(oneshot::Sender<ControlFrame>, ControlFrame),
+    /// Let a participant in.
+    Join(oneshot::Sender<Result<Joined, ProjectError>>, PendingJoin),
+    /// Line the run up.
+    Queue(Waiting),
+    /// Stop the run, running or waiting.
+    Stop(RunId),
+    /// Start the job of a run whose beginning is now on record.
+    Start(RunId, ParticipantId, Work),
+    /// Tell a job what became of its files.
+    Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
+}
+
+/// A join whose subscription is made when the log is up to date.
+#[derive(Debug)]
+pub(crate) struct PendingJoin {
+    pub(crate) participant: ParticipantId,
+    pub(crate) role: Role,
+    pub(crate) since: Option<cobuild_protocol::Cursor>,
+}
+
+/// An append in the making.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    head: Seq,
+    at: String,
+    pub(crate) events: Vec<EventFrame>,
+    pub(crate) stored: Vec<StoredEvent>,
+    blobs: Vec<NewBlob>,
+    pub(crate) replies: Vec<StoredReply>,
+    pub(crate) after: Vec<After>,
+    durability: Durability,
+}
+
+impl Batch {
+    /// An empty batch behind event `head`.
+    pub(crate) fn new(head: Seq) -> Self {
+        Self {
+            head,
+            at: now(),
+            events: Vec::new(),
+            stored: Vec::new(),
+            blobs: Vec::new(),
+            replies: Vec::new(),
+            after: Vec::new(),
+            durability: Durability::Process,
+        }
+    }
+
+    /// Whether there is nothing to append. (There may be something to do all the same.)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.replies.is_empty()
+    }
+
+    /// Adds an event and returns its place.
+    pub(crate) fn push(&mut self, event: Event, stamp: Stamp) -> Seq {
+        let seq = self.head + 1 + self.events.len() as Seq;
+        if stamp.command.is_some() || !is_stream(&event) {
+            self.durability = Durability::Machine;
+        }
+        let Stamp { run, by, command } = stamp;
+        let frame = EventFrame { event, seq, seq_first: None, at: self.at.clone(), run, by, command };
+        let json = serde_json::to_vec(&frame).expect("an event has only string keys and finite numbers");
+        self.stored.push(StoredEvent { seq, frame: Bytes::from(json) });
+        self.events.push(frame);
+        seq
+    }
+
+    /// Adds events that share a stamp.
+    pub(crate) fn push_all(&mut self, events: Vec<Event>, stamp: &Stamp) {
+        for event in events {
+            self.push(event, stamp.clone());
+        }
+    }
+
+    /// Adds a change of one file: its event, and its content for the store.
+    pub(crate) fn push_file(&mut self, file: StagedFile, origin: FileOrigin, stamp: Stamp) -> Seq {
+        let StagedFile { path, content, base: _ } = file;
+        match content {
+            Some(content) => {
+                let hash = content_hash(&content);
+                let size_bytes = content.len() as u64;
+                self.blobs.push(NewBlob { hash: hash.clone(), content });
+                self.push(Event::FileWritten(FileWritten { path, hash, size_bytes, origin }), stamp)
+            }
+            None => self.push(Event::FileDeleted(FileDeleted { path, origin }), stamp),
+        }
+    }
+
+    /// Adds a reply that leaves no event, so that the command gets it again.
+    pub(crate) fn push_reply(&mut self, id: RequestId, reply: &ControlFrame) {
+        let frame = serde_json::to_vec(reply).expect("a reply has only string keys and finite numbers");
+        self.replies.push(StoredReply { id, frame: Bytes::from(frame) });
+    }
+
+    /// The transaction for the store.
+    pub(crate) fn transaction(&self, project: &ProjectId, snapshot: Option<StoredSnapshot>) -> AppendBatch {
+        AppendBatch {
+            project: project.clone(),
+            expected_head: self.head,
+            events: self.stored.clone(),
+            blobs: self.blobs.clone(),
+            replies: self.replies.clone(),
+            snapshot,
+            durability: self.durability,
+            at: self.at.clone(),
+        }
+    }
+}
+
+/// Events that come many a second and of which a machine's sudden death may take the last few.
+fn is_stream(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::TextDelta(_)
+            | Event::ReasoningDelta(_)
+            | Event::FileStarted(_)
+            | Event::FileDelta(_)
+            | Event::InstallOutput(_)
+            | Event::ExecOutput(_)
+            | Event::ParticipantJoined(_)
+            | Event::ParticipantLeft(_)
+            | Event::SandboxChanged(_)
+            | Event::PreviewChanged(_)
+            | Event::PreviewError(_)
+    )
+}
+
+/// The present moment: RFC 3339, UTC, milliseconds.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

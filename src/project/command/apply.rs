@@ -1,0 +1,222 @@
+//! `apply`: a ready reply put into effect – and the second half of every `generate`.
+//!
+//! All files of a reply go into the tree in one step; then the sandbox gets its packages, the files and the commands, in
+//! that order, and the preview is looked at.
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    Event, FilePath, PackageSpec,
+    command::Apply,
+    event::{FileRefused, PackagesDetected, PreviewChanged},
+    value::{FileOrigin, PreviewState},
+};
+
+use super::{
+    Acceptance, Desk, exec,
+    generate::Bases,
+    install,
+    preview_check::{self, Verdict},
+};
+use crate::{
+    codegen::{
+        edit_match::apply_edits,
+        packages::{NeededPackages, PackageCollector},
+        reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply},
+    },
+    project::{
+        error::ProjectError,
+        file_tree::{Tree, check_place, content_hash},
+        run::{JobContext, RunReport, StagedFile, UpdateBody, Work},
+        sandbox_link::read_content,
+    },
+};
+
+/// Largest reply: sixteen files of the largest size would not fit into one anyway.
+const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, ProjectError> {
+    let Apply { reply, packages } = command;
+    if reply.len() > REPLY_SIZE_BYTES_MAX {
+        return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
+    }
+    desk.begin_or_queue(Work::Apply { reply, packages })
+}
+
+pub(crate) async fn perform(
+    context: JobContext,
+    reply: String,
+    packages: Vec<PackageSpec>,
+) -> Result<RunReport, ProjectError> {
+    let reply = parse_reply(&reply);
+    let cut = reply.is_cut();
+    put_into_effect(&context, reply, packages, None).await?;
+    if cut {
+        return Err(ProjectError::ProcessFailed("the reply is cut off; its complete files were applied".into()));
+    }
+    Ok(RunReport::default())
+}
+
+/// Does what a reply says. `bases` is what its author knew of the files; `None`: what is there now.
+pub(super) async fn put_into_effect(
+    context: &JobContext,
+    reply: ParsedReply,
+    packages: Vec<PackageSpec>,
+    bases: Option<Bases>,
+) -> Result<(), ProjectError> {
+    let now = context.tree.borrow().clone();
+    let staged = stage(context, &now, &reply, bases.as_ref()).await?;
+    let needed = detect(context, &now, &staged, packages, &reply).await?;
+    // Held before the tree changes, so that the dev server never sees an import whose package is still missing.
+    let link = context.ready_link();
+    let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
+    let written = write(context, staged).await?;
+    if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
+        return Ok(());
+    }
+    let installed = if needed.packages.is_empty() { Ok(()) } else { install::install(context, needed.packages).await };
+    drop(hold);
+    let link = match context.link().await {
+        Ok(link) => link,
+        // Without a sandbox the files are all the same safe in the tree; only what needs one fails.
+        Err(_) if installed.is_ok() && reply.commands.is_empty() => return Ok(()),
+        Err(error) => return installed.and(Err(error.into())),
+    };
+    link.push().await?;
+    installed?;
+    run_commands(context, &reply.commands).await?;
+    let verdict = match preview_check::check(context, &link, &written).await {
+        Verdict::Fine => {
+            let url = Some(context.preview_url.clone());
+            Event::PreviewChanged(PreviewChanged { state: PreviewState::Ready, url, error: None })
+        }
+        Verdict::Broken(problem) => Event::PreviewError(problem),
+        Verdict::Unknown => return Ok(()),
+    };
+    Ok(context.reporter.event(verdict).await?)
+}
+
+/// Works out what every file of the reply becomes. Those that cannot be are reported and left out.
+async fn stage(
+    context: &JobContext,
+    tree: &Tree,
+    reply: &ParsedReply,
+    bases: Option<&Bases>,
+) -> Result<Vec<StagedFile>, ProjectError> {
+    let mut staged = Vec::new();
+    for file in &reply.files {
+        let result = if file.complete {
+            stage_file(context, tree, file).await?
+        } else {
+            Err("it was cut off before its end".to_owned())
+        };
+        match result {
+            Ok(content) => {
+                let base = match bases {
+                    Some(bases) => bases.get(&file.path).cloned(),
+                    None => tree.get(&file.path).map(|info| info.hash.clone()),
+                };
+                staged.push(StagedFile { path: file.path.clone(), content: Some(content), base });
+            }
+            Err(reason) => refuse(context, file.path.as_str(), reason).await?,
+        }
+    }
+    for refused in &reply.refused_files {
+        refuse(context, &refused.name, refused.reason.clone()).await?;
+    }
+    Ok(staged)
+}
+
+async fn stage_file(
+    context: &JobContext,
+    tree: &Tree,
+    file: &ReplyFile,
+) -> Result<Result<Bytes, String>, ProjectError> {
+    let content = match &file.change {
+        ReplyChange::Whole(text) => Bytes::from(text.clone()),
+        ReplyChange::Edit(blocks) => {
+            let Some(info) = tree.get(&file.path) else { return Ok(Err("there is no such file to edit".into())) };
+            let original = read_content(&context.parts.store, info).await?;
+            let Ok(original) = std::str::from_utf8(&original) else { return Ok(Err("it is not a text file".into())) };
+            match apply_edits(original, blocks) {
+                Ok(text) => Bytes::from(text),
+                Err(error) => return Ok(Err(error.to_string())),
+            }
+        }
+    };
+    Ok(check_place(tree, &file.path, content.len()).map(|()| content).map_err(|error| error.to_string()))
+}
+
+/// Puts the files into the tree, all in one step. Returns those that are in.
+async fn write(context: &JobContext, mut staged: Vec<StagedFile>) -> Result<Vec<FilePath>, ProjectError> {
+    let tree = context.tree.borrow().clone();
+    staged.retain(|file| {
+        let hash = file.content.as_deref().map(content_hash);
+        tree.get(&file.path).map(|info| &info.hash) != hash.as_ref() || hash.is_none()
+    });
+    if staged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
+    for refused in context.reporter.write_files(staged, FileOrigin::Reply).await? {
+        paths.retain(|path| *path != refused.path);
+        refuse(context, refused.path.as_str(), refused.reason).await?;
+    }
+    Ok(paths)
+}
+
+async fn refuse(context: &JobContext, path: &str, reason: String) -> Result<(), ProjectError> {
+    let refused = FileRefused { path: path.to_owned(), reason };
+    Ok(context.reporter.event(Event::FileRefused(refused)).await?)
+}
+
+/// What has to be installed for the reply: what was asked for, then what the files import.
+async fn detect(
+    context: &JobContext,
+    tree: &Tree,
+    staged: &[StagedFile],
+    packages: Vec<PackageSpec>,
+    reply: &ParsedReply,
+) -> Result<NeededPackages, ProjectError> {
+    let manifest = manifest(context, tree, staged).await?;
+    let mut collector = PackageCollector::new(manifest.as_deref());
+    for package in packages.iter().chain(&reply.packages) {
+        collector.add_named(package.as_str());
+    }
+    for file in staged {
+        if let Some(text) = file.content.as_deref().and_then(|content| std::str::from_utf8(content).ok()) {
+            collector.add_imports(&file.path, text);
+        }
+    }
+    let mut needed = collector.finish();
+    needed.refused.extend(reply.refused_packages.iter().cloned());
+    if !needed.packages.is_empty() || !needed.refused.is_empty() {
+        let detected = PackagesDetected {
+            packages: needed.packages.iter().map(ToString::to_string).collect(),
+            refused: needed.refused.clone(),
+        };
+        context.reporter.report(UpdateBody::Events(vec![Event::PackagesDetected(detected)])).await?;
+    }
+    Ok(needed)
+}
+
+/// The text of `package.json` as it will be.
+async fn manifest(context: &JobContext, tree: &Tree, staged: &[StagedFile]) -> Result<Option<String>, ProjectError> {
+    let new = staged.iter().find(|file| file.path.as_str() == "package.json").and_then(|file| file.content.clone());
+    let content = match (new, tree.iter().find(|(path, _)| path.as_str() == "package.json")) {
+        (Some(content), _) => content,
+        (None, Some((_, info))) => read_content(&context.parts.store, info).await?,
+        (None, None) => return Ok(None),
+    };
+    Ok(String::from_utf8(content.to_vec()).ok())
+}
+
+/// Runs the reply's commands one after the other. All are tried; the run fails if one did.
+async fn run_commands(context: &JobContext, commands: &[String]) -> Result<(), ProjectError> {
+    let mut failed = None;
+    for command in commands {
+        if let Err(error) = exec::run_shell(context, command, exec::TIMEOUT_MAX).await? {
+            failed.get_or_insert(ProjectError::ProcessFailed(format!("`{command}` failed: {error}")));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}

@@ -1,0 +1,124 @@
+//! `install`: npm packages into the project. `package.json` and its lockfile come back into the tree.
+
+use std::time::Duration;
+
+use cobuild_protocol::{
+    Event, PackageSpec,
+    command::Install,
+    event::{InstallFinished, InstallStarted, ProcessOutput},
+};
+
+use super::{Acceptance, Desk, exec};
+use crate::project::{
+    error::ProjectError,
+    run::{JobContext, RunReport, Work},
+    sandbox_provider::{Exit, Program},
+};
+
+/// Most packages of one command: more than any app has, few enough to read.
+const PACKAGES_MAX: usize = 50;
+/// When an install is given up. A cold install of a large tree takes half a minute on a slow line.
+const TIMEOUT: Duration = Duration::from_secs(180);
+/// How much of the package manager's last words an error quotes, in bytes.
+const REASON_SIZE_BYTES_MAX: usize = 600;
+
+pub(super) fn accept(desk: &mut Desk<'_>, command: Install) -> Result<Acceptance, ProjectError> {
+    if command.packages.is_empty() {
+        return Err(ProjectError::BadRequest("packages must name at least one package".into()));
+    }
+    if command.packages.len() > PACKAGES_MAX {
+        return Err(ProjectError::TooLarge(format!("packages has at most {PACKAGES_MAX} names")));
+    }
+    desk.begin_or_queue(Work::Install { packages: command.packages })
+}
+
+pub(crate) async fn perform(context: JobContext, packages: Vec<PackageSpec>) -> Result<RunReport, ProjectError> {
+    install(&context, packages).await?;
+    Ok(RunReport::default())
+}
+
+/// Runs the package manager and takes over what it changed.
+pub(super) async fn install(context: &JobContext, packages: Vec<PackageSpec>) -> Result<(), ProjectError> {
+    let names: Vec<String> = packages.iter().map(ToString::to_string).collect();
+    context.reporter.event(Event::InstallStarted(InstallStarted { packages: names.clone() })).await?;
+    let result = run_npm(context, &names).await;
+    let finished = match &result {
+        Ok(()) => InstallFinished { installed: names, error: None },
+        Err(error) => InstallFinished { installed: Vec::new(), error: Some(error.to_string()) },
+    };
+    context.reporter.event(Event::InstallFinished(finished)).await?;
+    result
+}
+
+async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), ProjectError> {
+    let link = context.link().await?;
+    link.push().await?;
+    let mut tail = String::new();
+    let exit = exec::stream(context, &link, Program::Argv(npm_install(packages)), TIMEOUT, |chunk| {
+        tail.push_str(&chunk.text);
+        keep_tail(&mut tail);
+        Event::InstallOutput(ProcessOutput { stream: chunk.stream, text: chunk.text })
+    })
+    .await?;
+    match exit {
+        Exit::Code(0) => link.pull(context.reporter.clone()).await,
+        Exit::Code(_) => Err(ProjectError::ProcessFailed(reason(&tail))),
+        Exit::TimedOut => {
+            let limit = TIMEOUT.as_secs();
+            Err(crate::project::sandbox_provider::SandboxError::TimedOut(format!("npm took longer than {limit} s"))
+                .into())
+        }
+        Exit::Signal(signal) => Err(ProjectError::ProcessFailed(format!("npm was ended by signal {signal}"))),
+        Exit::Lost => {
+            Err(crate::project::sandbox_provider::SandboxError::Lost("it ended during the install".into()).into())
+        }
+    }
+}
+
+/// The command line. Names are [`PackageSpec`]s: none can be an option, a path or a URL. Install scripts stay off.
+pub(crate) fn npm_install(packages: &[String]) -> Vec<String> {
+    ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=warn"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(packages.iter().cloned())
+        .collect()
+}
+
+fn keep_tail(tail: &mut String) {
+    let keep = 4 * REASON_SIZE_BYTES_MAX;
+    if tail.len() > keep {
+        let cut = (tail.len() - keep..tail.len()).find(|&at| tail.is_char_boundary(at)).unwrap_or(tail.len());
+        tail.drain(..cut);
+    }
+}
+
+/// npm's own reason: its `npm error` lines without the prefix, the stack and the log file's name.
+fn reason(output: &str) -> String {
+    let mut reason = String::new();
+    for line in output.lines().filter_map(|line| line.trim().strip_prefix("npm error")) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with("A complete log") || line.starts_with("at ") || line.contains("_logs/") {
+            continue;
+        }
+        if reason.len() + line.len() > REASON_SIZE_BYTES_MAX {
+            break;
+        }
+        if !reason.is_empty() {
+            reason.push_str("; ");
+        }
+        reason.push_str(line);
+    }
+    if reason.is_empty() { "npm failed without giving a reason".into() } else { format!("npm: {reason}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_npms_reason() {
+        let output = "npm warn x\nnpm error code E404\nnpm error 404 Not Found - GET /nope\nnpm error\nnpm error A complete log of this run can be found in: /x/_logs/y\n";
+        assert_eq!(reason(output), "npm: code E404; 404 Not Found - GET /nope");
+        assert_eq!(reason("nothing"), "npm failed without giving a reason");
+    }
+}

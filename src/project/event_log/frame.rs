@@ -1,0 +1,150 @@
+//! An event as it goes out: encoded once, shared by every subscriber.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cobuild_protocol::{Epoch, Seq};
+
+use crate::project::event_store::StoredEvent;
+
+/// An encoded event.
+#[derive(Debug)]
+pub struct Frame {
+    seq: Seq,
+    json: Bytes,
+    kind: FrameKind,
+    epoch: Arc<Epoch>,
+    sse: OnceLock<Bytes>,
+}
+
+/// What may be done with a frame on its way to a subscriber who is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// `text_delta`
+    TextDelta,
+    /// `reasoning_delta`
+    ReasoningDelta,
+    /// `file_delta`
+    FileDelta,
+    /// `install_output`
+    InstallOutput,
+    /// `exec_output`
+    ExecOutput,
+    /// Stands for itself.
+    Other,
+}
+
+impl FrameKind {
+    /// Whether adjacent frames of this kind, about the same message, file or process, may be sent as one.
+    #[must_use]
+    pub const fn is_delta(self) -> bool {
+        !matches!(self, Self::Other)
+    }
+
+    /// Reads the kind off the frame's beginning: our own encoder writes `type` first. Parsing every event again only
+    /// to learn this would cost more than encoding it did.
+    fn of(json: &[u8]) -> Self {
+        let name = json.strip_prefix(br#"{"type":""#).and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        match name {
+            Some(b"text_delta") => Self::TextDelta,
+            Some(b"reasoning_delta") => Self::ReasoningDelta,
+            Some(b"file_delta") => Self::FileDelta,
+            Some(b"install_output") => Self::InstallOutput,
+            Some(b"exec_output") => Self::ExecOutput,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Frame {
+    pub(super) fn new(epoch: &Arc<Epoch>, event: StoredEvent) -> Self {
+        let kind = FrameKind::of(&event.frame);
+        Self { seq: event.seq, json: event.frame, kind, epoch: Arc::clone(epoch), sse: OnceLock::new() }
+    }
+
+    /// Its place in the log.
+    #[must_use]
+    pub const fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The event frame's JSON: the payload of a WebSocket text frame, a line of `GET …/log`.
+    #[must_use]
+    pub const fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// Whether it is a delta, and which.
+    #[must_use]
+    pub const fn kind(&self) -> FrameKind {
+        self.kind
+    }
+
+    /// Its size as JSON; what limits and lag are counted in.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.json.len()
+    }
+
+    /// The event as a server-sent event, `id: <epoch>:<seq>` and `data: <json>`; built when first asked for.
+    #[must_use]
+    pub fn sse(&self) -> &Bytes {
+        self.sse.get_or_init(|| {
+            let head = format!("id: {}:{}\ndata: ", self.epoch, self.seq);
+            let mut chunk = BytesMut::with_capacity(head.len() + self.json.len() + 2);
+            chunk.put_slice(head.as_bytes());
+            chunk.put_slice(&self.json);
+            chunk.put_slice(b"\n\n");
+            chunk.freeze()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cobuild_protocol::{
+        event::{Event, EventFrame, ExecStarted, FileDelta, ProcessOutput, ReasoningDelta, TextDelta},
+        id::MessageId,
+        value::OutputStream,
+    };
+
+    use super::*;
+
+    fn frame(json: impl Into<Bytes>) -> Frame {
+        let epoch = Arc::new("abc".parse().expect("valid"));
+        Frame::new(&epoch, StoredEvent { seq: 41, frame: json.into() })
+    }
+
+    fn encode(event: Event) -> Vec<u8> {
+        let at = "2026-11-01T00:00:00.000Z".to_owned();
+        let frame = EventFrame { event, seq: 41, seq_first: None, at, run: None, by: None, command: None };
+        serde_json::to_vec(&frame).expect("an event is JSON")
+    }
+
+    #[test]
+    fn sse_form() {
+        let frame = frame(r#"{"type":"x"}"#);
+        assert_eq!(frame.sse(), "id: abc:41\ndata: {\"type\":\"x\"}\n\n");
+        assert_eq!(frame.sse().as_ptr(), frame.sse().as_ptr(), "built once");
+    }
+
+    /// Fails when the protocol's encoder no longer writes `type` first.
+    #[test]
+    fn kinds_of_real_events() {
+        let message = MessageId::new(1);
+        let text = String::from("\"type\":\"x\"");
+        let path = "src/App.jsx".parse().expect("valid");
+        let output = ProcessOutput { stream: OutputStream::Stdout, text: text.clone() };
+        for (event, expected) in [
+            (Event::TextDelta(TextDelta { message, text: text.clone() }), FrameKind::TextDelta),
+            (Event::ReasoningDelta(ReasoningDelta { message, text: text.clone() }), FrameKind::ReasoningDelta),
+            (Event::FileDelta(FileDelta { message, path, text: text.clone(), done: false }), FrameKind::FileDelta),
+            (Event::InstallOutput(output.clone()), FrameKind::InstallOutput),
+            (Event::ExecOutput(output), FrameKind::ExecOutput),
+            (Event::ExecStarted(ExecStarted { command: text }), FrameKind::Other),
+        ] {
+            assert_eq!(frame(encode(event)).kind(), expected);
+        }
+        assert_eq!(frame("not ours").kind(), FrameKind::Other);
+    }
+}

@@ -1,0 +1,240 @@
+//! The way into a project: a cheap handle that talks to its actor.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    CommandFrame, Cursor, Epoch, FilePath, ParticipantId, ProjectId, ProjectState, Seq,
+    frame::{AttachMode, ControlFrame, Rejected},
+    state::FileInfo,
+    value::{ContentHash, Role},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    error::ProjectError,
+    event_log::{EventLogReader, Feed},
+    event_store::SharedStore,
+    sandbox_provider::Sandbox,
+};
+
+/// Requests to one actor that may wait. Clients wait for their replies, so only a burst of clients fills it; then they
+/// wait here, and nobody else does.
+pub(crate) const MAILBOX_MAX: usize = 256;
+
+/// A handle to one project. Cheap to clone; the project lives on without it.
+#[derive(Debug, Clone)]
+pub struct ProjectHandle {
+    pub(crate) project: ProjectId,
+    pub(crate) mailbox: mpsc::Sender<Request>,
+    pub(crate) log: EventLogReader,
+    pub(crate) store: SharedStore,
+}
+
+/// Who wants to come in.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// What stays the same when they come back: the subject of their token, or the client's own random text. `None`: a
+    /// new participant every time.
+    pub key: Option<String>,
+    /// The name to go by.
+    pub name: Option<String>,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// A place in the room. Dropping it leaves the room.
+#[derive(Debug)]
+pub struct Member {
+    participant: ParticipantId,
+    role: Role,
+    mailbox: mpsc::Sender<Request>,
+}
+
+impl Member {
+    pub(crate) fn new(participant: ParticipantId, role: Role, mailbox: mpsc::Sender<Request>) -> Self {
+        Self { participant, role, mailbox }
+    }
+
+    /// Who.
+    #[must_use]
+    pub fn participant(&self) -> ParticipantId {
+        self.participant
+    }
+
+    /// What they may do.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let leave = Request::Leave { participant: self.participant };
+        if let Err(mpsc::error::TrySendError::Full(leave)) = self.mailbox.try_send(leave)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let mailbox = self.mailbox.clone();
+            runtime.spawn(async move {
+                // A closed mailbox means there is no room to leave any more.
+                let _ = mailbox.send(leave).await;
+            });
+        }
+    }
+}
+
+/// Everything a connection needs from its first moment on: nothing is lost or doubled in between.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The place in the room.
+    pub member: Member,
+    /// How the client catches up.
+    pub mode: AttachMode,
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The last event there was when the subscription was made.
+    pub head: Seq,
+    /// The encoded `snapshot` frame, for [`AttachMode::Snapshot`].
+    pub snapshot: Option<Bytes>,
+    /// The events after the client's cursor, or after the snapshot: first the replay up to `head`, then live.
+    pub feed: Feed,
+}
+
+/// What the actor answers to a join.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// Part of the answer, so that an answer nobody reads leaves the room again.
+    pub(crate) member: Member,
+    pub(crate) mode: AttachMode,
+    pub(crate) head: Seq,
+    /// The last event the client has before the feed.
+    pub(crate) from: Seq,
+    pub(crate) snapshot: Option<Bytes>,
+}
+
+/// The live preview, now.
+#[derive(Debug, Clone)]
+pub enum Preview {
+    /// Its dev server answers.
+    Ready(Arc<dyn Sandbox>),
+    /// It will; try again in a moment.
+    Starting {
+        /// What is being done, for a person.
+        detail: Option<String>,
+    },
+    /// It will not without somebody doing something.
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// What can be asked of an actor.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Join {
+        identity: Identity,
+        since: Option<Cursor>,
+        reply: oneshot::Sender<Result<Joined, ProjectError>>,
+    },
+    Leave {
+        participant: ParticipantId,
+    },
+    Command {
+        by: ParticipantId,
+        role: Role,
+        frame: CommandFrame,
+        reply: oneshot::Sender<ControlFrame>,
+    },
+    State {
+        reply: oneshot::Sender<(Seq, ProjectState)>,
+    },
+    Preview {
+        reply: oneshot::Sender<Preview>,
+    },
+    /// The project is about to be deleted.
+    Delete,
+}
+
+impl ProjectHandle {
+    /// Which project.
+    #[must_use]
+    pub fn project(&self) -> &ProjectId {
+        &self.project
+    }
+
+    /// The log, for readers that are not in the room.
+    #[must_use]
+    pub fn log(&self) -> &EventLogReader {
+        &self.log
+    }
+
+    /// Enters the room. Mode, snapshot and feed belong to one moment of the log.
+    pub async fn join(&self, identity: Identity, since: Option<Cursor>) -> Result<Subscription, ProjectError> {
+        let (reply, joined) = oneshot::channel();
+        self.send(Request::Join { identity, since, reply }).await?;
+        let joined = joined.await.map_err(|_| ProjectError::Closing)??;
+        Ok(Subscription {
+            member: joined.member,
+            mode: joined.mode,
+            epoch: self.log.epoch().clone(),
+            head: joined.head,
+            snapshot: joined.snapshot,
+            feed: self.log.feed(joined.from),
+        })
+    }
+
+    /// Carries out a command. Exactly one of accepted, rejected and result comes back. Dropping the future does not
+    /// take the command back; sending it again with the same id gets the same reply.
+    pub async fn submit(&self, member: &Member, frame: CommandFrame) -> ControlFrame {
+        let id = frame.id.clone();
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Command { by: member.participant, role: member.role, frame, reply };
+        let answer = match self.send(request).await {
+            Ok(()) => answer.await.map_err(|_| ProjectError::Closing),
+            Err(error) => Err(error),
+        };
+        answer.unwrap_or_else(|error| ControlFrame::Rejected(Rejected { id: Some(id), error: error.body() }))
+    }
+
+    /// The committed state.
+    pub async fn state(&self) -> Result<(Seq, ProjectState), ProjectError> {
+        let (reply, state) = oneshot::channel();
+        self.send(Request::State { reply }).await?;
+        state.await.map_err(|_| ProjectError::Closing)
+    }
+
+    /// One file of the tree.
+    pub async fn read_file(&self, path: &FilePath) -> Result<(FileInfo, Bytes), ProjectError> {
+        let (_, state) = self.state().await?;
+        let info = state.files.get(path).ok_or_else(|| ProjectError::NotFound(format!("there is no file {path}")))?;
+        Ok((info.clone(), self.blob(&info.hash).await?))
+    }
+
+    /// One content of the store.
+    pub async fn blob(&self, hash: &ContentHash) -> Result<Bytes, ProjectError> {
+        self.store.blob(hash).await?.ok_or(ProjectError::Internal)
+    }
+
+    /// The live preview. Starts a sandbox when there is none.
+    pub async fn preview(&self) -> Result<Preview, ProjectError> {
+        let (reply, preview) = oneshot::channel();
+        self.send(Request::Preview { reply }).await?;
+        preview.await.map_err(|_| ProjectError::Closing)
+    }
+
+    /// Closes the room for good. Returns before the actor is gone.
+    pub(crate) async fn delete(&self) {
+        // A closed mailbox means the actor is going already.
+        let _ = self.send(Request::Delete).await;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.mailbox.is_closed()
+    }
+
+    async fn send(&self, request: Request) -> Result<(), ProjectError> {
+        self.mailbox.send(request).await.map_err(|_| ProjectError::Closing)
+    }
+}

@@ -1,0 +1,106 @@
+//! Whose prompt is next: runs that wait, taken in turn from each participant, so that ten prompts of one person do not
+//! starve another's. Pure.
+
+use std::collections::{HashMap, VecDeque};
+
+use cobuild_protocol::{ParticipantId, RunId};
+
+use super::run::Work;
+
+/// Most runs that wait in one project. A run takes tens of seconds, so sixteen are already several minutes of waiting;
+/// beyond that people are better served by `queue_full` than by a longer line.
+pub const QUEUE_MAX: usize = 16;
+
+/// A run that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) run: RunId,
+    pub(crate) by: ParticipantId,
+    pub(crate) work: Work,
+}
+
+/// The waiting runs, in the order they will be taken.
+#[derive(Debug, Default)]
+pub(crate) struct RunQueue {
+    waiting: VecDeque<Waiting>,
+    /// Whose run is under way, or was the last: it counts as their turn in the first round.
+    served: Option<ParticipantId>,
+}
+
+impl RunQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= QUEUE_MAX
+    }
+
+    /// A run of this participant begins.
+    pub(crate) fn serve(&mut self, by: ParticipantId) {
+        self.served = Some(by);
+    }
+
+    /// Where a new run of this participant would stand, from 1: behind as many runs of everybody else as they have
+    /// runs of their own up to and including this one.
+    pub(crate) fn position_for(&self, by: ParticipantId) -> u32 {
+        u32::try_from(self.index_for(by) + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Lines a run up.
+    pub(crate) fn push(&mut self, waiting: Waiting) {
+        let at = self.index_for(waiting.by);
+        self.waiting.insert(at, waiting);
+    }
+
+    /// The run whose turn it is.
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front()
+    }
+
+    /// Takes a run out of the line.
+    pub(crate) fn remove(&mut self, run: RunId) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|waiting| waiting.run == run)?;
+        self.waiting.remove(at)
+    }
+
+    /// Round n holds everybody's n-th run. A new run goes to the end of its own round.
+    fn index_for(&self, by: ParticipantId) -> usize {
+        let mut turns: HashMap<ParticipantId, usize> = self.served.iter().map(|&served| (served, 1)).collect();
+        let own = self.waiting.iter().filter(|waiting| waiting.by == by).count();
+        let round = turns.get(&by).unwrap_or(&0) + own + 1;
+        let in_later_round = |waiting: &Waiting| {
+            let turn = turns.entry(waiting.by).or_default();
+            *turn += 1;
+            *turn > round
+        };
+        self.waiting.iter().position(in_later_round).unwrap_or(self.waiting.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines up runs 1, 2, 3 … of these participants, behind one that is served, and checks the order they are taken in.
+    fn check(served: u64, pushed_by: &[u64], expected: &[u64]) {
+        let mut queue = RunQueue::default();
+        queue.serve(ParticipantId::new(served));
+        for (number, by) in pushed_by.iter().enumerate() {
+            let run = RunId::new(number as u64 + 1);
+            queue.push(Waiting { run, by: ParticipantId::new(*by), work: Work::Install { packages: Vec::new() } });
+        }
+        let taken: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.run.number()).collect();
+        assert_eq!(taken, expected, "pushed by {pushed_by:?} while {served} is served");
+    }
+
+    #[test]
+    fn takes_turns() {
+        check(9, &[1, 1, 1], &[1, 2, 3]);
+        check(9, &[1, 1, 1, 2], &[1, 4, 2, 3]);
+        check(9, &[1, 1, 1, 2, 2, 3], &[1, 4, 6, 2, 5, 3]);
+        check(9, &[1, 2, 3, 1], &[1, 2, 3, 4]);
+        check(1, &[1, 2], &[2, 1]);
+        check(1, &[1, 1, 2, 2], &[3, 1, 4, 2]);
+    }
+}

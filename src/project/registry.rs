@@ -1,0 +1,335 @@
+//! All projects of this server: from an id to a running actor, creation, and removal once idle.
+
+use std::{sync::Arc, time::Duration};
+
+use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, event::ProjectCreated, value::FileEntry};
+use dashmap::DashMap;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    actor::{ActorParts, ProjectActor},
+    batch::{Batch, Stamp, now},
+    error::ProjectError,
+    event_log::EventLog,
+    event_store::{NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError},
+    file_tree::content_hash,
+    handle::{MAILBOX_MAX, ProjectHandle},
+    model_provider::ModelProvider,
+    remembered::Remembered,
+    sandbox_provider::SandboxProvider,
+    state::State,
+};
+
+/// How much of a log is read at once while it is folded.
+const LOAD_LIMITS: ReadLimits = ReadLimits { events: 2048, size_bytes: 4 * 1024 * 1024 };
+/// Longest name of a project, in characters.
+const NAME_LENGTH_MAX: usize = 80;
+
+/// What every project works with.
+#[derive(Debug, Clone)]
+pub struct ProjectParts {
+    /// Where logs and contents are.
+    pub store: SharedStore,
+    /// Who answers prompts.
+    pub models: Arc<dyn ModelProvider>,
+    /// Who makes sandboxes.
+    pub sandboxes: Arc<dyn SandboxProvider>,
+    /// What an operator may choose.
+    pub settings: Arc<ProjectSettings>,
+}
+
+/// What an operator may choose.
+#[derive(Debug, Clone)]
+pub struct ProjectSettings {
+    /// The preview's address, with `{id}` where the preview id goes: `http://{id}.localhost:3100/`.
+    pub preview_url: String,
+    /// After how long without anybody and anything a project leaves memory and its sandbox ends.
+    pub unload_after: Duration,
+    /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
+    pub sandbox_on_join: bool,
+}
+
+impl ProjectSettings {
+    pub(crate) fn preview_url(&self, preview_id: &str) -> String {
+        self.preview_url.replace("{id}", preview_id)
+    }
+}
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self {
+            preview_url: "http://{id}.localhost:3100/".into(),
+            unload_after: Duration::from_secs(600),
+            sandbox_on_join: true,
+        }
+    }
+}
+
+/// All projects of this server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ProjectRegistry {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: ProjectParts,
+    /// One slot per project in use. Its lock is held while the project is loaded or removed, so there is never a second
+    /// actor.
+    slots: DashMap<ProjectId, Arc<Mutex<Slot>>>,
+    actors: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    handle: ProjectHandle,
+    actor: tokio::task::JoinHandle<()>,
+}
+
+impl Slot {
+    /// Waits until an actor that is closing is gone.
+    async fn clear(&mut self) {
+        if let Some(running) = self.running.take()
+            && let Err(error) = running.actor.await
+        {
+            tracing::error!(%error, "a project's actor panicked");
+        }
+    }
+
+    fn handle(&self) -> Option<&ProjectHandle> {
+        self.running.as_ref().map(|running| &running.handle).filter(|handle| !handle.is_closed())
+    }
+}
+
+impl ProjectRegistry {
+    /// A registry without any project in memory.
+    #[must_use]
+    pub fn new(parts: ProjectParts) -> Self {
+        let shared =
+            Shared { parts, slots: DashMap::new(), actors: TaskTracker::new(), cancel: CancellationToken::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What every project works with.
+    #[must_use]
+    pub fn parts(&self) -> &ProjectParts {
+        &self.shared.parts
+    }
+
+    /// Where logs and contents are.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        &self.shared.parts.store
+    }
+
+    /// Every project there is, newest activity first.
+    pub async fn list(&self) -> Result<Vec<ProjectSummary>, ProjectError> {
+        Ok(self.store().list_projects().await?)
+    }
+
+    /// Makes a project from the template. Without an id, one is made up. [`ProjectError::Conflict`] when it is taken.
+    pub async fn create(&self, id: Option<ProjectId>, name: Option<String>) -> Result<ProjectHandle, ProjectError> {
+        let id = id.unwrap_or_else(random_project_id);
+        let new = first_events(&self.shared.parts, &id, name);
+        match self.store().create_project(new).await {
+            Ok(()) => self.get(&id).await,
+            Err(StoreError::Conflict) => Err(ProjectError::Conflict(format!("there is a project {id} already"))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A project that exists.
+    pub async fn get(&self, id: &ProjectId) -> Result<ProjectHandle, ProjectError> {
+        let slot = Arc::clone(&self.shared.slots.entry(id.clone()).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(handle) = slot.handle() {
+            return Ok(handle.clone());
+        }
+        slot.clear().await;
+        if self.shared.cancel.is_cancelled() {
+            return Err(ProjectError::Closing);
+        }
+        let opened = self.store().open_project(id).await?;
+        let Some(opened) = opened else {
+            drop(slot);
+            self.forget(id);
+            return Err(ProjectError::NotFound(format!("there is no project {id}")));
+        };
+        let running = self.start(id, opened).await?;
+        let handle = running.handle.clone();
+        slot.running = Some(running);
+        Ok(handle)
+    }
+
+    /// A project, made if it does not exist.
+    pub async fn get_or_create(&self, id: &ProjectId) -> Result<ProjectHandle, ProjectError> {
+        match self.get(id).await {
+            Err(ProjectError::NotFound(_)) => match self.create(Some(id.clone()), None).await {
+                // Somebody else was quicker.
+                Err(ProjectError::Conflict(_)) => self.get(id).await,
+                created => created,
+            },
+            found => found,
+        }
+    }
+
+    /// The project whose preview has this host label.
+    pub async fn find_preview(&self, preview_id: &str) -> Result<Option<ProjectHandle>, ProjectError> {
+        match self.store().find_by_preview_id(preview_id).await? {
+            Some(id) => self.get(&id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes a project for good: its room is closed, its sandbox ended, its log deleted.
+    pub async fn delete(&self, id: &ProjectId) -> Result<(), ProjectError> {
+        let slot = Arc::clone(&self.shared.slots.entry(id.clone()).or_default());
+        let mut slot = slot.lock().await;
+        if self.store().open_project(id).await?.is_none() {
+            drop(slot);
+            self.forget(id);
+            return Err(ProjectError::NotFound(format!("there is no project {id}")));
+        }
+        if let Some(running) = &slot.running {
+            running.handle.delete().await;
+        }
+        slot.clear().await;
+        self.store().delete_project(id).await?;
+        drop(slot);
+        self.forget(id);
+        Ok(())
+    }
+
+    /// Closes every project in order – no run stays without an end – and then the store and the sandboxes.
+    pub async fn shutdown(&self) {
+        self.shared.cancel.cancel();
+        self.shared.actors.close();
+        self.shared.actors.wait().await;
+        self.shared.parts.sandboxes.close().await;
+        self.store().close().await;
+    }
+
+    /// Drops the slot of a project that is not in memory, unless somebody is using it.
+    fn forget(&self, id: &ProjectId) {
+        self.shared.slots.remove_if(id, |_, slot| {
+            Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| slot.running.is_none())
+        });
+    }
+
+    async fn start(&self, id: &ProjectId, opened: OpenedProject) -> Result<Running, ProjectError> {
+        let parts = self.shared.parts.clone();
+        let OpenedProject { epoch, head, snapshot, replies } = opened;
+        let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        let state = load(&parts.store, id, snapshot.map(|snapshot| snapshot.state), head).await?;
+        let log = EventLog::new(id.clone(), epoch, head, Arc::clone(&parts.store));
+        let mut remembered = Remembered::default();
+        remembered.extend(replies);
+        let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+        let weak_sender = mailbox_sender.downgrade();
+        let handle = ProjectHandle {
+            project: id.clone(),
+            mailbox: mailbox_sender,
+            log: log.reader(),
+            store: Arc::clone(&parts.store),
+        };
+        let actor = ProjectActor::new(ActorParts {
+            project: id.clone(),
+            parts,
+            state,
+            log,
+            remembered,
+            snapshot_stored,
+            mailbox,
+            mailbox_sender: weak_sender,
+            cancel: self.shared.cancel.child_token(),
+        });
+        let (registry, project) = (self.clone(), id.clone());
+        let actor = self.shared.actors.spawn(async move {
+            actor.run().await;
+            // Not before the actor is gone: its slot still says so to whoever comes now.
+            registry.retire(&project);
+        });
+        Ok(Running { handle, actor })
+    }
+
+    /// An actor has ended by itself; its slot goes when nobody is looking at it.
+    fn retire(&self, id: &ProjectId) {
+        self.shared.slots.remove_if(id, |_, slot| {
+            Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| slot.handle().is_none())
+        });
+    }
+}
+
+/// The fold of a stored log.
+async fn load(
+    store: &SharedStore,
+    id: &ProjectId,
+    snapshot: Option<bytes::Bytes>,
+    head: Seq,
+) -> Result<State, ProjectError> {
+    let mut state = match snapshot.map(|snapshot| serde_json::from_slice(&snapshot)) {
+        Some(Ok(state)) => state,
+        Some(Err(error)) => {
+            tracing::warn!(project = %id, %error, "a snapshot of another format; the whole log is read instead");
+            State::default()
+        }
+        None => State::default(),
+    };
+    while state.seq < head {
+        let events = store.read(id, state.seq + 1, LOAD_LIMITS).await?;
+        if events.is_empty() {
+            return Err(StoreError::Corrupt("the log ends before its head".into()).into());
+        }
+        for stored in events {
+            let frame: EventFrame = serde_json::from_slice(&stored.frame)
+                .map_err(|error| StoreError::Corrupt(format!("event {}: {error}", stored.seq).into()))?;
+            if frame.seq_first.unwrap_or(frame.seq) != state.seq + 1 {
+                return Err(StoreError::Corrupt(format!("event {} is missing", state.seq + 1).into()).into());
+            }
+            state.apply(&frame);
+        }
+    }
+    Ok(state)
+}
+
+/// A project's first event and the contents it speaks of.
+fn first_events(parts: &ProjectParts, id: &ProjectId, name: Option<String>) -> NewProject {
+    let template = parts.sandboxes.template();
+    let preview_id = hex::encode(rand::random::<[u8; 16]>());
+    let name: String = name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_LENGTH_MAX).collect();
+    let name = if name.trim().is_empty() { id.to_string() } else { name.trim().to_owned() };
+    let (files, blobs) = template
+        .files
+        .into_iter()
+        .map(|file| {
+            let hash = content_hash(&file.content);
+            let size_bytes = file.content.len() as u64;
+            (FileEntry { path: file.path, hash: hash.clone(), size_bytes }, NewBlob { hash, content: file.content })
+        })
+        .unzip();
+    let mut batch = Batch::new(0);
+    let created = ProjectCreated {
+        name: name.clone(),
+        template: template.name.to_owned(),
+        preview_id: preview_id.clone(),
+        files,
+    };
+    batch.push(Event::ProjectCreated(created), Stamp::default());
+    let epoch = hex::encode(rand::random::<[u8; 16]>()).try_into().expect("hexadecimal digits are an epoch");
+    NewProject { project: id.clone(), name, epoch, preview_id, events: batch.stored, blobs, at: now() }
+}
+
+/// Twelve letters and digits: unguessable enough for a room, short enough for an address.
+fn random_project_id() -> ProjectId {
+    const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let id: String =
+        rand::random::<[u8; 12]>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    id.try_into().expect("letters and digits are a project id")
+}

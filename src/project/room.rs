@@ -1,0 +1,69 @@
+//! Who is in the room: connections per participant, and the grace a participant has to come back before they have left.
+
+use std::{collections::HashMap, time::Duration};
+
+use cobuild_protocol::ParticipantId;
+use tokio::time::Instant;
+
+/// How long a participant without a connection still counts as present: longer than a reload or a change of network.
+pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
+
+/// The present participants.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    connections: HashMap<ParticipantId, usize>,
+    leaving: Vec<(Instant, ParticipantId)>,
+}
+
+impl Room {
+    /// A connection of this participant was opened.
+    pub(crate) fn enter(&mut self, participant: ParticipantId) {
+        *self.connections.entry(participant).or_default() += 1;
+        self.leaving.retain(|(_, leaver)| *leaver != participant);
+    }
+
+    /// A connection of this participant was closed.
+    pub(crate) fn leave(&mut self, participant: ParticipantId, now: Instant) {
+        let Some(count) = self.connections.get_mut(&participant) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.connections.remove(&participant);
+            self.leaving.push((now + LEAVE_GRACE, participant));
+        }
+    }
+
+    /// Whether nobody has a connection.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// When the next participant will have left.
+    pub(crate) fn next_departure(&self) -> Option<Instant> {
+        self.leaving.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Those whose grace is over.
+    pub(crate) fn take_departed(&mut self, now: Instant) -> Vec<ParticipantId> {
+        self.leaving.extract_if(.., |(at, _)| *at <= now).map(|(_, participant)| participant).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_is_not_a_departure() {
+        let (mut room, ada, now) = (Room::default(), ParticipantId::new(1), Instant::now());
+        room.enter(ada);
+        room.enter(ada);
+        room.leave(ada, now);
+        assert!(!room.is_empty() && room.next_departure().is_none(), "one of two connections is left");
+        room.leave(ada, now);
+        assert!(room.is_empty());
+        room.enter(ada);
+        assert!(room.take_departed(now + LEAVE_GRACE).is_empty(), "came back in time");
+        room.leave(ada, now);
+        assert_eq!(room.take_departed(now + LEAVE_GRACE), [ada]);
+    }
+}

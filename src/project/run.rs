@@ -1,0 +1,186 @@
+//! A run's life: what it has to do, what it works with, and what it may report back to the actor.
+//!
+//! A run's job owns nothing of the project. It reads the tree and the store, borrows the sandbox, and sends [`Update`]s;
+//! the actor alone turns them into events.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    Event, FilePath, MessageId, PackageSpec, RunId,
+    value::{ContentHash, FileOrigin, Usage},
+};
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    command::{apply, exec, generate, install},
+    conversation::Conversation,
+    error::ProjectError,
+    file_tree::Tree,
+    registry::ProjectParts,
+    sandbox_link::SandboxStatus,
+    sandbox_provider::SandboxHealth,
+};
+
+/// Room for updates on their way to the actor. A job that is faster than the log waits here; 256 deltas are a fraction
+/// of a second of the fastest model.
+pub(crate) const UPDATES_MAX: usize = 256;
+
+/// What a run has to do.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    Generate(GenerateWork),
+    Apply { reply: String, packages: Vec<PackageSpec> },
+    Install { packages: Vec<PackageSpec> },
+    Exec { command: String, timeout: std::time::Duration },
+}
+
+/// A prompt to answer.
+#[derive(Debug, Clone)]
+pub(crate) struct GenerateWork {
+    pub(crate) prompt: String,
+    /// `provider/model`, resolved.
+    pub(crate) model: String,
+    pub(crate) notice: Option<String>,
+    pub(crate) apply: bool,
+}
+
+/// What a job works with.
+pub(crate) struct JobContext {
+    pub(crate) run: RunId,
+    pub(crate) parts: ProjectParts,
+    pub(crate) conversation: Conversation,
+    /// The message the answer goes to, for `generate`.
+    pub(crate) message: MessageId,
+    /// The committed tree, always current.
+    pub(crate) tree: watch::Receiver<Arc<Tree>>,
+    pub(crate) sandbox: watch::Receiver<SandboxStatus>,
+    /// The preview's address.
+    pub(crate) preview_url: String,
+    pub(crate) reporter: Reporter,
+}
+
+/// Sends a job's updates to the actor.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    run: Option<RunId>,
+    updates: mpsc::Sender<Update>,
+}
+
+/// The actor has gone: the project is closing, and so should the job.
+#[derive(Debug)]
+pub(crate) struct ActorGone;
+
+impl From<ActorGone> for ProjectError {
+    fn from(_: ActorGone) -> Self {
+        Self::Closing
+    }
+}
+
+impl Reporter {
+    pub(crate) fn new(run: Option<RunId>, updates: mpsc::Sender<Update>) -> Self {
+        Self { run, updates }
+    }
+
+    /// Reports what happened. Waits while the actor is busy.
+    pub(crate) async fn report(&self, body: UpdateBody) -> Result<(), ActorGone> {
+        self.updates.send(Update { run: self.run, body }).await.map_err(|_| ActorGone)
+    }
+
+    /// Reports one event.
+    pub(crate) async fn event(&self, event: Event) -> Result<(), ActorGone> {
+        self.report(UpdateBody::Events(vec![event])).await
+    }
+
+    /// Puts files into the tree, all in one step, and waits until that is in the log. Returns those that were refused.
+    pub(crate) async fn write_files(
+        &self,
+        files: Vec<StagedFile>,
+        origin: FileOrigin,
+    ) -> Result<Vec<RefusedFile>, ProjectError> {
+        let (done, written) = oneshot::channel();
+        self.report(UpdateBody::WriteFiles { files, origin, done }).await?;
+        written.await.map_err(|_| ProjectError::Closing)
+    }
+}
+
+/// Something a job reports.
+#[derive(Debug)]
+pub(crate) struct Update {
+    pub(crate) run: Option<RunId>,
+    pub(crate) body: UpdateBody,
+}
+
+/// What a job may report.
+#[derive(Debug)]
+pub(crate) enum UpdateBody {
+    /// These happened, in this order.
+    Events(Vec<Event>),
+    /// Put these files into the tree.
+    WriteFiles { files: Vec<StagedFile>, origin: FileOrigin, done: oneshot::Sender<Vec<RefusedFile>> },
+    /// The job is over and everything it used is free again.
+    Ended(Result<RunReport, ProjectError>),
+    /// A sandbox was made, or could not be.
+    Sandbox(super::sandbox_link::SandboxMade),
+    /// A sandbox's health changed.
+    Health { generation: u64, health: SandboxHealth },
+}
+
+/// A file on its way into the tree.
+#[derive(Debug, Clone)]
+pub(crate) struct StagedFile {
+    pub(crate) path: FilePath,
+    /// The new content; `None` deletes the file.
+    pub(crate) content: Option<Bytes>,
+    /// What the change was based on; `None`: there was no such file.
+    pub(crate) base: Option<ContentHash>,
+}
+
+/// A file that was not put into the tree.
+#[derive(Debug)]
+pub(crate) struct RefusedFile {
+    pub(crate) path: FilePath,
+    pub(crate) reason: String,
+}
+
+/// What a run that did its work has to say at its end.
+#[derive(Debug, Default)]
+pub(crate) struct RunReport {
+    pub(crate) usage: Option<Usage>,
+}
+
+/// Starts the job of a run. It ends by itself, or at once when `cancel` fires: dropping the work closes the model's
+/// connection and kills its processes.
+pub(crate) fn spawn(
+    tracker: &tokio_util::task::TaskTracker,
+    context: JobContext,
+    work: Work,
+    cancel: CancellationToken,
+) {
+    let reporter = context.reporter.clone();
+    tracker.spawn(async move {
+        let run = context.run;
+        let work = AssertUnwindSafe(perform(context, work)).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(ProjectError::Cancelled),
+            outcome = work => outcome.unwrap_or_else(|_| {
+                tracing::error!(%run, "a run panicked");
+                Err(ProjectError::Internal)
+            }),
+        };
+        // Nobody to tell means the project is closing; it has ended the run already.
+        let _ = reporter.report(UpdateBody::Ended(result)).await;
+    });
+}
+
+async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectError> {
+    match work {
+        Work::Generate(work) => generate::perform(context, work).await,
+        Work::Apply { reply, packages } => apply::perform(context, reply, packages).await,
+        Work::Install { packages } => install::perform(context, packages).await,
+        Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,
+    }
+}

@@ -1,0 +1,96 @@
+//! The runs of one project: the one that changes things, those that wait for it, and commands beside it.
+
+use std::collections::HashMap;
+
+use cobuild_protocol::{ParticipantId, RunId};
+use tokio_util::sync::CancellationToken;
+
+use super::queue::RunQueue;
+
+/// What runs and what waits.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    /// The one run that may change things; it stays here until its job is gone.
+    active: Option<(RunId, Job)>,
+    /// Commands, which run beside it.
+    execs: HashMap<RunId, Job>,
+    /// Whose turn is next.
+    pub(crate) queue: RunQueue,
+}
+
+/// A job under way.
+#[derive(Debug)]
+struct Job {
+    cancel: CancellationToken,
+    /// Its run has a terminal event: nothing it says counts any more.
+    over: bool,
+}
+
+impl Runs {
+    /// Whether a run could begin now.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.active.is_none() && self.queue.is_empty()
+    }
+
+    /// Whether the next waiting run may begin.
+    pub(crate) fn may_take_next(&self) -> bool {
+        self.active.is_none()
+    }
+
+    /// Whether nothing runs or waits at all.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_idle() && self.execs.is_empty()
+    }
+
+    /// How many commands run.
+    pub(crate) fn executing(&self) -> usize {
+        self.execs.len()
+    }
+
+    /// The job of the run that may change things was started.
+    pub(crate) fn started(&mut self, run: RunId, by: ParticipantId, cancel: CancellationToken) {
+        self.queue.serve(by);
+        self.active = Some((run, Job { cancel, over: false }));
+    }
+
+    /// The job of a command was started.
+    pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
+        self.execs.insert(run, Job { cancel, over: false });
+    }
+
+    /// Whether what this run says still counts.
+    pub(crate) fn is_live(&self, run: RunId) -> bool {
+        self.job(run).is_some_and(|job| !job.over)
+    }
+
+    /// The run's terminal event is on record: takes it out of the line, stops its job and closes the job's mouth.
+    pub(crate) fn stop(&mut self, run: RunId) {
+        self.queue.remove(run);
+        if let Some(job) = self.job_mut(run) {
+            job.over = true;
+            job.cancel.cancel();
+        }
+    }
+
+    /// The job is gone.
+    pub(crate) fn ended(&mut self, run: RunId) {
+        self.execs.remove(&run);
+        if self.active.as_ref().is_some_and(|(active, _)| *active == run) {
+            self.active = None;
+        }
+    }
+
+    fn job(&self, run: RunId) -> Option<&Job> {
+        match &self.active {
+            Some((active, job)) if *active == run => Some(job),
+            _ => self.execs.get(&run),
+        }
+    }
+
+    fn job_mut(&mut self, run: RunId) -> Option<&mut Job> {
+        match &mut self.active {
+            Some((active, job)) if *active == run => Some(job),
+            _ => self.execs.get_mut(&run),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The fold of one event into what everybody sees. The TypeScript client folds by the same rules.
+
+use cobuild_protocol::{
+    Event, EventFrame, MessageId, ProjectState, RunId,
+    event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ParticipantJoined, ProjectCreated},
+    state::{FileInfo, RunInfo, RunState},
+    value::{
+        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, RunKind, SandboxInfo,
+        Step,
+    },
+};
+
+/// How many messages a snapshot carries: more than anybody scrolls through, small enough to send at once.
+const MESSAGES_KEPT_MAX: usize = 500;
+/// How many ended runs a snapshot carries.
+const RUNS_KEPT_MAX: usize = 100;
+/// How many participants are remembered. Beyond that the first of those who are gone is forgotten, and new when they come back.
+const PARTICIPANTS_KEPT_MAX: usize = 1000;
+
+/// How much of a step's output a snapshot carries, in bytes; the log has all of it.
+const STEP_OUTPUT_SIZE_BYTES_MAX: usize = 16 * 1024;
+
+/// Folds one event in.
+pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
+    match &frame.event {
+        Event::ProjectCreated(created) => create(view, created, frame),
+        Event::ParticipantJoined(joined) => join(view, joined),
+        Event::ParticipantLeft(left) => {
+            if let Some(participant) = view.participants.get_mut(&left.participant) {
+                participant.present = false;
+            }
+        }
+        Event::RunQueued(queued) => {
+            begin(view, frame, queued.kind, queued.prompt.clone());
+        }
+        Event::RunStarted(started) => {
+            let model = started.model.clone();
+            if let Some(run) = begin(view, frame, started.kind, started.prompt.clone()) {
+                run.state = RunState::Running;
+                run.model = model;
+                run.started_at = Some(frame.at.clone());
+            }
+        }
+        Event::RunFinished(finished) => {
+            if let Some(run) = run_mut(view, frame.run) {
+                run.state = RunState::Finished;
+                run.outcome = Some(finished.outcome);
+                run.error = finished.error.clone();
+                run.usage = finished.usage.clone();
+                run.finished_at = Some(frame.at.clone());
+            }
+            forget_old_runs(view);
+        }
+        Event::MessageAdded(added) => add_message(view, added, frame),
+        Event::TextDelta(delta) => {
+            if let Some(message) = message_mut(view, delta.message) {
+                match message.parts.last_mut() {
+                    Some(MessagePart::Text { text }) => text.push_str(&delta.text),
+                    _ => message.parts.push(MessagePart::Text { text: delta.text.clone() }),
+                }
+            }
+        }
+        Event::ReasoningDelta(delta) => {
+            if let Some(message) = message_mut(view, delta.message) {
+                match message.parts.last_mut() {
+                    Some(MessagePart::Reasoning { text }) => text.push_str(&delta.text),
+                    _ => message.parts.push(MessagePart::Reasoning { text: delta.text.clone() }),
+                }
+            }
+        }
+        Event::FileStarted(started) => start_file(view, started),
+        Event::FileDelta(delta) => grow_file(view, delta),
+        Event::FileWritten(written) => write_file(view, written, frame.run),
+        Event::FileDeleted(deleted) => {
+            view.files.remove(&deleted.path);
+        }
+        Event::FileRenamed(renamed) => {
+            if let Some(info) = view.files.remove(&renamed.from) {
+                view.files.insert(renamed.to.clone(), info);
+            }
+        }
+        Event::FileRefused(refused) => refuse_file(view, refused, frame.run),
+        Event::InstallStarted(started) => {
+            let packages = started.packages.clone();
+            push_step(view, frame.run, Step::Install { packages, output: String::new(), finished: false, error: None });
+        }
+        Event::ExecStarted(started) => {
+            let command = started.command.clone();
+            let step = Step::Command { command, output: String::new(), finished: false, exit_code: None, error: None };
+            push_step(view, frame.run, step);
+        }
+        Event::InstallOutput(said) | Event::ExecOutput(said) => {
+            if let Some(Step::Install { output, .. } | Step::Command { output, .. }) = last_step(view, frame.run) {
+                append_tail(output, &said.text);
+            }
+        }
+        Event::InstallFinished(ended) => {
+            if let Some(Step::Install { finished, error, .. }) = last_step(view, frame.run) {
+                *finished = true;
+                error.clone_from(&ended.error);
+            }
+        }
+        Event::ExecFinished(ended) => {
+            if let Some(Step::Command { finished, exit_code, error, .. }) = last_step(view, frame.run) {
+                *finished = true;
+                *exit_code = ended.exit_code;
+                error.clone_from(&ended.error);
+            }
+        }
+        Event::SandboxChanged(changed) => {
+            view.sandbox = SandboxInfo {
+                state: changed.state,
+                provider: changed.provider.clone(),
+                detail: changed.detail.clone(),
+                error: changed.error.clone(),
+            };
+        }
+        Event::PreviewChanged(changed) => {
+            view.preview = PreviewInfo { state: changed.state, url: changed.url.clone(), error: changed.error.clone() };
+        }
+        Event::PreviewError(problem) => view.preview.error = Some(problem.message.clone()),
+        // The steps that follow say what became of it.
+        Event::PackagesDetected(_) => {}
+    }
+}
+
+fn create(view: &mut ProjectState, created: &ProjectCreated, frame: &EventFrame) {
+    view.name.clone_from(&created.name);
+    view.template.clone_from(&created.template);
+    view.preview_id.clone_from(&created.preview_id);
+    view.created_at.clone_from(&frame.at);
+    view.files = created
+        .files
+        .iter()
+        .map(|file| (file.path.clone(), FileInfo { hash: file.hash.clone(), size_bytes: file.size_bytes }))
+        .collect();
+}
+
+fn join(view: &mut ProjectState, joined: &ParticipantJoined) {
+    let participant =
+        Participant { participant: joined.participant, name: joined.name.clone(), role: joined.role, present: true };
+    view.participants.insert(joined.participant, participant);
+    if view.participants.len() > PARTICIPANTS_KEPT_MAX
+        && let Some(gone) = view.participants.values().find(|participant| !participant.present)
+    {
+        let gone = gone.participant;
+        view.participants.remove(&gone);
+    }
+}
+
+/// Finds the run of a `run_queued` or `run_started`, or adds it.
+fn begin<'a>(
+    view: &'a mut ProjectState,
+    frame: &EventFrame,
+    kind: RunKind,
+    prompt: Option<String>,
+) -> Option<&'a mut RunInfo> {
+    let id = frame.run?;
+    if !view.runs.iter().any(|run| run.run == id) {
+        view.runs.push(RunInfo {
+            run: id,
+            kind,
+            state: RunState::Queued,
+            by: frame.by,
+            prompt,
+            model: None,
+            accepted_at: frame.at.clone(),
+            started_at: None,
+            finished_at: None,
+            outcome: None,
+            error: None,
+            usage: None,
+            steps: Vec::new(),
+        });
+    }
+    run_mut(view, Some(id))
+}
+
+fn forget_old_runs(view: &mut ProjectState) {
+    let ended = view.runs.iter().filter(|run| run.state == RunState::Finished).count();
+    if ended > RUNS_KEPT_MAX
+        && let Some(oldest) = view.runs.iter().position(|run| run.state == RunState::Finished)
+    {
+        view.runs.remove(oldest);
+    }
+}
+
+fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame) {
+    let parts = match added.role {
+        MessageRole::User => vec![MessagePart::Text { text: added.text.clone() }],
+        MessageRole::Assistant => Vec::new(),
+    };
+    view.messages.push(Message {
+        message: added.message,
+        role: added.role,
+        by: frame.by.filter(|_| added.role == MessageRole::User),
+        run: frame.run,
+        at: frame.at.clone(),
+        model: added.model.clone(),
+        notice: added.notice.clone(),
+        parts,
+    });
+    if view.messages.len() > MESSAGES_KEPT_MAX {
+        view.messages.remove(0);
+        view.messages_dropped += 1;
+    }
+}
+
+fn start_file(view: &mut ProjectState, started: &FileStarted) {
+    if let Some(message) = message_mut(view, started.message) {
+        message.parts.push(MessagePart::File {
+            path: started.path.clone(),
+            action: started.action,
+            state: FilePartState::Typing,
+            text: Some(String::new()),
+            hash: None,
+            reason: None,
+        });
+    }
+}
+
+fn grow_file(view: &mut ProjectState, delta: &FileDelta) {
+    let Some(message) = message_mut(view, delta.message) else { return };
+    let file = message.parts.iter_mut().rev().find_map(|part| match part {
+        MessagePart::File { path, text, state, .. } if *path == delta.path => Some((text, state)),
+        _ => None,
+    });
+    if let Some((text, state)) = file {
+        text.get_or_insert_default().push_str(&delta.text);
+        if delta.done {
+            *state = FilePartState::Typed;
+        }
+    }
+}
+
+fn write_file(view: &mut ProjectState, written: &FileWritten, run: Option<RunId>) {
+    let info = FileInfo { hash: written.hash.clone(), size_bytes: written.size_bytes };
+    view.files.insert(written.path.clone(), info);
+    if written.origin != FileOrigin::Reply {
+        return;
+    }
+    for part in file_parts_of(view, run) {
+        if let MessagePart::File { path, state, text, hash, .. } = part
+            && *path == written.path
+            && *state == FilePartState::Typed
+        {
+            *state = FilePartState::Written;
+            *text = None;
+            *hash = Some(written.hash.clone());
+        }
+    }
+}
+
+fn refuse_file(view: &mut ProjectState, refused: &FileRefused, run: Option<RunId>) {
+    for part in file_parts_of(view, run) {
+        if let MessagePart::File { path, state, reason, .. } = part
+            && path.as_str() == refused.path
+            && *state != FilePartState::Written
+        {
+            *state = FilePartState::Refused;
+            *reason = Some(refused.reason.clone());
+        }
+    }
+}
+
+/// The parts of the run's newest message. A run's messages are at the end of the conversation.
+fn file_parts_of(view: &mut ProjectState, run: Option<RunId>) -> impl Iterator<Item = &mut MessagePart> {
+    view.messages
+        .iter_mut()
+        .rev()
+        .find(|message| run.is_some() && message.run == run && message.role == MessageRole::Assistant)
+        .into_iter()
+        .flat_map(|message| message.parts.iter_mut())
+}
+
+fn message_mut(view: &mut ProjectState, id: MessageId) -> Option<&mut Message> {
+    view.messages.iter_mut().rev().find(|message| message.message == id)
+}
+
+fn run_mut(view: &mut ProjectState, id: Option<RunId>) -> Option<&mut RunInfo> {
+    view.runs.iter_mut().rev().find(|run| Some(run.run) == id)
+}
+
+fn push_step(view: &mut ProjectState, run: Option<RunId>, step: Step) {
+    if let Some(run) = run_mut(view, run) {
+        run.steps.push(step);
+    }
+}
+
+fn last_step(view: &mut ProjectState, run: Option<RunId>) -> Option<&mut Step> {
+    run_mut(view, run).and_then(|run| run.steps.last_mut())
+}
+
+/// Appends, then drops whole characters from the front until the limit holds.
+fn append_tail(output: &mut String, text: &str) {
+    output.push_str(text);
+    if output.len() > STEP_OUTPUT_SIZE_BYTES_MAX {
+        let cut = output.len() - STEP_OUTPUT_SIZE_BYTES_MAX;
+        let cut = (cut..output.len()).find(|&at| output.is_char_boundary(at)).unwrap_or(output.len());
+        output.drain(..cut);
+    }
+}

@@ -1,0 +1,210 @@
+//! A store in memory, for tests and for rooms nobody needs to see again. It forgets everything when dropped, and knows
+//! nothing of threads or disks.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cobuild_protocol::{Epoch, ProjectId, Seq, value::ContentHash};
+
+use super::{head_after, last_of};
+use crate::project::event_store::{
+    AppendBatch, EventStore, NewBlob, NewProject, OpenedProject, ProjectSummary, REPLIES_KEPT_MAX, ReadLimits,
+    StoreError, StoredEvent, StoredReply, StoredSnapshot,
+};
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    projects: BTreeMap<ProjectId, Project>,
+    blobs: HashMap<ContentHash, Bytes>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Project {
+    name: String,
+    epoch: Epoch,
+    preview_id: String,
+    created_at: String,
+    updated_at: String,
+    /// Event `seq` is at `seq - 1`.
+    events: Vec<StoredEvent>,
+    snapshot: Option<StoredSnapshot>,
+    replies: VecDeque<StoredReply>,
+    /// What its events refer to.
+    blobs: HashSet<ContentHash>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// While true, every write is refused with [`StoreError::Unavailable`], as if the disk were full.
+    pub fn fail_appends(&self, fail: bool) {
+        self.failing.store(fail, Ordering::SeqCst);
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed { Err(StoreError::Closed) } else { Ok(state) }
+    }
+
+    fn state_to_write(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state()?;
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("writes were told to fail".into()));
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    fn keep_blobs(&mut self, project: &ProjectId, blobs: Vec<NewBlob>) {
+        let Some(project) = self.projects.get_mut(project) else { return };
+        for NewBlob { hash, content } in blobs {
+            project.blobs.insert(hash.clone());
+            self.blobs.entry(hash).or_insert(content);
+        }
+    }
+}
+
+impl Project {
+    fn head(&self) -> Seq {
+        self.events.last().map_or(0, |event| event.seq)
+    }
+
+    fn keep_reply(&mut self, reply: StoredReply) {
+        self.replies.retain(|kept| kept.id != reply.id);
+        self.replies.push_back(reply);
+        if self.replies.len() > REPLIES_KEPT_MAX {
+            self.replies.pop_front();
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
+        let state = self.state()?;
+        let mut list: Vec<_> = state
+            .projects
+            .iter()
+            .map(|(id, project)| ProjectSummary {
+                project: id.clone(),
+                name: project.name.clone(),
+                created_at: project.created_at.clone(),
+                updated_at: project.updated_at.clone(),
+                head: project.head(),
+            })
+            .collect();
+        list.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then_with(|| a.project.cmp(&b.project)));
+        Ok(list)
+    }
+
+    async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {
+        Ok(self.state()?.projects.get(project).map(|project| OpenedProject {
+            epoch: project.epoch.clone(),
+            head: project.head(),
+            snapshot: project.snapshot.clone(),
+            replies: project.replies.iter().cloned().collect(),
+        }))
+    }
+
+    async fn create_project(&self, new: NewProject) -> Result<(), StoreError> {
+        let mut state = self.state_to_write()?;
+        let taken = state.projects.contains_key(&new.project)
+            || state.projects.values().any(|project| project.preview_id == new.preview_id);
+        if taken {
+            return Err(StoreError::Conflict);
+        }
+        last_of(0, &new.events)?;
+        let project = Project {
+            name: new.name,
+            epoch: new.epoch,
+            preview_id: new.preview_id,
+            created_at: new.at.clone(),
+            updated_at: new.at,
+            events: new.events,
+            snapshot: None,
+            replies: VecDeque::new(),
+            blobs: HashSet::new(),
+        };
+        state.projects.insert(new.project.clone(), project);
+        state.keep_blobs(&new.project, new.blobs);
+        Ok(())
+    }
+
+    async fn delete_project(&self, project: &ProjectId) -> Result<(), StoreError> {
+        self.state_to_write()?.projects.remove(project);
+        Ok(())
+    }
+
+    async fn find_by_preview_id(&self, preview_id: &str) -> Result<Option<ProjectId>, StoreError> {
+        let state = self.state()?;
+        Ok(state.projects.iter().find(|(_, project)| project.preview_id == preview_id).map(|(id, _)| id.clone()))
+    }
+
+    async fn append(&self, batch: AppendBatch) -> Result<(), StoreError> {
+        let mut state = self.state_to_write()?;
+        let project = state.projects.get_mut(&batch.project).ok_or(StoreError::Conflict)?;
+        head_after(project.head(), &batch)?;
+        project.events.extend(batch.events);
+        batch.replies.into_iter().for_each(|reply| project.keep_reply(reply));
+        project.snapshot = batch.snapshot.or(project.snapshot.take());
+        project.updated_at = batch.at;
+        state.keep_blobs(&batch.project, batch.blobs);
+        Ok(())
+    }
+
+    async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError> {
+        let state = self.state()?;
+        let Some(project) = state.projects.get(project) else { return Ok(Vec::new()) };
+        let start = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX).min(project.events.len());
+        let mut size_bytes = 0;
+        let mut events = Vec::new();
+        for event in project.events[start..].iter().take(limits.events.max(1)) {
+            size_bytes += event.frame.len();
+            events.push(event.clone());
+            if size_bytes >= limits.size_bytes {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state()?.blobs.get(hash).cloned())
+    }
+
+    async fn collect_garbage(&self) -> Result<u64, StoreError> {
+        let mut state = self.state_to_write()?;
+        let State { projects, blobs, .. } = &mut *state;
+        let before = blobs.len();
+        blobs.retain(|hash, _| projects.values().any(|project| project.blobs.contains(hash)));
+        Ok((before - blobs.len()) as u64)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.state_to_write().map(drop)
+    }
+
+    async fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+    }
+}

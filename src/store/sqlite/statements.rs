@@ -1,0 +1,150 @@
+//! What is written, inside a transaction of the writer's. A conflict is found before anything is written.
+
+use cobuild_protocol::ProjectId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::integer;
+use crate::{
+    project::event_store::{AppendBatch, NewBlob, NewProject, REPLIES_KEPT_MAX, StoreError, StoredEvent, StoredReply},
+    store::{head_after, last_of},
+};
+
+/// Rows of a deleted project that go in one transaction: some milliseconds, so that appends hardly wait for it.
+const SWEPT_AT_ONCE: i64 = 2_000;
+/// Blobs looked at in one transaction, for the same reason; they are larger.
+const COLLECTED_AT_ONCE: i64 = 128;
+
+pub(super) fn append(db: &Connection, batch: &AppendBatch) -> Result<(), StoreError> {
+    let found = db
+        .prepare_cached("SELECT number, head FROM projects WHERE id = ?1")?
+        .query_row([batch.project.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        .optional()?;
+    let (project, head) = found.ok_or(StoreError::Conflict)?;
+    let head = head_after(head.cast_unsigned(), batch)?;
+    insert_events(db, project, &batch.events)?;
+    insert_blobs(db, project, &batch.blobs)?;
+    insert_replies(db, project, &batch.replies)?;
+    if let Some(snapshot) = &batch.snapshot {
+        db.prepare_cached("INSERT OR REPLACE INTO snapshots (project, seq, state) VALUES (?1, ?2, ?3)")?
+            .execute(params![project, integer(snapshot.seq), &*snapshot.state])?;
+    }
+    db.prepare_cached("UPDATE projects SET head = ?2, updated_at = ?3 WHERE number = ?1")?.execute(params![
+        project,
+        integer(head),
+        batch.at
+    ])?;
+    Ok(())
+}
+
+pub(super) fn create(db: &Connection, new: &NewProject) -> Result<(), StoreError> {
+    let head = last_of(0, &new.events)?;
+    let added = db
+        .prepare_cached(
+            "INSERT INTO projects (id, name, epoch, preview_id, head, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![new.project.as_str(), new.name, new.epoch.as_str(), new.preview_id, integer(head), new.at])?;
+    if added == 0 {
+        return Err(StoreError::Conflict);
+    }
+    let project = db.last_insert_rowid();
+    insert_events(db, project, &new.events)?;
+    insert_blobs(db, project, &new.blobs)
+}
+
+/// Takes the project out of sight. What is left of it goes later, by [`sweep`]: a long log would hold up everybody.
+pub(super) fn delete(db: &Connection, project: &ProjectId) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO removed (number) SELECT number FROM projects WHERE id = ?1")?
+        .execute([project.as_str()])?;
+    db.prepare_cached("DELETE FROM projects WHERE id = ?1")?.execute([project.as_str()])?;
+    Ok(())
+}
+
+/// Writes something small, to see whether it can be done.
+pub(super) fn check(db: &Connection) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES ('checks', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1",
+    )?
+    .execute([])?;
+    Ok(())
+}
+
+/// Removes some rows of a deleted project. Returns whether there may be more to do.
+pub(super) fn sweep(db: &Connection) -> rusqlite::Result<bool> {
+    let removed = db.prepare_cached("SELECT min(number) FROM removed")?.query_row([], |row| row.get(0))?;
+    let Some(project): Option<i64> = removed else { return Ok(false) };
+    let swept = db
+        .prepare_cached(
+            "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE project = ?1 ORDER BY seq LIMIT ?2)",
+        )?
+        .execute([project, SWEPT_AT_ONCE])?;
+    if swept == 0 {
+        for table in ["snapshots", "replies", "blob_refs"] {
+            db.execute(&format!("DELETE FROM {table} WHERE project = ?1"), [project])?;
+        }
+        db.execute("DELETE FROM removed WHERE number = ?1", [project])?;
+    }
+    Ok(true)
+}
+
+/// A step of the collection of blobs nobody refers to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Collected {
+    /// Blobs removed by this step.
+    pub(super) removed: u64,
+    /// Where the next step goes on; `None` at the end.
+    pub(super) next: Option<i64>,
+}
+
+/// Looks at some blobs after `after`, the internal number of one.
+pub(super) fn collect(db: &Connection, after: i64) -> rusqlite::Result<Collected> {
+    let upto = after + COLLECTED_AT_ONCE;
+    let removed = db
+        .prepare_cached(
+            "DELETE FROM blobs WHERE number > ?1 AND number <= ?2
+             AND NOT EXISTS (SELECT 1 FROM blob_refs WHERE blob_refs.hash = blobs.hash)",
+        )?
+        .execute([after, upto])?;
+    let last: Option<i64> = db.prepare_cached("SELECT max(number) FROM blobs")?.query_row([], |row| row.get(0))?;
+    let next = last.is_some_and(|last| last > upto).then_some(upto);
+    Ok(Collected { removed: removed as u64, next })
+}
+
+fn insert_events(db: &Connection, project: i64, events: &[StoredEvent]) -> Result<(), StoreError> {
+    let mut insert = db.prepare_cached("INSERT INTO events (project, seq, frame) VALUES (?1, ?2, ?3)")?;
+    for event in events {
+        insert.execute(params![project, integer(event.seq), &*event.frame])?;
+    }
+    Ok(())
+}
+
+fn insert_blobs(db: &Connection, project: i64, blobs: &[NewBlob]) -> Result<(), StoreError> {
+    for NewBlob { hash, content } in blobs {
+        let referred = db
+            .prepare_cached("INSERT OR IGNORE INTO blob_refs (project, hash) VALUES (?1, ?2)")?
+            .execute(params![project, hash.as_str()])?;
+        let known =
+            referred == 0 || db.prepare_cached("SELECT 1 FROM blobs WHERE hash = ?1")?.exists([hash.as_str()])?;
+        if !known {
+            db.prepare_cached("INSERT INTO blobs (hash, content) VALUES (?1, ?2)")?
+                .execute(params![hash.as_str(), &**content])?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_replies(db: &Connection, project: i64, replies: &[StoredReply]) -> Result<(), StoreError> {
+    if replies.is_empty() {
+        return Ok(());
+    }
+    for reply in replies {
+        db.prepare_cached("INSERT OR REPLACE INTO replies (project, id, frame) VALUES (?1, ?2, ?3)")?
+            .execute(params![project, reply.id.as_str(), &*reply.frame])?;
+    }
+    db.prepare_cached(
+        "DELETE FROM replies WHERE project = ?1 AND number <=
+         (SELECT number FROM replies WHERE project = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute(params![project, REPLIES_KEPT_MAX as i64])?;
+    Ok(())
+}
