@@ -214,14 +214,14 @@ async function api(request, response, url) {
   const id = url.pathname.split("/")[4];
   if (request.method === "POST" && !id) {
     const body = JSON.parse((await text(request)) || "{}");
-    const project = new Project(body.id ?? randomBytes(6).toString("hex"), body.name ?? "Untitled");
+    const project = new Project(body.project ?? randomBytes(6).toString("hex"), body.name ?? "Untitled");
     projects.set(project.id, project);
-    return json(201, { id: project.id });
+    return json(201, { project: project.id });
   }
   if (request.method === "DELETE")
     return projects.delete(id) ? send(response, 204) : json(404, { title: "No such project" });
   const list = [...projects.values()].map((project) => ({
-    id: project.id,
+    project: project.id,
     name: project.name,
     created_at: project.createdAt,
     updated_at: project.events.at(-1).at,
