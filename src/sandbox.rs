@@ -1,5 +1,6 @@
 //! Sandbox providers: the adapters behind `project::sandbox_provider`.
 
 pub mod local;
+pub mod memory;
 pub mod output;
 pub mod template;

@@ -1,3 +1,5 @@
 //! Integration tests: one binary.
 
+mod sandbox_contract;
 mod sandbox_local;
+mod sandbox_support;
