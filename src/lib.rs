@@ -14,8 +14,12 @@
 //!
 //! Arrows point down only.
 
+pub mod cli;
 pub mod codegen;
+pub mod config;
+pub mod http;
 pub mod model;
 pub mod project;
 pub mod sandbox;
+pub mod server;
 pub mod store;

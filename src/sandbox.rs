@@ -1,3 +1,4 @@
 //! Sandbox providers: the adapters behind `project::sandbox_provider`.
 
+pub mod none;
 pub mod template;

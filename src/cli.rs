@@ -1,0 +1,83 @@
+//! The command line: what `cobuild` can be told to do.
+//!
+//! Each subcommand has its file in `cli/`. Nothing here ends the process or reads a signal; `main` does.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, server::StartError};
+
+/// Rooms in which people and AI models build an app together.
+#[derive(Debug, Parser)]
+#[command(name = "cobuild", version, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    /// What to do; `serve` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<CliCommand>,
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum CliCommand {
+    /// Run the server (the default)
+    Serve,
+}
+
+/// Why a subcommand could not do its work. Its text is one sentence for standard error.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The server did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Standard output is closed.
+    #[error("standard output cannot be written to: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Cli {
+    /// Does what was asked, until it is done or `shutdown` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// One sentence for the person at the terminal.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
+        match self.command.unwrap_or(CliCommand::Serve) {
+            CliCommand::Serve => serve::run(&self.config, shutdown).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_may_stand_before_and_behind_the_subcommand() {
+        for line in [
+            vec!["cobuild", "--port", "4000"],
+            vec!["cobuild", "serve", "--port", "4000"],
+            vec!["cobuild", "--port", "4000", "serve"],
+        ] {
+            let cli = Cli::try_parse_from(&line).expect("valid");
+            assert_eq!(
+                (cli.config.port, cli.command.unwrap_or(CliCommand::Serve)),
+                (4000, CliCommand::Serve),
+                "{line:?}"
+            );
+        }
+    }
+}

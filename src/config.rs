@@ -1,0 +1,272 @@
+//! What can be set, from where, and what it is when nothing is set.
+//!
+//! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
+//! every variable; a test keeps it complete.
+
+use std::{fmt, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+/// Everything that can be set. Each field is a flag and a variable.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Address or name to listen on. Anything but loopback makes the server ask for a token
+    #[arg(long, env = "HOST", default_value = "127.0.0.1", global = true)]
+    pub host: String,
+
+    /// Port to listen on; 0 for any free one
+    #[arg(long, env = "PORT", default_value_t = 3100, global = true)]
+    pub port: u16,
+
+    /// Folder for the database, the sandboxes and the template; made when missing
+    #[arg(long, env = "DATA_DIR", default_value = "./data", global = true)]
+    pub data_dir: PathBuf,
+
+    /// Where projects run: `local` on this machine, isolated; `none` for everything but running
+    #[arg(long, env = "SANDBOX_PROVIDER", default_value = "local", global = true)]
+    pub sandbox_provider: SandboxChoice,
+
+    /// How many sandboxes are kept warm for the next project; 0 for none
+    #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
+    pub sandbox_pool_size: usize,
+
+    /// Model that answers when a prompt names none: `provider/model`
+    #[arg(long, env = "DEFAULT_AI_MODEL", default_value = "demo/scripted", global = true)]
+    pub default_ai_model: String,
+
+    /// Characters per second the demo model types; 0 for as fast as possible
+    #[arg(long, env = "DEMO_SPEED", default_value_t = 600, global = true)]
+    pub demo_speed: u32,
+
+    /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
+    #[arg(long, env = "PUBLIC_URL", global = true, value_parser = PublicUrl::parse)]
+    pub public_url: Option<PublicUrl>,
+
+    /// Domain below which each project's preview has its own host
+    #[arg(long, env = "PREVIEW_DOMAIN", default_value = "localhost", global = true, value_parser = domain)]
+    pub preview_domain: String,
+
+    /// Origins whose pages may use the API, separated by commas; `*` for all. Loopback origins always may
+    /// when the server listens on loopback
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true, value_parser = origin)]
+    pub cors_origins: Vec<AllowedOrigin>,
+
+    /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    pub log_level: String,
+
+    /// How to log
+    #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// Where projects run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SandboxChoice {
+    /// In the embedded sandbox on this machine.
+    Local,
+    /// Nowhere: reading, writing and generating work, running does not.
+    None,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// An entry of `CORS_ORIGINS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// Any origin but a preview's.
+    Any,
+    /// This one, as browsers write it: `https://app.example.com`.
+    Exactly(String),
+}
+
+/// Scheme, host and port that people see in their address bar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Without port.
+    pub host: String,
+    /// `None`: the scheme's own.
+    pub port: Option<u16>,
+}
+
+impl PublicUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        let refuse = || "an address looks like https://build.example.com, without a path".to_owned();
+        let (scheme, rest) = text.trim_end_matches('/').split_once("://").ok_or_else(refuse)?;
+        let (host, port) = match rest.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| refuse())?)),
+            None => (rest, None),
+        };
+        let valid = matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+        if valid { Ok(Self { scheme: scheme.into(), host: host.into(), port }) } else { Err(refuse()) }
+    }
+
+    /// The address of another host of this server, reached the same way; without a slash at the end.
+    #[must_use]
+    pub fn with_host(&self, host: &str) -> String {
+        match self.port {
+            Some(port) => format!("{}://{host}:{port}", self.scheme),
+            None => format!("{}://{host}", self.scheme),
+        }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with_host(&self.host))
+    }
+}
+
+/// A value that never shows in a log, an error or a debug print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Adds the variables of `.env` in the working directory (or above) to the environment; those already set win.
+///
+/// Must be called before the process has a second thread.
+///
+/// # Errors
+///
+/// One sentence, when the file is there but cannot be read as `NAME=value` lines.
+pub fn load_env_file() -> Result<(), String> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // The offending line may hold a key, so it is not repeated.
+        Err(dotenvy::Error::LineParse(_, column)) => {
+            Err(format!("the file .env has a line that is not NAME=value (at its character {column})"))
+        }
+        Err(error) => Err(format!("the file .env cannot be read: {error}")),
+    }
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let valid = !text.is_empty()
+        && text.len() <= 200
+        && text
+            .split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    if valid { Ok(text.to_ascii_lowercase()) } else { Err("not a domain name such as previews.example.com".into()) }
+}
+
+fn origin(text: &str) -> Result<AllowedOrigin, String> {
+    let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
+    if text == "*" {
+        return Ok(AllowedOrigin::Any);
+    }
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+        return Err("an origin looks like https://app.example.com, or is *".into());
+    }
+    Ok(AllowedOrigin::Exactly(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn variables_known() -> BTreeSet<String> {
+        Cli::command().get_arguments().filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn env_example_lists_exactly_the_variables_there_are() {
+        let example = include_str!("../.env.example");
+        let listed: BTreeSet<String> = example
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='))
+            .map(|(name, _)| name.trim().to_owned())
+            .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+            .collect();
+        assert_eq!(listed, variables_known());
+    }
+
+    #[test]
+    fn env_example_states_the_defaults() {
+        let example = include_str!("../.env.example");
+        for arg in Cli::command().get_arguments() {
+            let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { continue };
+            let default = arg.get_default_values().first().and_then(|value| value.to_str()).unwrap_or_default();
+            let line = format!("#{name}={default}");
+            assert!(example.lines().any(|l| l == line), "`.env.example` should have the line `{line}`");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let secret = Secret::new("sk-123");
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+        assert_eq!(secret.expose(), "sk-123");
+    }
+
+    #[test]
+    fn origins() {
+        assert_eq!(origin(" * "), Ok(AllowedOrigin::Any));
+        assert_eq!(origin("https://A.example/"), Ok(AllowedOrigin::Exactly("https://a.example".into())));
+        for bad in ["", "example.com", "https://", "https://a/b", "ftp://a"] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn public_urls() {
+        for (text, expected) in [
+            ("https://build.example.com/", "https://build.example.com"),
+            ("http://build.example.com:8080", "http://build.example.com:8080"),
+            ("http://[::1]:3100", "http://[::1]:3100"),
+        ] {
+            assert_eq!(PublicUrl::parse(text).map(|url| url.to_string()).as_deref(), Ok(expected));
+        }
+        for bad in ["", "build.example.com", "ftp://a", "http://", "http://a/b", "http://a:b", "http://u@a"] {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn domains() {
+        assert_eq!(domain("Previews.example.com").as_deref(), Ok("previews.example.com"));
+        for bad in ["", ".", "a..b", "a b", "http://a", "a:80"] {
+            assert!(domain(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Every way in: WebSocket, server-sent events, REST, previews, the web demo.
+//!
+//! Adapters around [`ProjectRegistry`] and [`ProjectHandle`](crate::project::ProjectHandle); a project's state is never
+//! touched from here. What a request is for is decided by its `Host` before any route is looked at, because a preview
+//! may use every path there is.
+
+mod assets;
+mod auth;
+mod command_frame;
+mod error;
+mod export;
+mod extract;
+mod listener;
+mod origin;
+mod preview;
+mod rest;
+mod sse;
+mod ws;
+
+use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::{any, get, post},
+};
+use cobuild_protocol::frame::{Limits, ModelNotice};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+use self::{
+    auth::Access,
+    origin::{OriginPolicy, Target},
+};
+use crate::{
+    config::{Config, Secret},
+    project::{
+        FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
+        model_provider::{ModelInfo, ModelProvider},
+        sandbox_provider::SandboxProvider,
+    },
+};
+
+/// Largest frame or body from a client. A `write_file` carries a file of 1 MiB as JSON or Base64, and an `apply` about
+/// twice that; announced as `frame_size_bytes_max`.
+const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// What HTTP needs of the rest of the server.
+#[derive(Debug)]
+pub struct HttpParts {
+    /// The projects.
+    pub registry: ProjectRegistry,
+    /// The models, to tell which there are.
+    pub models: Arc<dyn ModelProvider>,
+    /// The sandboxes, to tell whether there are any.
+    pub sandboxes: Arc<dyn SandboxProvider>,
+    /// How long things may take.
+    pub timing: Timing,
+}
+
+/// How long connections may take over things.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How often the server shows a sign of life, and half of how long a client may show none. Below the 30 to 60
+    /// seconds after which proxies drop idle connections.
+    pub heartbeat: Duration,
+    /// Longest wait for the `hello`: a client has it ready when it connects.
+    pub hello_wait_max: Duration,
+    /// Longest time in which a client may take not one byte.
+    pub write_stall_max: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            hello_wait_max: Duration::from_secs(10),
+            write_stall_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every handler sees. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpState(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) registry: ProjectRegistry,
+    pub(crate) models: Arc<dyn ModelProvider>,
+    pub(crate) sandboxes: Arc<dyn SandboxProvider>,
+    pub(crate) access: Access,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) page_policy: HeaderValue,
+    pub(crate) timing: Timing,
+    /// One permit per archive being written.
+    pub(crate) exports: Arc<Semaphore>,
+    /// Cancelled when connections must end, whatever they are doing.
+    pub(crate) shutdown: CancellationToken,
+    /// Everything HTTP has started.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Deref for HttpState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The whole HTTP side. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    state: HttpState,
+    router: Router,
+}
+
+/// How the server lets callers in, decided from where it listens.
+#[derive(Debug, Clone)]
+pub struct Door(Access);
+
+impl Door {
+    /// Open on loopback; with an owner's token, kept in the data folder, anywhere else.
+    ///
+    /// # Errors
+    ///
+    /// When the token cannot be read or written.
+    pub fn for_address(address: SocketAddr, data_dir: &Path) -> io::Result<Self> {
+        if address.ip().is_loopback() {
+            Ok(Self(Access::Open))
+        } else {
+            auth::owner_token(data_dir).map(|token| Self(Access::OwnerToken(token)))
+        }
+    }
+
+    /// The token to open the server with, if it needs one.
+    #[must_use]
+    pub fn token(&self) -> Option<&Secret> {
+        match &self.0 {
+            Access::Open => None,
+            Access::OwnerToken(token) => Some(token),
+        }
+    }
+}
+
+impl App {
+    /// Puts the routes together.
+    #[must_use]
+    pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
+        let Door(access) = door;
+        let state = HttpState(Arc::new(Shared {
+            origins: OriginPolicy::new(&access, config.preview_domain.clone(), config.cors_origins.clone()),
+            page_policy: assets::page_policy(&config.preview_domain),
+            registry: parts.registry,
+            models: parts.models,
+            sandboxes: parts.sandboxes,
+            access,
+            timing: parts.timing,
+            exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }));
+        Self { router: routes(state.clone()), state }
+    }
+
+    /// Accepts and serves until `stop` is cancelled.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        listener::serve(listener, self, stop).await;
+    }
+
+    /// Ends every connection that is still open, WebSockets with a code that says "come back", and waits until all are
+    /// gone.
+    pub async fn close(&self) {
+        self.state.shutdown.cancel();
+        self.state.tasks.close();
+        self.state.tasks.wait().await;
+    }
+
+    pub(crate) fn state(&self) -> &HttpState {
+        &self.state
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(&self, request: Request) -> Response {
+        match self.state.origins.target(&request) {
+            Ok(Target::Preview(id)) => preview::serve(&self.state, &id, request).await,
+            Ok(Target::App) => {
+                let mut response = self.handle_app(request).await;
+                secure(&mut response);
+                response
+            }
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn handle_app(&self, request: Request) -> Response {
+        let origin = match self.state.origins.admit(&request) {
+            Ok(origin) => origin,
+            Err(problem) => return problem.into_response(),
+        };
+        let mut response = if origin::is_preflight(&request) {
+            origin::preflight_answer()
+        } else {
+            // A router has an answer to everything; its error type has no values.
+            self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+        };
+        origin.apply(&mut response);
+        response
+    }
+}
+
+fn routes(state: HttpState) -> Router {
+    let project = Router::new()
+        .route("/", get(rest::project).delete(rest::delete_project))
+        .route("/ws", any(ws::upgrade))
+        .route("/events", get(sse::events))
+        .route("/log", get(sse::log))
+        .route("/commands", post(rest::command))
+        .route("/files", get(rest::files))
+        .route("/files/{*path}", get(rest::file))
+        .route("/export.zip", get(export::zip));
+    Router::new()
+        .route("/health", get(rest::health))
+        .route("/ready", get(rest::ready))
+        .route("/api/v1/models", get(rest::models))
+        .route("/api/v1/projects", get(rest::projects).post(rest::create_project))
+        .nest("/api/v1/projects/{project}", project)
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(rest::method_not_allowed)
+        .layer(DefaultBodyLimit::max(FRAME_SIZE_BYTES_MAX))
+        .with_state(state)
+}
+
+/// Headers for everything on the app's origin. None of them reaches a preview.
+fn secure(response: &mut Response) {
+    let defaults: [(HeaderName, &str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in defaults {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// What clients are told about the limits.
+fn limits() -> Limits {
+    Limits {
+        frame_size_bytes_max: FRAME_SIZE_BYTES_MAX as u64,
+        prompt_size_bytes_max: PROMPT_SIZE_BYTES_MAX as u64,
+        file_size_bytes_max: FILE_SIZE_BYTES_MAX as u64,
+        files_max: FILES_MAX as u64,
+        queue_max: QUEUE_MAX as u64,
+    }
+}
+
+fn notice(model: ModelInfo) -> ModelNotice {
+    ModelNotice { model: model.name, notice: model.notice }
+}

@@ -1,0 +1,162 @@
+//! From accepted sockets to requests: the HTTP/1.1 server loop.
+//!
+//! Our own instead of `axum::serve` for what that does not let us say: a limit on slow headers and on connections, and
+//! the count of bytes each socket has taken.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, HttpState};
+
+/// Connections at once. Each costs a descriptor and, idle, about 8 KB; 20,000 fit in the memory of a small machine.
+/// More wait in the kernel's backlog.
+const CONNECTIONS_MAX: usize = 20_000;
+/// How long a client may take to send a request's head, and how long it may keep an idle connection.
+const HEAD_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Largest request head.
+const HEAD_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// Pause after a failed accept, such as when descriptors have run out: they come back when connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a request's handler may know about its connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Bytes the socket has taken so far.
+    pub(crate) written: Arc<AtomicU64>,
+}
+
+/// Accepts and serves until `stop` is cancelled; connections under way then finish their request.
+pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tasks = app.state().tasks.clone();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        match accepted {
+            Ok((socket, permit)) => {
+                let (app, stop) = (app.clone(), stop.clone());
+                tasks.spawn(async move {
+                    serve_connection(socket, app, stop).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (socket, _) = listener.accept().await?;
+    Ok((socket, permit))
+}
+
+async fn serve_connection(socket: TcpStream, app: App, stop: CancellationToken) {
+    // Events are small and must not wait for a full segment. It can only fail on a socket that is already dead.
+    let _ = socket.set_nodelay(true);
+    let written = Arc::new(AtomicU64::new(0));
+    let connection = Connection { written: Arc::clone(&written) };
+    let state: HttpState = app.state().clone();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(connection.clone());
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.handle(Request::map(request, Body::new)).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT_MAX)
+        .max_buf_size(HEAD_SIZE_BYTES_MAX)
+        .serve_connection(TokioIo::new(Metered { socket, written }), service)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = serving => served,
+                () = state.shutdown.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::trace!(%error, "a connection ended badly");
+    }
+}
+
+/// A socket that counts what it has taken.
+struct Metered {
+    socket: TcpStream,
+    written: Arc<AtomicU64>,
+}
+
+impl Metered {
+    fn count(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(size_bytes)) = &outcome {
+            self.written.fetch_add(*size_bytes as u64, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.count(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.count(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

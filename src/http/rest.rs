@@ -1,0 +1,249 @@
+//! Plain requests: one command, one file, the lists.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use cobuild_protocol::{
+    Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq,
+    frame::{ControlFrame, ModelNotice},
+    value::FileEntry,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    HttpState, assets, command_frame,
+    error::Problem,
+    extract::{Admitted, Body, Caller, InFile},
+};
+use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
+
+/// How programs that use REST are known in a room, where no token says who they are.
+const REST_KEY: &str = "rest";
+const REST_NAME: &str = "API";
+
+/// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
+/// a download.
+const SHOWN_TYPES: [&str; 8] =
+    ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "audio/mpeg", "video/mp4", "video/webm"];
+
+#[derive(Serialize)]
+pub(crate) struct ProjectList {
+    projects: Vec<ProjectLine>,
+}
+
+#[derive(Serialize)]
+struct ProjectLine {
+    project: ProjectId,
+    name: String,
+    created_at: String,
+    updated_at: String,
+    head: Seq,
+}
+
+impl From<ProjectSummary> for ProjectLine {
+    fn from(summary: ProjectSummary) -> Self {
+        let ProjectSummary { project, name, created_at, updated_at, head } = summary;
+        Self { project, name, created_at, updated_at, head }
+    }
+}
+
+/// What `POST /api/v1/projects` takes; both may be left out.
+#[derive(Deserialize)]
+pub(crate) struct NewProject {
+    project: Option<ProjectId>,
+    name: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ProjectStatus {
+    project: ProjectId,
+    epoch: Epoch,
+    seq: Seq,
+    state: ProjectState,
+}
+
+#[derive(Serialize)]
+pub(crate) struct FileList {
+    seq: Seq,
+    files: Vec<FileEntry>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ModelList {
+    default: ModelNotice,
+    models: Vec<ModelNotice>,
+}
+
+/// `GET /health`: the process answers.
+pub(crate) async fn health() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /ready`: what works. 503 when the store takes no writes; without sandboxes the rest still works, and the body
+/// says why there are none.
+pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
+    let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
+    let part = |failure: Option<String>| match failure {
+        None => serde_json::json!({ "ok": true }),
+        Some(reason) => serde_json::json!({ "ok": false, "reason": reason }),
+    };
+    let ready = store.is_ok();
+    let body = serde_json::json!({
+        "ready": ready,
+        "store": part(store.err().map(|error| error.to_string())),
+        "sandbox": part(sandbox.err().map(|error| error.to_string())),
+    });
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
+}
+
+/// `GET /api/v1/models`
+pub(crate) async fn models(State(state): State<HttpState>, _: Admitted) -> Json<ModelList> {
+    let models = state.models.models().into_iter().map(super::notice).collect();
+    Json(ModelList { default: super::notice(state.models.default_model()), models })
+}
+
+/// `GET /api/v1/projects`, newest activity first.
+pub(crate) async fn projects(State(state): State<HttpState>, Admitted(grant): Admitted) -> Result<Response, Problem> {
+    let mut projects = state.registry.list().await?;
+    projects.retain(|summary| grant.role_in(&summary.project).is_some());
+    Ok(Json(ProjectList { projects: projects.into_iter().map(ProjectLine::from).collect() }).into_response())
+}
+
+/// `POST /api/v1/projects`
+pub(crate) async fn create_project(
+    State(state): State<HttpState>,
+    Admitted(grant): Admitted,
+    Body(new): Body<NewProject>,
+) -> Result<Response, Problem> {
+    grant.administer()?;
+    let handle = state.registry.create(new.project, new.name).await?;
+    let location = format!("/api/v1/projects/{}", handle.project());
+    let status = status(&handle).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(status)).into_response())
+}
+
+/// `GET /api/v1/projects/{project}`
+pub(crate) async fn project(State(state): State<HttpState>, caller: Caller) -> Result<Json<ProjectStatus>, Problem> {
+    let handle = state.registry.get(&caller.project).await?;
+    Ok(Json(status(&handle).await?))
+}
+
+/// `DELETE /api/v1/projects/{project}`
+pub(crate) async fn delete_project(State(state): State<HttpState>, caller: Caller) -> Result<StatusCode, Problem> {
+    caller.grant.administer()?;
+    state.registry.delete(&caller.project).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/projects/{project}/commands`: one command, its one reply. A rejection has its code's status and is a
+/// problem; the other replies are the frames of the WebSocket.
+pub(crate) async fn command(
+    State(state): State<HttpState>,
+    caller: Caller,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| {
+        Problem::new(ErrorCode::TooLarge, "the body is larger than this server takes").with_status(rejection.status())
+    })?;
+    let frame = command_frame::parse_command(&body).map_err(|rejected| Problem::from(rejected.error))?;
+    let handle = state.registry.get(&caller.project).await?;
+    let member = enter(&handle, &caller).await?;
+    match handle.submit(&member, frame).await {
+        ControlFrame::Rejected(rejected) => Err(rejected.error.into()),
+        frame @ ControlFrame::Accepted(_) => Ok((StatusCode::ACCEPTED, Json(frame)).into_response()),
+        frame => Ok(Json(frame).into_response()),
+    }
+}
+
+/// `GET /api/v1/projects/{project}/files`
+pub(crate) async fn files(State(state): State<HttpState>, caller: Caller) -> Result<Json<FileList>, Problem> {
+    let (seq, project) = state.registry.get(&caller.project).await?.state().await?;
+    let files = project
+        .files
+        .into_iter()
+        .map(|(path, info)| FileEntry { path, hash: info.hash, size_bytes: info.size_bytes })
+        .collect();
+    Ok(Json(FileList { seq, files }))
+}
+
+/// `GET /api/v1/projects/{project}/files/{path}`: the file's bytes.
+pub(crate) async fn file(
+    State(state): State<HttpState>,
+    caller: Caller,
+    InFile(path): InFile,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let handle = state.registry.get(&caller.project).await?;
+    let (info, content) = handle.read_file(&path).await?;
+    let etag = HeaderValue::try_from(format!("\"{}\"", info.hash)).map_err(|_| ProjectError::Internal)?;
+    let known = request.get(header::IF_NONE_MATCH).is_some_and(|known| assets::matches(known, &etag));
+    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { shown(&path, content) };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Whatever a browser makes of it, it is a page without origin that may load and run nothing.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    Ok(response)
+}
+
+/// A file as it may be shown on the app's origin.
+fn shown(path: &cobuild_protocol::FilePath, content: Bytes) -> Response {
+    let guessed = mime_guess::from_path(path.name()).first_or_octet_stream();
+    let guessed = guessed.essence_str();
+    if let Some(shown) = SHOWN_TYPES.iter().find(|shown| **shown == guessed) {
+        return ([(header::CONTENT_TYPE, *shown)], content).into_response();
+    }
+    if std::str::from_utf8(&content).is_ok() {
+        return ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], content).into_response();
+    }
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CONTENT_DISPOSITION, "attachment")];
+    (headers, content).into_response()
+}
+
+/// For a path that exists with another method.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(ErrorCode::BadRequest, "this address does not take this method")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
+    let (seq, state) = handle.state().await?;
+    Ok(ProjectStatus { project: handle.project().clone(), epoch: handle.log().epoch().clone(), seq, state })
+}
+
+/// A place in the room for as long as one command takes. The room keeps whoever left for a while, so a program that
+/// sends many commands does not come and go with each.
+async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
+    let identity = Identity {
+        key: Some(caller.grant.subject.clone().unwrap_or_else(|| REST_KEY.into())),
+        name: Some(caller.grant.name.clone().unwrap_or_else(|| REST_NAME.into())),
+        role: caller.role,
+    };
+    // As somebody who has seen everything, or a snapshot would be made for nobody.
+    let seen = Cursor { epoch: handle.log().epoch().clone(), seq: handle.log().head() };
+    Ok(handle.join(identity, Some(seen)).await?.member)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_shown_that_could_run() {
+        for (path, content, expected) in [
+            ("index.html", &b"<script>"[..], "text/plain; charset=utf-8"),
+            ("a.svg", b"<svg onload=1>", "text/plain; charset=utf-8"),
+            ("a.js", b"x", "text/plain; charset=utf-8"),
+            ("a.pdf", b"\xff\xfe", "application/octet-stream"),
+            ("a.png", b"\x89PNG", "image/png"),
+            ("noextension", b"text", "text/plain; charset=utf-8"),
+        ] {
+            let response = shown(&path.parse().expect("valid"), Bytes::from_static(content));
+            assert_eq!(response.headers()["content-type"], expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Server-sent events and the log as lines: the same feed as the WebSocket's, for readers that are not in the room.
+//!
+//! An event stream begins with the events after `Last-Event-ID` (or `?since=`), or, when the reader has no place in this
+//! log, with one `reset` event that carries the state. Which of the two it was is never left to be guessed.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::{Bytes, BytesMut};
+use cobuild_protocol::{
+    Cursor, Seq,
+    frame::{ControlFrame, SnapshotFrame},
+};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::{
+    HttpState,
+    error::Problem,
+    extract::{Caller, Parameters},
+};
+use crate::project::{
+    ProjectError, ProjectHandle,
+    event_log::{Feed, FeedError, Frame},
+};
+
+/// Most events and bytes in one write.
+const BATCH_EVENTS_MAX: usize = 256;
+const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// What a browser should wait before it reconnects.
+const RETRY: Duration = Duration::from_millis(1000);
+/// A comment, which readers skip: it keeps the connection from looking dead.
+const HEARTBEAT_COMMENT: &[u8] = b": heartbeat\n\n";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+#[derive(Deserialize)]
+pub(crate) struct Since {
+    since: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct From {
+    from: Option<Seq>,
+}
+
+/// `GET /api/v1/projects/{project}/events`
+pub(crate) async fn events(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(Since { since }): Parameters<Since>,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    // The header is what a reconnecting browser has seen; the address is still the one it started with.
+    let seen = match request.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default()) {
+        // A browser would give up for ever on an error, so what cannot be read is simply no place in the log.
+        Some(id) => id.parse().ok(),
+        None => since.map(|since| since.parse::<Cursor>()).transpose()?,
+    };
+    let handle = state.registry.get(&caller.project).await?;
+    let (first, feed) = begin(&handle, seen).await?;
+    let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reader = EventStream { first: Some(first), feed, handle, heartbeat, state };
+    let body = Body::from_stream(stream::unfold(reader, EventStream::next));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+        // nginx would collect events until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// Where the reader's place is: after what it has seen, or after a snapshot.
+async fn begin(handle: &ProjectHandle, seen: Option<Cursor>) -> Result<(Bytes, Feed), ProjectError> {
+    let log = handle.log();
+    let retry = format!("retry: {}\n\n", RETRY.as_millis());
+    if let Some(seen) = seen.filter(|seen| seen.epoch == *log.epoch() && seen.seq <= log.head()) {
+        return Ok((retry.into(), log.feed(seen.seq)));
+    }
+    let (seq, state) = handle.state().await?;
+    let snapshot = ControlFrame::Snapshot(SnapshotFrame { seq, state });
+    let json = serde_json::to_string(&snapshot).map_err(|error| {
+        tracing::error!(%error, "a snapshot could not be encoded");
+        ProjectError::Internal
+    })?;
+    let at = Cursor { epoch: log.epoch().clone(), seq };
+    Ok((format!("{retry}event: reset\nid: {at}\ndata: {json}\n\n").into(), log.feed(seq)))
+}
+
+struct EventStream {
+    first: Option<Bytes>,
+    feed: Feed,
+    handle: ProjectHandle,
+    heartbeat: Interval,
+    state: HttpState,
+}
+
+impl EventStream {
+    /// The next chunk: everything there is, in one. `None` ends the stream; the reader comes back with its last id.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let chunk = match self.first.take() {
+            Some(first) => first,
+            None => self.wait().await?,
+        };
+        Some((Ok(chunk), self))
+    }
+
+    async fn wait(&mut self) -> Option<Bytes> {
+        let mut frames = Vec::new();
+        let taken = tokio::select! {
+            () = self.state.shutdown.cancelled() => return None,
+            _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT_COMMENT)),
+            taken = self.feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => taken,
+        };
+        match taken {
+            Ok(()) => Some(joined(&frames, |frame| [frame.sse(), b""])),
+            Err(FeedError::PositionLost { cursor }) => {
+                tracing::warn!(project = %self.handle.project(), cursor, "a reader lost its place; it gets a snapshot");
+                let (reset, feed) = begin(&self.handle, None).await.ok()?;
+                self.feed = feed;
+                Some(reset)
+            }
+            Err(error @ FeedError::Store { .. }) => {
+                tracing::warn!(project = %self.handle.project(), error = &error as &dyn std::error::Error, "a reader's events could not be read");
+                None
+            }
+            Err(FeedError::Closed(_)) => None,
+        }
+    }
+}
+
+/// `GET /api/v1/projects/{project}/log`: every event from `?from=` up to now, one per line, byte for byte what clients
+/// were sent.
+pub(crate) async fn log(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(From { from }): Parameters<From>,
+) -> Result<Response, Problem> {
+    let handle = state.registry.get(&caller.project).await?;
+    let head = handle.log().head();
+    let after = from.unwrap_or(1).saturating_sub(1).min(head);
+    let feed = handle.log().feed(after);
+    let lines = stream::unfold(feed, move |mut feed| async move {
+        if feed.cursor() >= head {
+            return None;
+        }
+        let left = usize::try_from(head - feed.cursor()).unwrap_or(usize::MAX);
+        let mut frames = Vec::new();
+        match feed.next(left.min(BATCH_EVENTS_MAX), BATCH_SIZE_BYTES_MAX, &mut frames).await {
+            Ok(()) => Some((Ok(joined(&frames, |frame| [frame.json(), b"\n"])), feed)),
+            // An error breaks the connection off, so that half a log is not taken for a whole one.
+            Err(error) => Some((Err(error), feed)),
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// All frames as one chunk, so that they are one write.
+fn joined<'a>(frames: &'a [Arc<Frame>], parts: impl Fn(&'a Frame) -> [&'a [u8]; 2]) -> Bytes {
+    let size_bytes = frames.iter().flat_map(|frame| parts(frame)).map(<[u8]>::len).sum();
+    let mut chunk = BytesMut::with_capacity(size_bytes);
+    for part in frames.iter().flat_map(|frame| parts(frame)) {
+        chunk.extend_from_slice(part);
+    }
+    chunk.freeze()
+}

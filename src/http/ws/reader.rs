@@ -1,0 +1,188 @@
+//! The half of a connection that listens: frames become commands, commands become replies.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{Message, WebSocket};
+use cobuild_protocol::{
+    CloseCode, CommandFrame, ErrorBody, ErrorCode, RequestId,
+    frame::{ControlFrame, Rejected},
+};
+use futures_util::{StreamExt as _, stream::FuturesUnordered, stream::SplitStream};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CLOSE_WAIT_MAX, Closing, Heard, Outgoing, broken,
+    rate::{RateLimit, Verdict},
+};
+use crate::{
+    http::command_frame::{self, Incoming},
+    project::{Member, ProjectHandle},
+};
+
+/// Commands of one connection under way at once. A page has a handful; beyond this somebody sends without waiting.
+const COMMANDS_UNDER_WAY_MAX: usize = 32;
+/// Wait suggested to a client with too many commands under way: replies take milliseconds.
+const UNDER_WAY_RETRY: Duration = Duration::from_millis(200);
+/// Of a frame refused for its rate, only this much is read for an id: refusing must stay cheap.
+const REFUSED_FRAME_READ_MAX: usize = 4096;
+
+pub(super) struct Reader {
+    pub(super) stream: SplitStream<WebSocket>,
+    pub(super) outbox: mpsc::Sender<Outgoing>,
+    pub(super) handle: ProjectHandle,
+    /// The place in the room; left when the reader is dropped.
+    pub(super) member: Member,
+    pub(super) heard: Heard,
+    pub(super) writer_ended: CancellationToken,
+}
+
+/// What becomes of a frame.
+enum Step {
+    Submit(CommandFrame),
+    Reply(Rejected),
+    Nothing,
+    /// With what the client is told, if it still listens.
+    End(Option<Closing>),
+}
+
+impl Reader {
+    /// Listens until the client or the writer ends.
+    pub(super) async fn run(&mut self) {
+        let mut rate = RateLimit::new(Instant::now());
+        // Replies come when they come. The order in which commands reach the project is that of their frames: futures
+        // are first polled in the order in which they were pushed, and the project's mailbox is fair.
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let step = tokio::select! {
+                () = self.writer_ended.cancelled() => return,
+                Some(reply) = under_way.next(), if !under_way.is_empty() => {
+                    if self.outbox.send(Outgoing::Frame(reply)).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                message = self.stream.next() => match message {
+                    Some(Ok(message)) => {
+                        self.heard.mark();
+                        step(&message, &mut rate, under_way.len())
+                    }
+                    Some(Err(error)) => Step::End(broken(error)),
+                    None => Step::End(None),
+                },
+            };
+            match step {
+                Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame)),
+                Step::Reply(rejected) => {
+                    if self.outbox.send(Outgoing::Frame(ControlFrame::Rejected(rejected))).await.is_err() {
+                        return;
+                    }
+                }
+                Step::Nothing => {}
+                Step::End(Some(closing)) => {
+                    // A writer that is gone has said why itself.
+                    let _ = self.outbox.send(Outgoing::Close(closing)).await;
+                    return;
+                }
+                Step::End(None) => return,
+            }
+        }
+    }
+
+    /// Lets the writer say its last word and the client answer it, so that a close code is not lost in a reset.
+    pub(super) async fn finish(self) {
+        let Self { mut stream, outbox, member, writer_ended, .. } = self;
+        drop((outbox, member));
+        writer_ended.cancelled().await;
+        let answered = async { while let Some(Ok(_)) = stream.next().await {} };
+        // A client that does not answer is dropped.
+        let _ = timeout(CLOSE_WAIT_MAX, answered).await;
+    }
+}
+
+fn step(message: &Message, rate: &mut RateLimit, under_way: usize) -> Step {
+    let verdict = rate.take(Instant::now());
+    if verdict == Verdict::Close {
+        return Step::End(Some(Closing::new(CloseCode::Rate, "too many frames; come back slower")));
+    }
+    match (message, verdict) {
+        (Message::Text(text), Verdict::Refuse { retry_after }) => {
+            Step::Reply(too_fast(readable_id(text.as_bytes()), retry_after, "too many frames"))
+        }
+        (Message::Text(text), _) => match command_frame::parse(text.as_bytes()) {
+            Ok(Incoming::Command(frame)) if under_way >= COMMANDS_UNDER_WAY_MAX => {
+                Step::Reply(too_fast(Some(frame.id), UNDER_WAY_RETRY, "too many commands at once"))
+            }
+            Ok(Incoming::Command(frame)) => Step::Submit(frame),
+            Ok(Incoming::Pong) => Step::Nothing,
+            Err(rejected) => Step::Reply(rejected),
+        },
+        (Message::Binary(_), Verdict::Refuse { retry_after }) => {
+            Step::Reply(too_fast(None, retry_after, "too many frames"))
+        }
+        (Message::Binary(_), _) => Step::Reply(command_frame::not_text()),
+        (Message::Ping(_) | Message::Pong(_), _) => Step::Nothing,
+        (Message::Close(_), _) => Step::End(None),
+    }
+}
+
+fn readable_id(text: &[u8]) -> Option<RequestId> {
+    if text.len() > REFUSED_FRAME_READ_MAX {
+        return None;
+    }
+    match command_frame::parse(text) {
+        Ok(Incoming::Command(frame)) => Some(frame.id),
+        Ok(Incoming::Pong) => None,
+        Err(rejected) => rejected.id,
+    }
+}
+
+fn too_fast(id: Option<RequestId>, retry_after: Duration, message: &str) -> Rejected {
+    let mut error = ErrorBody::new(ErrorCode::RateLimited, message);
+    error.retry_after_ms = Some(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX).max(1));
+    Rejected { id, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(frame: &str) -> Message {
+        Message::Text(frame.to_owned().into())
+    }
+
+    #[test]
+    fn too_many_commands_at_once_are_refused_by_id() {
+        let mut rate = RateLimit::new(Instant::now());
+        let frame = text(r#"{"type":"status","id":"c1"}"#);
+        assert!(matches!(step(&frame, &mut rate, COMMANDS_UNDER_WAY_MAX - 1), Step::Submit(_)));
+        let Step::Reply(rejected) = step(&frame, &mut rate, COMMANDS_UNDER_WAY_MAX) else { panic!("must refuse") };
+        assert_eq!(
+            (rejected.id.as_ref().map(RequestId::as_str), rejected.error.code),
+            (Some("c1"), ErrorCode::RateLimited)
+        );
+        assert!(rejected.error.retry_after_ms.is_some());
+    }
+
+    #[test]
+    fn a_flood_is_refused_and_then_ends() {
+        let mut rate = RateLimit::new(Instant::now());
+        let frame = text(r#"{"type":"status","id":"c1"}"#);
+        let mut refused = 0;
+        for _ in 0..10_000 {
+            match step(&frame, &mut rate, 0) {
+                Step::Reply(rejected) => {
+                    assert_eq!(rejected.id.map(String::from).as_deref(), Some("c1"));
+                    refused += 1;
+                }
+                Step::End(Some(closing)) => {
+                    assert_eq!(closing.code, CloseCode::Rate);
+                    assert!(refused > 0, "first a refusal, then the end");
+                    return;
+                }
+                _ => {}
+            }
+        }
+        panic!("a flood must end");
+    }
+}

@@ -1,0 +1,215 @@
+//! The half of a connection that speaks: whatever there is goes into the buffer, then one flush.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use cobuild_protocol::{
+    CloseCode, Seq,
+    frame::{ControlFrame, Ping, Synced},
+};
+use futures_util::{SinkExt as _, stream::SplitSink};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{CLOSE_WAIT_MAX, Closing, Heard, Outgoing, text};
+use crate::{
+    http::Timing,
+    project::event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame},
+};
+
+/// Most events and bytes between two flushes: large enough that a replay is not made of small writes, small enough that
+/// replies and heartbeats find their way in between.
+const BATCH_EVENTS_MAX: usize = 256;
+const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// How far behind the live end a client may fall. What it missed is in the log; it resumes when it comes back.
+const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// How long the answer to a heartbeat may be under way before it counts as silence.
+const ANSWER_DELAY: Duration = Duration::from_millis(500);
+
+pub(super) struct Writer {
+    pub(super) sink: SplitSink<WebSocket, Message>,
+    pub(super) log: EventLogReader,
+    pub(super) feed: Feed,
+    pub(super) replies: mpsc::Receiver<Outgoing>,
+    pub(super) heard: Heard,
+    /// Bytes the socket has taken, counted where they are written: how a slow client is told from a stuck one.
+    pub(super) written: Arc<AtomicU64>,
+    pub(super) stopping: CancellationToken,
+    pub(super) timing: Timing,
+    /// Where the replay ends; `None` once `synced` has been sent.
+    pub(super) synced_at: Option<Seq>,
+}
+
+/// Why the writer ends. `None`: there is nobody to say it to.
+type Ended = Option<Closing>;
+
+impl Writer {
+    /// Speaks until the client, the project or the server ends.
+    pub(super) async fn run(mut self, welcome: ControlFrame, snapshot: Option<Bytes>) {
+        let ended = match self.greet(&welcome, snapshot).await {
+            Ok(()) => self.live().await,
+            Err(ended) => ended,
+        };
+        if let Some(closing) = &ended {
+            tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
+        }
+        let mut sink = self.sink;
+        let said = async {
+            if let Some(closing) = ended {
+                sink.feed(closing.message()).await?;
+            }
+            // Also sends the answer to the client's own close frame.
+            sink.close().await
+        };
+        // If it cannot be said, the connection just ends.
+        let _ = timeout(CLOSE_WAIT_MAX, said).await;
+    }
+
+    async fn greet(&mut self, welcome: &ControlFrame, snapshot: Option<Bytes>) -> Result<(), Ended> {
+        let mut messages = vec![text(welcome)];
+        if let Some(snapshot) = snapshot {
+            messages.push(event(snapshot)?);
+        }
+        messages.extend(self.synced());
+        self.write(messages).await
+    }
+
+    async fn live(&mut self) -> Ended {
+        let mut heartbeat = interval_at(Instant::now() + self.timing.heartbeat, self.timing.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let written = tokio::select! {
+                () = self.stopping.cancelled() => return Some(Closing::going_away()),
+                outgoing = self.replies.recv() => match outgoing {
+                    Some(outgoing) => self.reply(outgoing).await,
+                    None => return None,
+                },
+                events = next_events(&mut self.feed) => match events {
+                    Ok(frames) => self.events(&frames).await,
+                    Err(error) => return Some(feed_ended(&error)),
+                },
+                _ = heartbeat.tick() => self.beat().await,
+            };
+            if let Err(ended) = written {
+                return ended;
+            }
+        }
+    }
+
+    /// Sends a reply and those that wait behind it.
+    async fn reply(&mut self, first: Outgoing) -> Result<(), Ended> {
+        let mut messages = Vec::new();
+        let mut next = Some(first);
+        while let Some(outgoing) = next {
+            match outgoing {
+                Outgoing::Frame(frame) => messages.push(text(&frame)),
+                Outgoing::Close(closing) => {
+                    self.write(messages).await?;
+                    return Err(Some(closing));
+                }
+            }
+            next = self.replies.try_recv().ok();
+        }
+        self.write(messages).await
+    }
+
+    async fn events(&mut self, frames: &[Arc<Frame>]) -> Result<(), Ended> {
+        if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
+            return Err(Some(Closing::new(CloseCode::Slow, "too far behind; resume")));
+        }
+        let mut messages = Vec::with_capacity(frames.len() + 1);
+        for frame in frames {
+            messages.push(event(frame.json().clone())?);
+            if self.synced_at.is_some_and(|head| frame.seq() >= head) {
+                messages.extend(self.synced());
+            }
+        }
+        self.write(messages).await
+    }
+
+    /// `synced`, if the replay is over and it has not been sent.
+    fn synced(&mut self) -> Option<Message> {
+        let seq = self.synced_at.take_if(|head| self.feed.cursor() >= *head)?;
+        Some(text(&ControlFrame::Synced(Synced { seq })))
+    }
+
+    async fn beat(&mut self) -> Result<(), Ended> {
+        if self.heard.silence() > self.timing.heartbeat * 2 + ANSWER_DELAY {
+            return Err(Some(Closing::new(CloseCode::NoPong, "no sign of life from the client")));
+        }
+        let ping = ControlFrame::Ping(Ping { head: self.log.head() });
+        self.write(vec![Message::Ping(Bytes::new()), text(&ping)]).await
+    }
+
+    /// Buffers all, flushes once. A client may be slow for as long as it takes something.
+    async fn write(&mut self, messages: Vec<Message>) -> Result<(), Ended> {
+        let stall = self.timing.write_stall_max;
+        let sink = &mut self.sink;
+        let mut writing = std::pin::pin!(async {
+            for message in messages {
+                sink.feed(message).await?;
+            }
+            sink.flush().await
+        });
+        let mut written = self.written.load(Ordering::Relaxed);
+        loop {
+            match timeout(stall, &mut writing).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a connection broke");
+                    return Err(None);
+                }
+                Err(_) => {
+                    let now = self.written.load(Ordering::Relaxed);
+                    if now == written {
+                        return Err(Some(Closing::new(CloseCode::Slow, "nothing was read for too long; resume")));
+                    }
+                    written = now;
+                }
+            }
+        }
+    }
+}
+
+/// What is next in the log. Cancelling takes nothing.
+async fn next_events(feed: &mut Feed) -> Result<Vec<Arc<Frame>>, FeedError> {
+    let mut frames = Vec::new();
+    feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames).await?;
+    Ok(frames)
+}
+
+fn event(json: Bytes) -> Result<Message, Ended> {
+    match Utf8Bytes::try_from(json) {
+        Ok(json) => Ok(Message::Text(json)),
+        Err(error) => {
+            tracing::error!(%error, "a stored frame is not UTF-8");
+            Err(Some(Closing::new(CloseCode::GoingAway, "the log could not be read")))
+        }
+    }
+}
+
+fn feed_ended(error: &FeedError) -> Closing {
+    match error {
+        FeedError::Closed(CloseReason::Unloaded) => Closing::going_away(),
+        FeedError::Closed(CloseReason::Deleted) => Closing::new(CloseCode::NotFound, "the project was deleted"),
+        // The way back in decides between replay and snapshot.
+        FeedError::Closed(CloseReason::Failed) | FeedError::PositionLost { .. } => {
+            tracing::warn!(%error, "a subscriber lost its place");
+            Closing::new(CloseCode::GoingAway, "the place in the log was lost; come back")
+        }
+        FeedError::Store { .. } => {
+            tracing::warn!(error = error as &dyn std::error::Error, "a subscriber's events could not be read");
+            Closing::new(CloseCode::GoingAway, "the log could not be read; come back")
+        }
+    }
+}

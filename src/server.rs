@@ -1,0 +1,244 @@
+//! The composition root: from a [`Config`] to a running server, and back to nothing.
+//!
+//! Knows every room and none of their insides. Reads no environment, prints nothing, ends no process.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    config::{Config, PublicUrl, SandboxChoice},
+    http::{App, Door, HttpParts, Timing},
+    project::{
+        ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
+        sandbox_provider::SandboxProvider,
+    },
+    sandbox::none::NoSandboxes,
+    store::sqlite::{OpenError, SqliteOptions, SqliteStore},
+};
+
+/// Connections that may wait to be accepted: a room of people coming back at once after a restart.
+const BACKLOG: u32 = 1024;
+/// How long projects may take to come to an orderly end. Sandboxes end in milliseconds, an append in less than a
+/// second; after this something hangs, and everything that was promised is in the store anyway.
+const PROJECTS_CLOSE_MAX: Duration = Duration::from_secs(10);
+/// How long connections may take to hear that the server goes.
+const CONNECTIONS_CLOSE_MAX: Duration = Duration::from_secs(3);
+
+/// What a server is made of, for whoever wants other parts than the configured ones.
+#[derive(Debug, Clone)]
+pub struct Providers {
+    /// Where logs and contents are.
+    pub store: SharedStore,
+    /// Who answers prompts.
+    pub models: Arc<dyn ModelProvider>,
+    /// Who makes sandboxes.
+    pub sandboxes: Arc<dyn SandboxProvider>,
+    /// How long connections may take over things.
+    pub timing: Timing,
+    /// What projects may choose; the previews' address is filled in.
+    pub projects: ProjectSettings,
+}
+
+/// Why a server did not start. Each is one sentence for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address does not exist.
+    #[error("cannot listen on {host}: {reason}")]
+    Address {
+        /// As configured.
+        host: String,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// Somebody else listens there.
+    #[error("port {port} of {host} is taken by another program; choose another with --port or PORT")]
+    PortTaken {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+    },
+    /// The database did not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The owner's token cannot be kept.
+    #[error("the data folder {} is not writable: {reason}", folder.display())]
+    DataFolder {
+        /// As configured.
+        folder: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// `DEFAULT_AI_MODEL` names no model there is.
+    #[error("DEFAULT_AI_MODEL: {0}")]
+    Model(String),
+}
+
+/// A server that answers. Dropping it ends its connections; [`RunningServer::shutdown`] does so in order.
+#[derive(Debug)]
+pub struct RunningServer {
+    address: SocketAddr,
+    url: PublicUrl,
+    owner_link: Option<String>,
+    app: App,
+    registry: ProjectRegistry,
+    stop: DropGuard,
+}
+
+impl Providers {
+    /// The parts the configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], before anything answers.
+    pub fn configured(config: &Config) -> Result<Self, StartError> {
+        let store: SharedStore = Arc::new(SqliteStore::open(&config.data_dir, &SqliteOptions::default())?);
+        Ok(Self {
+            store,
+            models: models(config)?,
+            sandboxes: sandboxes(config),
+            timing: Timing::default(),
+            projects: ProjectSettings::default(),
+        })
+    }
+}
+
+impl RunningServer {
+    /// Starts what the configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; then nothing was started.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        // The port first: a second server on the same port must not touch the data.
+        let listener = listen(config)?;
+        Self::start_on(listener, config, Providers::configured(config)?)
+    }
+
+    /// Starts with parts of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; then nothing was started.
+    pub async fn start_with(config: &Config, providers: Providers) -> Result<Self, StartError> {
+        Self::start_on(listen(config)?, config, providers)
+    }
+
+    fn start_on(listener: TcpListener, config: &Config, providers: Providers) -> Result<Self, StartError> {
+        let address = listener.local_addr().map_err(|reason| unreachable_address(config, reason))?;
+        let url = public_url(config, address);
+        let door = Door::for_address(address, &config.data_dir)
+            .map_err(|reason| StartError::DataFolder { folder: config.data_dir.clone(), reason })?;
+        let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
+        let Providers { store, models, sandboxes, timing, projects } = providers;
+        let preview_url = format!("{}/", url.with_host(&format!("{{id}}.{}", config.preview_domain)));
+        let registry = ProjectRegistry::new(ProjectParts {
+            store,
+            models: Arc::clone(&models),
+            sandboxes: Arc::clone(&sandboxes),
+            settings: Arc::new(ProjectSettings { preview_url, ..projects }),
+        });
+        let app = App::new(HttpParts { registry: registry.clone(), models, sandboxes, timing }, config, door);
+        let stop = CancellationToken::new();
+        tokio::spawn(app.clone().serve(listener, stop.clone()));
+        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard() })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How people reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// The link that makes whoever has it owner; `None` on a server that is open to this machine.
+    #[must_use]
+    pub fn owner_link(&self) -> Option<&str> {
+        self.owner_link.as_deref()
+    }
+
+    /// Stops accepting, brings every project to an orderly end, tells clients to come back, and returns when all is
+    /// quiet or its time is up.
+    pub async fn shutdown(self) {
+        let Self { app, registry, stop, .. } = self;
+        drop(stop);
+        if timeout(PROJECTS_CLOSE_MAX, registry.shutdown()).await.is_err() {
+            tracing::error!("projects did not come to an end in time");
+        }
+        if timeout(CONNECTIONS_CLOSE_MAX, app.close()).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+        }
+    }
+}
+
+fn models(_config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
+    unimplemented!()
+}
+
+fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
+    match config.sandbox_provider {
+        SandboxChoice::Local => unimplemented!(),
+        SandboxChoice::None => Arc::new(NoSandboxes::new(
+            "this server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
+        )),
+    }
+}
+
+/// Binds the first address of the configured name that can be bound.
+fn listen(config: &Config) -> Result<TcpListener, StartError> {
+    let host = config.host.trim_start_matches('[').trim_end_matches(']');
+    let addresses = (host, config.port).to_socket_addrs().map_err(|reason| unreachable_address(config, reason))?;
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(match failure.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { host: config.host.clone(), port: config.port },
+        _ => unreachable_address(config, failure),
+    })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the old connections' last minutes.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn unreachable_address(config: &Config, reason: io::Error) -> StartError {
+    StartError::Address { host: config.host.clone(), reason }
+}
+
+/// What people type: as configured, or the address with a name that browsers know for loopback and "all addresses".
+fn public_url(config: &Config, address: SocketAddr) -> PublicUrl {
+    if let Some(url) = &config.public_url {
+        return url.clone();
+    }
+    let ip = address.ip();
+    let host = match ip {
+        _ if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+    };
+    PublicUrl { scheme: "http".into(), host, port: Some(address.port()).filter(|port| *port != 80) }
+}
