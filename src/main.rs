@@ -6,6 +6,7 @@ use clap::Parser as _;
 use cobuild::{
     cli::Cli,
     config::{Config, LogFormat, load_env_file},
+    sandbox::local,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,10 @@ const WORKERS_MAX: usize = 4;
 const EXIT_CODE_FORCED: i32 = 130;
 
 fn main() -> ExitCode {
+    // Before anything starts a thread: a sandbox's helper is this program, too.
+    if std::env::args().nth(1).as_deref() == Some(local::HELPER_ARGUMENT) {
+        return local::helper_main();
+    }
     match start() {
         Ok(code) => code,
         Err(error) => {

@@ -36,6 +36,10 @@ mod sandbox_link;
 pub mod sandbox_provider;
 mod sandbox_slot;
 mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,

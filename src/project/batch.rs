@@ -45,7 +45,7 @@ pub(crate) enum After {
     /// Stop the run, running or waiting.
     Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
-    Start(RunId, Work),
+    Start(RunId, ParticipantId, Work),
     /// Tell a job what became of its files.
     Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
 }

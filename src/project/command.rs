@@ -88,7 +88,7 @@ impl Desk<'_> {
         let run = self.state.next_run();
         let stamp = self.stamp(Some(run));
         if self.runs.is_idle() {
-            let seq = begin(self.batch, self.state, run, Some(self.by), stamp, work);
+            let seq = begin(self.batch, self.state, run, self.by, stamp, work);
             return Ok(Acceptance { run: Some(run), seq: Some(seq) });
         }
         if self.runs.queue.is_full() {
@@ -106,14 +106,7 @@ impl Desk<'_> {
 }
 
 /// Puts the beginning of a run on record, and its job behind it.
-pub(crate) fn begin(
-    batch: &mut Batch,
-    state: &State,
-    run: RunId,
-    by: Option<ParticipantId>,
-    stamp: Stamp,
-    work: Work,
-) -> Seq {
+pub(crate) fn begin(batch: &mut Batch, state: &State, run: RunId, by: ParticipantId, stamp: Stamp, work: Work) -> Seq {
     let started = RunStarted {
         kind: work.kind(),
         prompt: work.prompt().map(str::to_owned),
@@ -124,9 +117,9 @@ pub(crate) fn begin(
     };
     let seq = batch.push(Event::RunStarted(started), stamp);
     if let Work::Generate(work) = &work {
-        generate::open_messages(batch, state, Stamp { run: Some(run), by, command: None }, work);
+        generate::open_messages(batch, state, Stamp { run: Some(run), by: Some(by), command: None }, work);
     }
-    batch.after.push(After::Start(run, work));
+    batch.after.push(After::Start(run, by, work));
     seq
 }
 

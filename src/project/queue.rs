@@ -1,7 +1,7 @@
 //! Whose prompt is next: runs that wait, taken in turn from each participant, so that ten prompts of one person do not
 //! starve another's. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use cobuild_protocol::{ParticipantId, RunId};
 
@@ -23,6 +23,8 @@ pub(crate) struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct RunQueue {
     waiting: VecDeque<Waiting>,
+    /// Whose run is under way, or was the last: it counts as their turn in the first round.
+    served: Option<ParticipantId>,
 }
 
 impl RunQueue {
@@ -32,6 +34,11 @@ impl RunQueue {
 
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= QUEUE_MAX
+    }
+
+    /// A run of this participant begins.
+    pub(crate) fn serve(&mut self, by: ParticipantId) {
+        self.served = Some(by);
     }
 
     /// Where a new run of this participant would stand, from 1: behind as many runs of everybody else as they have
@@ -57,18 +64,17 @@ impl RunQueue {
         self.waiting.remove(at)
     }
 
-    /// Round n holds everybody's n-th waiting run. A new run goes to the end of its own round.
+    /// Round n holds everybody's n-th run. A new run goes to the end of its own round.
     fn index_for(&self, by: ParticipantId) -> usize {
-        let round = self.waiting.iter().filter(|waiting| waiting.by == by).count();
-        let mut seen = std::collections::HashMap::new();
-        self.waiting
-            .iter()
-            .position(|waiting| {
-                let count: &mut usize = seen.entry(waiting.by).or_default();
-                *count += 1;
-                *count > round + 1
-            })
-            .unwrap_or(self.waiting.len())
+        let mut turns: HashMap<ParticipantId, usize> = self.served.iter().map(|&served| (served, 1)).collect();
+        let own = self.waiting.iter().filter(|waiting| waiting.by == by).count();
+        let round = turns.get(&by).unwrap_or(&0) + own + 1;
+        let in_later_round = |waiting: &Waiting| {
+            let turn = turns.entry(waiting.by).or_default();
+            *turn += 1;
+            *turn > round
+        };
+        self.waiting.iter().position(in_later_round).unwrap_or(self.waiting.len())
     }
 }
 
@@ -76,22 +82,25 @@ impl RunQueue {
 mod tests {
     use super::*;
 
-    /// Lines up runs 1, 2, 3 … of these participants and returns the order in which they are taken.
-    fn check(pushed_by: &[u64], expected: &[u64]) {
+    /// Lines up runs 1, 2, 3 … of these participants, behind one that is served, and checks the order they are taken in.
+    fn check(served: u64, pushed_by: &[u64], expected: &[u64]) {
         let mut queue = RunQueue::default();
+        queue.serve(ParticipantId::new(served));
         for (number, by) in pushed_by.iter().enumerate() {
             let run = RunId::new(number as u64 + 1);
             queue.push(Waiting { run, by: ParticipantId::new(*by), work: Work::Install { packages: Vec::new() } });
         }
         let taken: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.run.number()).collect();
-        assert_eq!(taken, expected, "pushed by {pushed_by:?}");
+        assert_eq!(taken, expected, "pushed by {pushed_by:?} while {served} is served");
     }
 
     #[test]
     fn takes_turns() {
-        check(&[1, 1, 1], &[1, 2, 3]);
-        check(&[1, 1, 1, 2], &[1, 4, 2, 3]);
-        check(&[1, 1, 1, 2, 2, 3], &[1, 4, 6, 2, 5, 3]);
-        check(&[1, 2, 3, 1], &[1, 2, 3, 4]);
+        check(9, &[1, 1, 1], &[1, 2, 3]);
+        check(9, &[1, 1, 1, 2], &[1, 4, 2, 3]);
+        check(9, &[1, 1, 1, 2, 2, 3], &[1, 4, 6, 2, 5, 3]);
+        check(9, &[1, 2, 3, 1], &[1, 2, 3, 4]);
+        check(1, &[1, 2], &[2, 1]);
+        check(1, &[1, 1, 2, 2], &[3, 1, 4, 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cobuild_protocol::RunId;
+use cobuild_protocol::{ParticipantId, RunId};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::RunQueue;
@@ -47,14 +47,15 @@ impl Runs {
         self.execs.len()
     }
 
-    /// A run's job was started.
-    pub(crate) fn started(&mut self, run: RunId, beside: bool, cancel: CancellationToken) {
-        let job = Job { cancel, over: false };
-        if beside {
-            self.execs.insert(run, job);
-        } else {
-            self.active = Some((run, job));
-        }
+    /// The job of the run that may change things was started.
+    pub(crate) fn started(&mut self, run: RunId, by: ParticipantId, cancel: CancellationToken) {
+        self.queue.serve(by);
+        self.active = Some((run, Job { cancel, over: false }));
+    }
+
+    /// The job of a command was started.
+    pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
+        self.execs.insert(run, Job { cancel, over: false });
     }
 
     /// Whether what this run says still counts.

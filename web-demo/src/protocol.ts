@@ -740,7 +740,7 @@ state: PreviewState,
  */
 url?: string,
 /**
- * Why it failed.
+ * Why it failed, or – while its dev server runs – what it shows instead of the app.
  */
 error?: string, };
 

@@ -99,9 +99,7 @@ impl ProjectActor {
         for participant in self.room.take_departed(Instant::now()) {
             batch.push(Event::ParticipantLeft(ParticipantLeft { participant }), Stamp::default());
         }
-        if batch.is_empty() && self.runs.may_take_next() {
-            self.take_next_run(batch);
-        }
+        self.take_next_run(batch);
         self.requests_first = !self.requests_first;
         if self.requests_first {
             self.fill_from_requests(batch);
@@ -110,13 +108,18 @@ impl ProjectActor {
         if batch.events.is_empty() {
             self.fill_from_updates(batch);
         }
+        // Once more: the updates may have been the end of the run before.
+        self.take_next_run(batch);
         self.fill_from_requests(batch);
     }
 
     fn take_next_run(&mut self, batch: &mut Batch) {
-        if let Some(next) = self.runs.queue.pop() {
+        if batch.is_empty()
+            && self.runs.may_take_next()
+            && let Some(next) = self.runs.queue.pop()
+        {
             let stamp = Stamp { run: Some(next.run), by: Some(next.by), command: None };
-            command::begin(batch, &self.state, next.run, Some(next.by), stamp, next.work);
+            command::begin(batch, &self.state, next.run, next.by, stamp, next.work);
         }
     }
 

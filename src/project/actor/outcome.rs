@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, RunId, Seq,
+    Event, ParticipantId, RunId, Seq,
     frame::{AttachMode, ControlFrame, Rejected, SnapshotFrame},
 };
 use tokio::time::Instant;
@@ -81,12 +81,12 @@ impl ProjectActor {
             }
             After::Queue(waiting) => self.runs.queue.push(waiting),
             After::Stop(run) => self.runs.stop(run),
-            After::Start(run, work) => self.start(run, work),
+            After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
         }
     }
 
-    fn start(&mut self, run: RunId, work: Work) {
+    fn start(&mut self, run: RunId, by: ParticipantId, work: Work) {
         if work.needs_sandbox() {
             self.sandbox.ensure(&self.tree);
         }
@@ -102,7 +102,10 @@ impl ProjectActor {
             reporter: Reporter::new(Some(run), self.updates_sender.clone()),
         };
         let cancel = self.cancel.child_token();
-        self.runs.started(run, matches!(work, Work::Exec { .. }), cancel.clone());
+        match work {
+            Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
+            _ => self.runs.started(run, by, cancel.clone()),
+        }
         run::spawn(&self.jobs, context, work, cancel);
     }
 

@@ -42,7 +42,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Exec) -> Result<Acceptance, P
     let timeout = timeout_ms.map_or(TIMEOUT_MAX, Duration::from_millis).min(TIMEOUT_MAX);
     let run = desk.state.next_run();
     let (by, stamp) = (desk.by, desk.stamp(Some(run)));
-    let seq = begin(desk.batch, desk.state, run, Some(by), stamp, Work::Exec { command, timeout });
+    let seq = begin(desk.batch, desk.state, run, by, stamp, Work::Exec { command, timeout });
     Ok(Acceptance { run: Some(run), seq: Some(seq) })
 }
 

@@ -1,0 +1,521 @@
+//! The room's promises, kept by the core: one writer, append before publish, idempotent commands, runs that end once,
+//! files that outlive sandboxes, a stop that is real.
+
+use std::sync::Arc;
+
+use cobuild_protocol::{
+    Command, Cursor, ErrorCode, Event,
+    command::{Apply, Exec, Install, WriteFile},
+    frame::{AttachMode, ControlFrame},
+    state::RunState,
+    value::{Encoding, FilePartState, MessagePart, Outcome, Role},
+};
+
+use super::{
+    event_log::{CloseReason, FeedError},
+    model_provider::{ModelChunk, ModelError, StopReason},
+    sandbox_provider::SandboxError,
+    testing::{Client, TestRoom, accepted_run, generate, project, within},
+};
+use crate::{
+    sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
+    store::memory::MemoryStore,
+};
+
+const APP: &str = "Here it is.\n<file path=\"src/App.jsx\">export default () => <h1>Hi</h1>;</file>\nDone.";
+
+fn rejected(reply: &ControlFrame) -> ErrorCode {
+    match reply {
+        ControlFrame::Rejected(rejected) => rejected.error.code,
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+fn write(path: &str, content: &str) -> Command {
+    let (path, content) = (path.parse().unwrap(), content.to_owned());
+    Command::WriteFile(WriteFile { path, content, encoding: Encoding::Utf8, base: None })
+}
+
+fn apply(reply: &str) -> Command {
+    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new() })
+}
+
+fn exec(command: &str) -> Command {
+    Command::Exec(Exec { command: command.to_owned(), timeout_ms: None })
+}
+
+async fn read(client: &Client, path: &str) -> String {
+    let (_, content) = within(client.handle.read_file(&path.parse().unwrap())).await.unwrap();
+    String::from_utf8(content.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_prompt_becomes_files_in_the_tree() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    assert_eq!(call.request.turns.last().unwrap().text, "Say hi");
+    for piece in APP.split_inclusive(' ') {
+        call.text(piece);
+    }
+    call.stop();
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(
+        ada.run_events(run),
+        [
+            "run_started",
+            "message_added",
+            "text_delta",
+            "file_started",
+            "file_delta",
+            "text_delta",
+            "file_written",
+            "preview_changed",
+            "run_finished"
+        ]
+    );
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
+    let state = ada.state().await;
+    let answer = state.messages.last().unwrap();
+    assert_eq!(answer.notice.as_deref(), Some("a test speaks"));
+    let files: Vec<_> = answer.parts.iter().filter(|part| matches!(part, MessagePart::File { .. })).collect();
+    assert!(matches!(files[..], [MessagePart::File { state: FilePartState::Written, text: None, .. }]), "{files:?}");
+}
+
+#[tokio::test]
+async fn a_later_prompt_knows_the_conversation_and_the_files() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    ada.wait_for_end(run).await;
+    ada.generate("Now louder").await;
+    let request = room.call().await.request;
+    let turns: Vec<&str> = request.turns.iter().map(|turn| turn.text.as_str()).collect();
+    assert_eq!(turns.len(), 3);
+    assert!(turns[1].contains("Here it is.") && turns[1].contains("src/App.jsx"), "{turns:?}");
+    let app = request.files.iter().find(|file| file.path.as_str() == "src/App.jsx").unwrap();
+    assert_eq!(app.text.as_deref(), Some("export default () => <h1>Hi</h1>;"));
+}
+
+#[tokio::test]
+async fn the_same_command_has_one_effect_and_one_reply() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let first = ada.send_as("once", generate("Say hi")).await;
+    let run = accepted_run(&first);
+    assert_eq!(ada.send_as("once", generate("Say hi")).await, first);
+    assert_eq!(bob.send_as("once", generate("Say hi")).await, first);
+    let call = room.call().await;
+    call.text("Hi.");
+    call.stop();
+    ada.wait_for_end(run).await;
+    assert!(room.calls.try_recv().is_err(), "the model was asked once");
+    let refused = ada.send_as("blank", generate("  ")).await;
+    assert_eq!(rejected(&refused), ErrorCode::BadRequest);
+
+    let room = room.crash();
+    let ada = room.enter("Ada").await;
+    assert_eq!(ada.send_as("once", generate("Say hi")).await, first, "after a restart too");
+    assert_eq!(ada.send_as("blank", generate("now not blank")).await, refused, "a rejection is remembered as well");
+    assert_eq!(ada.state().await.runs.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_is_the_last_word_of_a_run() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text("Once upon");
+    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
+    let before = ada.cancel(run).await;
+    assert!(matches!(before, ControlFrame::Accepted(_)), "{before:?}");
+    call.closed().await;
+    call.text(" a time");
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Cancelled);
+    // The next run begins, so the cancelled one is really gone; and it said nothing more.
+    let next = ada.generate("Again").await;
+    let call = room.call().await;
+    call.text("Well.");
+    call.stop();
+    ada.wait_for_end(next).await;
+    assert_eq!(ada.run_events(run), ["run_started", "message_added", "text_delta", "run_finished"]);
+    let again = ada.cancel(run).await;
+    assert!(matches!(again, ControlFrame::Accepted(_)), "cancelling what has ended is no error: {again:?}");
+    let unknown = ada.cancel(cobuild_protocol::RunId::new(99)).await;
+    assert_eq!(rejected(&unknown), ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn prompts_wait_their_turn_and_a_waiting_one_can_be_cancelled() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let first = ada.generate("1").await;
+    let (second, third) = (ada.generate("2").await, ada.generate("3").await);
+    let fourth = bob.generate("4").await;
+    ada.cancel(third).await;
+    for expected in ["1", "4", "2"] {
+        let call = room.call().await;
+        assert_eq!(call.request.turns.last().unwrap().text, expected);
+        call.stop();
+    }
+    assert_eq!(ada.wait_for_end(second).await, Outcome::Completed);
+    let ended: Vec<_> =
+        ada.seen.iter().filter(|f| matches!(f.event, Event::RunFinished(_))).filter_map(|f| f.run).collect();
+    assert_eq!(ended, [third, first, fourth, second]);
+}
+
+#[tokio::test]
+async fn a_full_queue_says_so_and_forgets_the_refusal() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let first = ada.generate("first").await;
+    for number in 0..super::QUEUE_MAX {
+        ada.generate(&format!("{number}")).await;
+    }
+    let full = ada.send_as("late", generate("late")).await;
+    assert_eq!(rejected(&full), ErrorCode::QueueFull);
+    ada.cancel(first).await;
+    let _second = room.call().await;
+    let _third = room.call().await;
+    ada.wait_for(|frame| matches!(frame.event, Event::RunStarted(_)) && frame.run != Some(first)).await;
+    accepted_run(&ada.send_as("late", generate("late")).await);
+}
+
+#[tokio::test]
+async fn two_subscribers_see_one_order() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let run = ada.generate("Say hi").await;
+    bob.send(write("notes.txt", "mine")).await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    ada.wait_for_end(run).await;
+    bob.wait_for_end(run).await;
+    let start = bob.seen[0].seq;
+    let of_ada: Vec<_> = ada.seen.iter().filter(|frame| frame.seq >= start).collect();
+    assert_eq!(of_ada, bob.seen.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_comes_back_misses_nothing() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let cursor = Cursor { epoch: bob.epoch_head.epoch.clone(), seq: bob.epoch_head.seq };
+    drop(bob);
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    ada.wait_for_end(run).await;
+    bob = room.enter_as("Bob", Role::Editor, Some(cursor.clone())).await;
+    assert_eq!(bob.mode, AttachMode::Resumed);
+    bob.wait_for_end(run).await;
+    assert_eq!(bob.seen[0].seq, cursor.seq + 1);
+
+    let stranger = Cursor { epoch: "another".parse().unwrap(), seq: 1 };
+    assert_eq!(room.enter_as("Eve", Role::Editor, Some(stranger)).await.mode, AttachMode::Snapshot);
+    let future = Cursor { seq: 1_000_000, ..cursor.clone() };
+    assert_eq!(room.enter_as("Eve", Role::Editor, Some(future)).await.mode, AttachMode::Snapshot);
+    let now = Cursor { seq: room.handle().await.log().head(), ..cursor };
+    assert_eq!(room.enter_as("Eve", Role::Editor, Some(now)).await.mode, AttachMode::Live);
+}
+
+#[tokio::test]
+async fn a_crash_interrupts_runs_and_keeps_their_text() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let waiting = ada.generate("And then?").await;
+    let call = room.call().await;
+    call.text("Once upon <file path=\"src/App.jsx\">export");
+    ada.wait_for(|frame| matches!(frame.event, Event::FileDelta(_))).await;
+
+    let room = room.crash();
+    let bob = room.enter("Bob").await;
+    let state = bob.snapshot.clone().unwrap();
+    let ends: Vec<_> = state.runs.iter().map(|info| (info.run, info.state, info.outcome)).collect();
+    let interrupted = Some(Outcome::Interrupted);
+    assert_eq!(ends, [(run, RunState::Finished, interrupted), (waiting, RunState::Finished, interrupted)]);
+    let parts = &state.messages.last().unwrap().parts;
+    assert!(matches!(&parts[0], MessagePart::Text { text } if text.starts_with("Once upon")), "{parts:?}");
+    assert!(
+        matches!(&parts[1], MessagePart::File { text: Some(text), state: FilePartState::Typing, .. } if text == "export"),
+        "{parts:?}"
+    );
+    assert_ne!(read(&bob, "src/App.jsx").await, "export", "an unfinished file is never written");
+}
+
+#[tokio::test]
+async fn an_answer_without_its_end_changes_nothing() {
+    for (end, code) in [
+        (Some(Err(ModelError::Unavailable("gone".into()))), ErrorCode::ModelOverloaded),
+        (Some(Ok(ModelChunk::Stop(StopReason::Refused(None)))), ErrorCode::BadRequest),
+        (None, ErrorCode::ModelFailed),
+    ] {
+        let mut room = TestRoom::new().await;
+        let mut ada = room.enter("Ada").await;
+        let run = ada.generate("Say hi").await;
+        let call = room.call().await;
+        call.text(APP);
+        if let Some(end) = end {
+            call.send(end);
+        }
+        drop(call);
+        assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+        assert!(!ada.run_events(run).contains(&"file_written"));
+        let error = ada.state().await.runs[0].error.clone().unwrap();
+        assert_eq!(error.code, code);
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_answer_applies_what_is_whole() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Two files").await;
+    let call = room.call().await;
+    call.text("<file path=\"src/a.js\">1</file><file path=\"src/b.js\">2");
+    call.send(Ok(ModelChunk::Stop(StopReason::Truncated)));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert_eq!(read(&ada, "src/a.js").await, "1");
+    let files = ada.state().await.files;
+    assert!(!files.keys().any(|path| path.as_str() == "src/b.js"));
+    assert!(ada.run_events(run).contains(&"file_refused"));
+}
+
+#[tokio::test]
+async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    let (info, _) = bob.handle.read_file(&"src/App.jsx".parse().unwrap()).await.unwrap();
+    let mine = Command::WriteFile(WriteFile {
+        path: "src/App.jsx".parse().unwrap(),
+        content: "mine".into(),
+        encoding: Encoding::Utf8,
+        base: Some(info.hash),
+    });
+    assert!(matches!(bob.send(mine).await, ControlFrame::Accepted(_)));
+    call.text(APP);
+    call.stop();
+    ada.wait_for_end(run).await;
+    assert_eq!(read(&ada, "src/App.jsx").await, "mine");
+    assert!(ada.run_events(run).contains(&"file_refused"));
+    assert_eq!(rejected(&bob.send(write("src/App.jsx", "blind")).await), ErrorCode::StaleBase);
+}
+
+#[tokio::test]
+async fn packages_are_installed_before_the_files_arrive_and_come_back_into_the_tree() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let reply = "<file path=\"src/App.jsx\">import { map } from 'nanostores';</file>";
+    let run = accepted_run(&ada.send(apply(reply)).await);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(
+        ada.run_events(run),
+        [
+            "run_started",
+            "packages_detected",
+            "file_written",
+            "install_started",
+            "install_output",
+            "file_written",
+            "install_finished",
+            "preview_changed",
+            "run_finished"
+        ]
+    );
+    assert!(read(&ada, "package.json").await.contains("nanostores"));
+}
+
+#[tokio::test]
+async fn a_failed_install_fails_the_run_in_npms_words_and_the_project_goes_on() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let packages = vec!["no-such-package".parse().unwrap()];
+    let run = accepted_run(&ada.send(Command::Install(Install { packages })).await);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = ada.state().await.runs[0].error.clone().unwrap();
+    assert!(error.message.contains("not in this registry"), "{error:?}");
+    let run = accepted_run(&ada.send(apply("<file path=\"src/x.js\">1</file>")).await);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn cancelling_kills_the_process() {
+    let hang = MemoryProgram::new("serve", "listening\n", Ending::Hang);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![hang])).await;
+    let mut ada = room.enter("Ada").await;
+    let run = accepted_run(&ada.send(exec("serve")).await);
+    ada.wait_for(|frame| matches!(frame.event, Event::ExecOutput(_))).await;
+    ada.cancel(run).await;
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Cancelled);
+    let other = accepted_run(&ada.send(exec("echo hi")).await);
+    assert_eq!(ada.wait_for_end(other).await, Outcome::Completed);
+    let missing = accepted_run(&ada.send(exec("nothing")).await);
+    assert_eq!(ada.wait_for_end(missing).await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn files_outlive_the_sandbox() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    ada.wait_for_end(run).await;
+    room.sandboxes.lose_all();
+    ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Lost)).await;
+    ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Ready)).await;
+    assert_eq!(room.sandboxes.living(), 1);
+    let run = accepted_run(&ada.send(exec("echo alive")).await);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert!(read(&ada, "src/App.jsx").await.contains("Hi"));
+}
+
+fn is_sandbox(frame: &cobuild_protocol::EventFrame, state: cobuild_protocol::value::SandboxState) -> bool {
+    matches!(&frame.event, Event::SandboxChanged(changed) if changed.state == state)
+}
+
+#[tokio::test]
+async fn without_a_sandbox_everything_else_works() {
+    let mut room = TestRoom::new().await;
+    room.sandboxes.refuse(Some(SandboxError::Unavailable("bubblewrap is missing; apt-get install bubblewrap".into())));
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert!(read(&ada, "src/App.jsx").await.contains("Hi"));
+    assert!(ada.state().await.sandbox.error.unwrap().contains("apt-get install"));
+    let run = accepted_run(&ada.send(exec("echo hi")).await);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert_eq!(ada.state().await.runs[1].error.clone().unwrap().code, ErrorCode::SandboxLost);
+}
+
+#[tokio::test]
+async fn a_full_disk_rejects_commands_and_loses_nothing_of_a_run() {
+    let store = Arc::new(MemoryStore::new());
+    let mut room = TestRoom::with(Arc::clone(&store) as _, MemoryProvider::default()).await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text("Once ");
+    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
+    store.fail_appends(true);
+    let head = ada.last_seq();
+    assert_eq!(rejected(&ada.send(write("x.txt", "1")).await), ErrorCode::Internal);
+    call.text("upon a time.");
+    call.stop();
+    assert_eq!(ada.handle.log().head(), head, "nobody sees what is not stored");
+    store.fail_appends(false);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    let state = ada.state().await;
+    assert_eq!(state.messages[1].parts, [MessagePart::Text { text: "Once upon a time.".into() }]);
+    assert!(matches!(ada.send(write("x.txt", "1")).await, ControlFrame::Accepted(_)));
+}
+
+#[tokio::test]
+async fn a_viewer_changes_nothing() {
+    let room = TestRoom::new().await;
+    let mut viewer = room.enter_as("Vera", Role::Viewer, None).await;
+    assert_eq!(rejected(&viewer.send(write("x.txt", "1")).await), ErrorCode::Forbidden);
+    assert_eq!(rejected(&viewer.send(generate("hi")).await), ErrorCode::Forbidden);
+    let status = viewer.send(Command::Status(cobuild_protocol::command::Status {})).await;
+    assert!(matches!(status, ControlFrame::Result(_)), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_stale_writer_is_fenced_off() {
+    let room = TestRoom::new().await;
+    let store = Arc::clone(room.registry.store());
+    let mut ada = room.enter("Ada").await;
+    // Somebody else appends to the log behind the actor's back.
+    let mut batch = super::batch::Batch::new(ada.handle.log().head());
+    let left = cobuild_protocol::event::ParticipantLeft { participant: ada.member.participant() };
+    batch.push(Event::ParticipantLeft(left), super::batch::Stamp::default());
+    store.append(batch.transaction(&project(), None)).await.unwrap();
+    assert_eq!(rejected(&ada.send(write("x.txt", "1")).await), ErrorCode::Internal);
+    assert!(matches!(ada.wait_for_close().await, FeedError::Closed(CloseReason::Failed)));
+    let mut again = room.enter("Ada").await;
+    assert!(
+        matches!(again.send(write("x.txt", "1")).await, ControlFrame::Accepted(_)),
+        "a new actor reads the log anew"
+    );
+}
+
+#[tokio::test]
+async fn shutdown_leaves_nothing_open() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    call.text("Once upon");
+    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
+    within(room.registry.shutdown()).await;
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Interrupted);
+    assert!(matches!(ada.wait_for_close().await, FeedError::Closed(CloseReason::Unloaded)));
+    assert_eq!(room.sandboxes.living(), 0);
+    let refused = ada.send(write("x.txt", "1")).await;
+    assert!(matches!(&refused, ControlFrame::Rejected(rejected) if rejected.error.retryable), "{refused:?}");
+}
+
+#[tokio::test]
+async fn deleting_a_project_closes_its_room() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    within(room.registry.delete(&project())).await.unwrap();
+    assert!(matches!(ada.wait_for_close().await, FeedError::Closed(CloseReason::Deleted)));
+    assert_eq!(room.registry.get(&project()).await.unwrap_err().code(), ErrorCode::NotFound);
+    assert_eq!(room.registry.delete(&project()).await.unwrap_err().code(), ErrorCode::NotFound);
+    room.registry.create(Some(project()), None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_nobody_uses_leaves_memory_and_comes_back() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    ada.send(write("x.txt", "1")).await;
+    let mut feed = ada.handle.log().feed(ada.handle.log().head());
+    drop(ada);
+    let mut frames = Vec::new();
+    let closed = loop {
+        if let Err(error) = feed.next(64, usize::MAX, &mut frames).await {
+            break error;
+        }
+    };
+    assert!(matches!(closed, FeedError::Closed(CloseReason::Unloaded)), "{closed:?}");
+    let bob = room.enter("Bob").await;
+    assert_eq!(read(&bob, "x.txt").await, "1");
+    let names: Vec<_> = bob.state().await.participants.values().map(|p| (p.name.clone(), p.present)).collect();
+    assert_eq!(names, [("Ada".to_owned(), false), ("Bob".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn a_long_log_is_folded_from_its_snapshot_to_the_same_state() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Tell me a lot").await;
+    let call = room.call().await;
+    for number in 0..10_000 {
+        call.text(&format!("word{number} "));
+    }
+    call.stop();
+    ada.wait_for_end(run).await;
+    let before = ada.state().await;
+    let stored = room.registry.store().open_project(&project()).await.unwrap().unwrap();
+    assert!(stored.snapshot.is_some_and(|snapshot| snapshot.seq > 4000), "a snapshot was stored on the way");
+    let room = room.crash();
+    let after = room.enter("Ada").await.state().await;
+    assert_eq!(after.messages, before.messages);
+    assert_eq!(after.files, before.files);
+}

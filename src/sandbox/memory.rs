@@ -1,0 +1,187 @@
+//! A sandbox in memory: files in a map, programs from a table, a preview that serves the files.
+//!
+//! It isolates nothing because it runs nothing. Tests use it where a real sandbox would only be slow; a server started
+//! with `SANDBOX_PROVIDER=memory` lets somebody try the room on a machine without bubblewrap.
+
+mod preview;
+mod process;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cobuild_protocol::FilePath;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use self::process::{Ending, MemoryProgram};
+use super::template;
+use crate::project::{
+    content_hash,
+    sandbox_provider::{
+        ByteStream, ExecRequest, FileChange, OutputSender, Process, ProgressSender, Sandbox, SandboxEntry,
+        SandboxError, SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec, Template,
+    },
+};
+
+type Files = BTreeMap<FilePath, Bytes>;
+
+/// Makes sandboxes in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryProvider {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    programs: Vec<MemoryProgram>,
+    refusal: Mutex<Option<SandboxError>>,
+    living: Mutex<Vec<Arc<MemorySandbox>>>,
+}
+
+impl MemoryProvider {
+    /// A provider whose sandboxes know these programs, and `npm install`.
+    #[must_use]
+    pub fn new(programs: Vec<MemoryProgram>) -> Self {
+        Self { shared: Arc::new(Shared { programs, ..Shared::default() }) }
+    }
+
+    /// Refuses to make sandboxes from now on, or (`None`) makes them again.
+    pub fn refuse(&self, error: Option<SandboxError>) {
+        *lock(&self.shared.refusal) = error;
+    }
+
+    /// Lets every living sandbox die as if by itself.
+    pub fn lose_all(&self) {
+        for sandbox in lock(&self.shared.living).drain(..) {
+            sandbox.end(SandboxHealth::Lost("it was lost".into()));
+        }
+    }
+
+    /// How many sandboxes live.
+    #[must_use]
+    pub fn living(&self) -> usize {
+        lock(&self.shared.living).len()
+    }
+}
+
+#[async_trait]
+impl SandboxProvider for MemoryProvider {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn template(&self) -> Template {
+        template::react_vite()
+    }
+
+    async fn create(&self, spec: SandboxSpec, _: ProgressSender) -> Result<Arc<dyn Sandbox>, SandboxError> {
+        self.check().await?;
+        let files = spec.files.into_iter().map(|file| (file.path, file.content)).collect();
+        let sandbox = Arc::new(MemorySandbox {
+            files: Arc::new(Mutex::new(files)),
+            health: watch::channel(SandboxHealth::Ready).0,
+            alive: CancellationToken::new(),
+            provider: Arc::clone(&self.shared),
+        });
+        lock(&self.shared.living).push(Arc::clone(&sandbox));
+        Ok(sandbox)
+    }
+
+    async fn check(&self) -> Result<(), SandboxError> {
+        lock(&self.shared.refusal).clone().map_or(Ok(()), Err)
+    }
+
+    async fn close(&self) {
+        for sandbox in lock(&self.shared.living).drain(..) {
+            sandbox.end(SandboxHealth::Lost("the server stops".into()));
+        }
+    }
+}
+
+/// One sandbox in memory.
+#[derive(Debug)]
+pub struct MemorySandbox {
+    files: Arc<Mutex<Files>>,
+    health: watch::Sender<SandboxHealth>,
+    alive: CancellationToken,
+    provider: Arc<Shared>,
+}
+
+impl MemorySandbox {
+    fn end(&self, health: SandboxHealth) {
+        self.alive.cancel();
+        self.health.send_replace(health);
+    }
+
+    fn check_alive(&self) -> Result<(), SandboxError> {
+        if self.alive.is_cancelled() { Err(SandboxError::Lost("it was stopped".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Sandbox for MemorySandbox {
+    async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
+        self.check_alive()?;
+        let mut files = lock(&self.files);
+        for change in changes {
+            match change {
+                FileChange::Write(SandboxFile { path, content }) => drop(files.insert(path, content)),
+                FileChange::Delete(path) => drop(files.remove(&path)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<SandboxEntry>, SandboxError> {
+        self.check_alive()?;
+        let entry = |(path, content): (&FilePath, &Bytes)| SandboxEntry {
+            path: path.clone(),
+            hash: content_hash(content),
+            size_bytes: content.len() as u64,
+        };
+        Ok(lock(&self.files).iter().map(entry).collect())
+    }
+
+    async fn read(&self, path: &FilePath) -> Result<Bytes, SandboxError> {
+        self.check_alive()?;
+        lock(&self.files).get(path).cloned().ok_or(SandboxError::NotFound)
+    }
+
+    async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
+        self.check_alive()?;
+        let program = process::find(&self.provider.programs, &request.program);
+        Ok(Box::new(process::start(program, request.timeout, &self.files, output, self.alive.child_token())))
+    }
+
+    async fn start_preview(&self) -> Result<(), SandboxError> {
+        self.check_alive()?;
+        self.health.send_replace(SandboxHealth::PreviewReady);
+        Ok(())
+    }
+
+    async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {
+        self.check_alive()?;
+        Ok(Box::new(preview::connect(Arc::clone(&self.files), self.alive.clone())))
+    }
+
+    fn preview_log(&self) -> String {
+        String::new()
+    }
+
+    fn health(&self) -> watch::Receiver<SandboxHealth> {
+        self.health.subscribe()
+    }
+
+    async fn stop(&self) {
+        self.end(SandboxHealth::Lost("it was stopped".into()));
+        lock(&self.provider.living).retain(|other| !std::ptr::eq(Arc::as_ptr(other), self));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

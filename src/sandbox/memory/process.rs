@@ -1,0 +1,164 @@
+//! Programs that are only a table: what they print, what they write, how they end.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cobuild_protocol::value::OutputStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Files, lock};
+use crate::project::sandbox_provider::{Exit, OutputChunk, OutputSender, Process, Program, SandboxFile};
+
+/// Signal 9, which ends a killed process.
+const SIGKILL: i32 = 9;
+
+/// A program of the table.
+#[derive(Debug, Clone)]
+pub struct MemoryProgram {
+    /// It is this program when the command line begins so.
+    pub prefix: String,
+    /// What it prints, in order.
+    pub output: Vec<OutputChunk>,
+    /// What it writes, after printing.
+    pub writes: Vec<SandboxFile>,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+/// How a program of the table ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With this exit code.
+    Code(i32),
+    /// Not before it is killed.
+    Hang,
+}
+
+impl MemoryProgram {
+    /// A program that prints a line and ends.
+    #[must_use]
+    pub fn new(prefix: &str, output: &str, ending: Ending) -> Self {
+        let chunk = OutputChunk { stream: OutputStream::Stdout, text: output.to_owned() };
+        Self { prefix: prefix.to_owned(), output: vec![chunk], writes: Vec::new(), ending }
+    }
+}
+
+/// What a command line stands for: the table first, then the package manager, else nothing that exists.
+pub(super) fn find(programs: &[MemoryProgram], program: &Program) -> Action {
+    let (line, words) = match program {
+        Program::Shell(line) => (line.clone(), line.split_whitespace().map(str::to_owned).collect()),
+        Program::Argv(words) => (words.join(" "), words.clone()),
+    };
+    if let Some(known) = programs.iter().find(|known| line.starts_with(&known.prefix)) {
+        return Action::Known(known.clone());
+    }
+    match words.as_slice() {
+        [npm, install, packages @ ..] if npm == "npm" && install == "install" => {
+            Action::Install(packages.iter().filter(|word| !word.starts_with('-')).cloned().collect())
+        }
+        [echo, rest @ ..] if echo == "echo" => {
+            Action::Known(MemoryProgram::new("echo", &format!("{}\n", rest.join(" ")), Ending::Code(0)))
+        }
+        _ => {
+            let mut unknown = MemoryProgram::new("", &format!("{line}: not found\n"), Ending::Code(127));
+            unknown.output[0].stream = OutputStream::Stderr;
+            Action::Known(unknown)
+        }
+    }
+}
+
+/// What a process does.
+pub(super) enum Action {
+    Known(MemoryProgram),
+    Install(Vec<String>),
+}
+
+/// Starts it.
+pub(super) fn start(
+    action: Action,
+    timeout: Duration,
+    files: &Arc<Mutex<Files>>,
+    output: OutputSender,
+    killed: CancellationToken,
+) -> MemoryProcess {
+    let (exit, exited) = watch::channel(None);
+    let (files, kill) = (Arc::clone(files), killed.clone());
+    tokio::spawn(async move {
+        let end = tokio::select! {
+            biased;
+            () = killed.cancelled() => Exit::Signal(SIGKILL),
+            code = run(action, &files, &output) => Exit::Code(code),
+            () = tokio::time::sleep(timeout) => Exit::TimedOut,
+        };
+        drop(output);
+        exit.send_replace(Some(end));
+    });
+    MemoryProcess { kill, exited }
+}
+
+async fn run(action: Action, files: &Mutex<Files>, output: &OutputSender) -> i32 {
+    let program = match action {
+        Action::Known(program) => program,
+        Action::Install(packages) => install(&packages, files),
+    };
+    for chunk in program.output {
+        // Nobody listens any more: the process goes on, as a real one would.
+        let _ = output.send(chunk).await;
+    }
+    lock(files).extend(program.writes.into_iter().map(|file| (file.path, file.content)));
+    match program.ending {
+        Ending::Code(code) => code,
+        Ending::Hang => std::future::pending().await,
+    }
+}
+
+/// The package manager: adds names to `package.json`, and knows no package that begins with `no-such`.
+fn install(packages: &[String], files: &Mutex<Files>) -> MemoryProgram {
+    if let Some(unknown) = packages.iter().find(|package| package.starts_with("no-such")) {
+        let reason = format!("npm error code E404\nnpm error 404 Not Found - '{unknown}' is not in this registry.\n");
+        return MemoryProgram::new("npm install", &reason, Ending::Code(1));
+    }
+    let manifest = "package.json".parse().expect("a valid path");
+    let mut files = lock(files);
+    let parsed = files.get(&manifest).and_then(|text| serde_json::from_slice::<serde_json::Value>(text).ok());
+    let mut json = parsed.unwrap_or_else(|| serde_json::json!({}));
+    for package in packages {
+        let name =
+            package.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(package.as_str(), |(at, _)| &package[..at]);
+        json["dependencies"][name] = "^1.0.0".into();
+    }
+    if !packages.is_empty() {
+        files.insert(manifest, Bytes::from(format!("{json:#}\n")));
+    }
+    MemoryProgram::new("npm install", &format!("added {} packages\n", packages.len()), Ending::Code(0))
+}
+
+/// A process of the table.
+#[derive(Debug)]
+pub(super) struct MemoryProcess {
+    kill: CancellationToken,
+    exited: watch::Receiver<Option<Exit>>,
+}
+
+impl Drop for MemoryProcess {
+    fn drop(&mut self) {
+        self.kill.cancel();
+    }
+}
+
+#[async_trait]
+impl Process for MemoryProcess {
+    async fn wait(&mut self) -> Exit {
+        let exited = self.exited.wait_for(Option::is_some).await;
+        exited.ok().and_then(|exit| exit.clone()).unwrap_or(Exit::Lost)
+    }
+
+    fn kill(&mut self) {
+        self.kill.cancel();
+    }
+}
