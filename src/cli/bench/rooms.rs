@@ -42,7 +42,7 @@ const ROUND_MAX: Duration = Duration::from_secs(120);
 
 /// How many people, for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct RoomsArgs {
+pub(super) struct RoomsArgs {
     /// People in the room
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1000])]
     viewers: Vec<usize>,

@@ -14,7 +14,7 @@ use crate::cli::bench::{BenchError, machine::monotonic_ns};
 
 /// How many connections to wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct FloorArgs {
+pub(in crate::cli::bench) struct FloorArgs {
     /// Connections
     #[arg(long)]
     viewers: usize,
