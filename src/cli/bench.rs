@@ -4,6 +4,7 @@
 //! clients that know nothing of their insides. Nothing here is used by a server that serves.
 
 mod child;
+mod http;
 mod machine;
 mod report;
 mod rooms;

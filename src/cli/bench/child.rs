@@ -115,6 +115,8 @@ impl Process {
 impl Drop for Process {
     /// In an orderly way, so that its sandboxes end too.
     fn drop(&mut self) {
+        // One of our own ends when its input does.
+        self.input = None;
         if let Ok(pid) = pid(self.child.id()) {
             let _ = kill(pid, Signal::SIGTERM);
         }

@@ -23,6 +23,7 @@ use self::{pace::Plan, viewers::Viewers};
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
+    http,
     machine,
     report::{Measure, Report},
 };
@@ -35,6 +36,8 @@ const SATURATED_DELIVERIES: u64 = 1_000_000;
 const PACED_DELIVERIES_PER_SECOND: u64 = 20_000;
 /// A model faster than this would be news.
 const PACED_EVENTS_PER_SECOND_MAX: u64 = 100;
+/// The room.
+const PROJECT: &str = "bench";
 /// Quiet for so long: everybody has seen everybody come in.
 const QUIET: Duration = Duration::from_millis(400);
 /// Longer than any round takes.
@@ -161,8 +164,9 @@ fn server_round(cores: &[usize], people: usize, plan: &Plan) -> Result<Outcome, 
     let arguments = ["bench", "paced", "--port", "0", "--data-dir", &data, "--sandbox-provider", "none"];
     let mut server = Process::start(&arguments, &[("LOG_LEVEL", "error")])?;
     machine::pin_to(cores, 1)?;
+    http::create_project(server.address(), PROJECT)?;
     let before = server.memory()?;
-    let mut viewers = Viewers::join(server.address(), people)?;
+    let mut viewers = Viewers::join(server.address(), PROJECT, people)?;
     viewers.wait_until_quiet(QUIET)?;
     let idle_kib = (server.memory()?.pss_mib - before.pss_mib) * 1024.0 / people as f64;
     let prompt = serde_json::to_string(plan).map_err(std::io::Error::from)?;

@@ -17,6 +17,7 @@ use self::{browser::Preview, room::Room};
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
+    http,
     report::{Measure, Report},
 };
 
@@ -50,7 +51,7 @@ fn starts(data: &Path, rounds: usize, report: &mut Report) -> Result<(), BenchEr
     for round in 0..=rounds {
         let began = Instant::now();
         let server = Process::serve(data, "none")?;
-        browser::get(server.address(), &server.address().to_string(), "/ready")?.expect_ok()?;
+        http::get(server.address(), &server.address().to_string(), "/ready")?.expect_ok()?;
         let elapsed = began.elapsed();
         if round > 0 {
             samples.push(milliseconds(elapsed));
@@ -69,8 +70,7 @@ fn starts(data: &Path, rounds: usize, report: &mut Report) -> Result<(), BenchEr
 /// From somebody entering a new project to the page that Vite serves.
 fn first_answer(server: &Process, project: &str) -> Result<f64, BenchError> {
     let began = Instant::now();
-    let mut room = Room::join(server.address(), project)?;
-    let preview = Preview::new(server.address(), &room.preview_id()?);
+    let (mut room, preview) = enter(server, project)?;
     preview.wait_until_up()?;
     let elapsed = milliseconds(began.elapsed());
     room.stop_sandbox()?;
@@ -81,8 +81,7 @@ fn first_answer(server: &Process, project: &str) -> Result<f64, BenchError> {
 fn prompts(server: &Process, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
     let (mut first, mut preview_up) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let mut room = Room::join(server.address(), &format!("prompt-{round}"))?;
-        let preview = Preview::new(server.address(), &room.preview_id()?);
+        let (mut room, preview) = enter(server, &format!("prompt-{round}"))?;
         let began = Instant::now();
         let id = room.send(json!({ "type": "generate", "prompt": PROMPT }))?;
         let accepted = room.wait(|frame| frame["type"] == "accepted" && frame["id"] == *id)?.at;
@@ -105,8 +104,7 @@ fn prompts(server: &Process, rounds: usize, report: &mut Report) -> Result<(), B
 
 /// From a file that is written to the message by which Vite tells the page.
 fn changes(server: &Process, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
-    let mut room = Room::join(server.address(), "changes")?;
-    let preview = Preview::new(server.address(), &room.preview_id()?);
+    let (mut room, preview) = enter(server, "changes")?;
     room.send(json!({ "type": "generate", "prompt": PROMPT }))?;
     room.finish_run()?;
     preview.wait_until_up()?;
@@ -128,6 +126,12 @@ fn changes(server: &Process, rounds: usize, report: &mut Report) -> Result<(), B
     }
     report.add(Measure::new("file written to hot-reload message in the page", "ms", samples).at_most(20.0));
     Ok(())
+}
+
+/// Makes a project and enters it; entering starts its sandbox.
+fn enter(server: &Process, project: &str) -> Result<(Room, Preview), BenchError> {
+    let preview_id = http::create_project(server.address(), project)?;
+    Ok((Room::join(server.address(), project)?, Preview::new(server.address(), &preview_id)))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -31,7 +31,6 @@ pub(super) struct Viewers {
     /// How many viewers have the nth text.
     having: Vec<u32>,
     complete: u64,
-    /// How many have seen the run end.
     seen: SeenByAll,
 }
 
@@ -65,12 +64,12 @@ impl Viewers {
     }
 
     /// People in a room of their own.
-    pub(super) fn join(address: SocketAddr, count: usize) -> Result<Self, BenchError> {
+    pub(super) fn join(address: SocketAddr, project: &str, count: usize) -> Result<Self, BenchError> {
         let mut viewers = Self::nobody(count)?;
         for index in 0..count {
             let mut socket = TcpStream::connect(address)?;
             socket.set_read_timeout(Some(JOIN_MAX))?;
-            upgrade(&mut socket, address)?;
+            upgrade(&mut socket, address, project)?;
             socket.write_all(&wire::client_frame(br#"{"type":"hello","protocol":1,"name":"Viewer"}"#))?;
             viewers.add(socket, false)?;
             if index % JOINS_BETWEEN_READS == 0 {
@@ -164,7 +163,10 @@ impl Viewers {
         while let Some((opcode, payload, length)) = wire::parse(rest) {
             match opcode {
                 TEXT => self.take(index, payload, now_ns)?,
-                CLOSE => return Err(BenchError::Unexpected("the server closed a viewer's connection".into())),
+                CLOSE => {
+                    let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
+                    return Err(BenchError::Unexpected(format!("the server closed a viewer's connection: {reason}")));
+                }
                 _ => {}
             }
             rest = &rest[length..];
@@ -219,10 +221,10 @@ impl Viewers {
     }
 }
 
-fn upgrade(socket: &mut TcpStream, address: SocketAddr) -> Result<(), BenchError> {
+fn upgrade(socket: &mut TcpStream, address: SocketAddr, project: &str) -> Result<(), BenchError> {
     write!(
         socket,
-        "GET /api/v1/projects/bench/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /api/v1/projects/{project}/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )?;
     // Byte by byte: what follows the head is the first frame's.

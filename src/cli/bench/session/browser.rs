@@ -1,7 +1,7 @@
 //! What a browser asks of a preview: its page, its modules, and Vite's socket for hot reload.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io,
     net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -9,7 +9,10 @@ use std::{
 
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client, client::ClientRequestBuilder};
 
-use super::BenchError;
+use crate::cli::bench::{
+    BenchError,
+    http::{self, Answer},
+};
 
 /// How long a page may take that is being started; the first time the template is built before.
 const UP_MAX: Duration = Duration::from_secs(180);
@@ -25,39 +28,10 @@ pub(super) struct Preview {
     host: String,
 }
 
-/// An answer over HTTP.
-#[derive(Debug)]
-pub(super) struct Answer {
-    status: u16,
-    text: String,
-}
-
 /// A page that is open.
 #[derive(Debug)]
 pub(super) struct Page {
     socket: WebSocket<TcpStream>,
-}
-
-impl Answer {
-    pub(super) fn expect_ok(self) -> Result<String, BenchError> {
-        if self.status == 200 {
-            return Ok(self.text);
-        }
-        Err(BenchError::Unexpected(format!("an answer with status {}: {}", self.status, self.text)))
-    }
-}
-
-/// One request on a connection of its own.
-pub(super) fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer, BenchError> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(UP_MAX))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n")?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    // `HTTP/1.1 200 OK`
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    Ok(Answer { status, text })
 }
 
 impl Preview {
@@ -66,13 +40,13 @@ impl Preview {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Answer, BenchError> {
-        get(self.address, &self.host, path)
+        http::get(self.address, &self.host, path)
     }
 
     /// Asks until the dev server answers in place of our own page.
     pub(super) fn wait_until_up(&self) -> Result<(), BenchError> {
         let deadline = Instant::now() + UP_MAX;
-        while self.get("/")?.status != 200 {
+        while self.get("/")?.status() != 200 {
             if Instant::now() > deadline {
                 return Err(BenchError::Unexpected("the preview does not come up".into()));
             }

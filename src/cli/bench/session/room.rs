@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
-use super::BenchError;
+use crate::cli::bench::BenchError;
 
 /// The longest wait: the template is built, from the network, at the first sandbox.
 const FRAME_WAIT_MAX: Duration = Duration::from_secs(180);
@@ -27,7 +27,7 @@ pub(super) struct Read {
 }
 
 impl Room {
-    /// Enters the project, which is made if there is none, and catches up.
+    /// Enters the project and catches up.
     pub(super) fn join(address: SocketAddr, project: &str) -> Result<Self, BenchError> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -74,12 +74,6 @@ impl Room {
             return Ok(());
         }
         Err(BenchError::Unexpected(format!("a run ended as {}: {}", end["outcome"], end["error"])))
-    }
-
-    pub(super) fn preview_id(&mut self) -> Result<String, BenchError> {
-        let id = self.send(json!({ "type": "status" }))?;
-        let answer = self.wait(|frame| frame["type"] == "result" && frame["id"] == *id)?.frame;
-        Ok(answer["data"]["state"]["preview_id"].as_str().unwrap_or_default().to_owned())
     }
 
     /// A file's text and hash.
