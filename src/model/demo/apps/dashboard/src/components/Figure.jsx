@@ -8,7 +8,7 @@ export default function Figure({ name, value, now, before, lessIsBetter = false 
       <p className="mt-2 text-3xl font-semibold tracking-tight tabular-nums">{value}</p>
       <p className={`mt-1 text-sm font-medium ${good ? 'text-good' : 'text-bad'}`}>
         <span aria-hidden="true">{change >= 0 ? '↑' : '↓'}</span> {Math.abs(change).toFixed(1)}%
-        <span className="font-normal text-muted"> to the period before</span>
+        <span className="font-normal text-muted"> vs. previous period</span>
       </p>
     </article>
   )

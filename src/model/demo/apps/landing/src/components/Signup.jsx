@@ -11,8 +11,8 @@ export default function Signup() {
   }
 
   return (
-    <section id="signup" className="scroll-mt-20 px-5 pb-20">
-      <div className="mx-auto max-w-6xl rounded-[2rem] bg-accent px-6 py-16 text-center text-on-accent">
+    <section id="signup" className="mx-auto w-full max-w-6xl scroll-mt-20 px-5 pb-20">
+      <div className="rounded-[2rem] bg-accent px-6 py-16 text-center text-on-accent">
         <h2 className="font-display text-4xl font-semibold tracking-tight text-balance">The next train leaves soon</h2>
         {sent ? (
           <p role="status" className="mt-6 text-lg">

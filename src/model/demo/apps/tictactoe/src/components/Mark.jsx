@@ -3,13 +3,13 @@ export default function Mark({ player, still = false }) {
 
   return (
     <svg
-      viewBox="0 0 48 48"
+      viewBox="4 4 40 40"
       aria-hidden="true"
       fill="none"
       stroke="currentColor"
-      strokeWidth="6"
+      strokeWidth="5"
       strokeLinecap="round"
-      className={`w-1/2 ${player === 'X' ? 'text-accent' : 'text-other'}`}
+      className={`w-3/5 ${player === 'X' ? 'text-accent' : 'text-other'}`}
     >
       {player === 'X' ? (
         <>
