@@ -7,6 +7,8 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::model::demo::DEMO_SPEED_DEFAULT;
+
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -36,7 +38,7 @@ pub struct Config {
     pub default_ai_model: String,
 
     /// Characters per second the demo model types; 0 for as fast as possible
-    #[arg(long, env = "DEMO_SPEED", default_value_t = 600, global = true)]
+    #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
 
     /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
