@@ -10,7 +10,10 @@ use cobuild::{
         ExecRequest, Exit, FileChange, OutputChunk, Program, Sandbox, SandboxError, SandboxFile, SandboxHealth,
         SandboxProvider,
     },
-    sandbox::local::LocalProvider,
+    sandbox::local::{
+        LocalProvider,
+        doctor::{self, Outcome},
+    },
 };
 use futures_util::StreamExt;
 use tokio::{
@@ -234,6 +237,25 @@ async fn without_bubblewrap_the_refusal_names_the_fix() {
     let spec =
         cobuild::project::sandbox_provider::SandboxSpec { project: "p".parse().expect("valid"), files: Vec::new() };
     assert!(matches!(provider.create(spec, progress).await, Err(SandboxError::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_proves_every_property() {
+    let Some(_provider) = local_provider("local: doctor").await else { return };
+    let results = doctor::run(local_config()).await;
+    let mut table = Vec::new();
+    doctor::print_table(&results, &mut table).expect("printed");
+    eprintln!("{}", String::from_utf8_lossy(&table));
+    let failed = |result: &&doctor::ProbeResult| result.outcome != Outcome::Ok;
+    let failed: Vec<_> = results.iter().filter(failed).map(|result| result.name.as_str()).collect();
+    // Limits need control groups, which not every machine hands out.
+    assert!(failed.is_empty() || failed == ["memory and processes are limited"], "{failed:?}");
+
+    let mut config = local_config();
+    config.bubblewrap = Some("/usr/bin/false".into());
+    let results = doctor::run(config).await;
+    assert!(results.iter().any(|result| result.outcome == Outcome::Failed && !result.fix.is_empty()), "{results:?}");
+    assert!(results.iter().any(|result| result.outcome == Outcome::Skipped));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LocalLimits,
+    EGRESS_PORT, LocalLimits,
     bubblewrap::{CACHE_DIRECTORY, PROJECT_DIRECTORY},
     cgroup::Cgroup,
     diagnosis,
@@ -106,6 +106,11 @@ impl LocalSandbox {
     /// Where a part of it is on the host.
     pub(super) fn own(&self, part: &str) -> PathBuf {
         self.directory.join(part)
+    }
+
+    /// A connection to its own way out, for probes.
+    pub(super) async fn connect_egress(&self) -> Result<tokio::net::TcpStream, SandboxError> {
+        self.link.connect(EGRESS_PORT).await
     }
 
     async fn with_files<T: Send + 'static>(
