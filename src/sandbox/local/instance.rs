@@ -68,7 +68,9 @@ impl LocalSandbox {
         let cgroup = ground.make_cgroup(&directory).map_err(failed)?;
         let setup = setup(ground, template, &directory, cgroup.as_ref());
         let own = directory.path("");
-        let name = format!("sandbox-{}", directory.number());
+        // Those without a template run nobody's code but ours.
+        let kind = if template.is_some() { "sandbox" } else { "probe" };
+        let name = format!("{kind}-{}", directory.number());
         let files = ProjectFiles::open(
             &directory.path(PROJECT),
             &directory.path(STAGING),
