@@ -3,9 +3,11 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+
+pub use crate::secret::Secret;
 
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
@@ -129,36 +131,6 @@ impl fmt::Display for PublicUrl {
     }
 }
 
-/// A value that never shows in a log, an error or a debug print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Adds the variables of `.env` in the working directory (or above) to the environment; those already set win.
 ///
 /// Must be called before the process has a second thread.
@@ -233,13 +205,6 @@ mod tests {
             let line = format!("#{name}={default}");
             assert!(example.lines().any(|l| l == line), "`.env.example` should have the line `{line}`");
         }
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let secret = Secret::new("sk-123");
-        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert_eq!(secret.expose(), "sk-123");
     }
 
     #[test]
