@@ -3,10 +3,11 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::model::demo::DEMO_SPEED_DEFAULT;
 pub use crate::secret::Secret;
 
 /// Everything that can be set. Each field is a flag and a variable.
@@ -38,7 +39,7 @@ pub struct Config {
     pub default_ai_model: String,
 
     /// Characters per second the demo model types; 0 for as fast as possible
-    #[arg(long, env = "DEMO_SPEED", default_value_t = 600, global = true)]
+    #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
 
     /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
