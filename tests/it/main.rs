@@ -5,6 +5,7 @@ mod preview;
 mod process;
 mod rest;
 mod resume;
+mod sandbox_attacks;
 mod sandbox_contract;
 mod sandbox_local;
 mod sandbox_support;
