@@ -1,5 +1,5 @@
-//! Sandboxes on the server's own machine: no key, no daemon, no root. `contracts/local-sandbox.md` in the repository's
-//! history of design is what this follows; the parts:
+//! Sandboxes on the server's own machine: no key, no daemon, no root. Model-written code and its dev server run in
+//! namespaces of their own, with one way out. It knows neither rooms nor models. The parts:
 //!
 //! ```text
 //! local.rs        the provider           ground    what all sandboxes stand on: host, layout, cgroup, limits

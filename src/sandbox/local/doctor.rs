@@ -197,7 +197,8 @@ fn runs(word: &str) -> bool {
 
 /// Makes a sandbox with small limits and goes beyond them.
 async fn limits(mut config: LocalConfig) -> ProbeResult {
-    const FIX: &str = "Give the server cgroups: run it as root, or as a systemd service with Delegate=yes. Without them \
+    const FIX: &str = "Give the server cgroups: run it as root, or as a systemd service with Delegate=yes and \
+        DelegateSubgroup=server. Without them \
         a sandbox can use all of the machine's memory";
     config.limits.resources.memory_bytes_max = PROBE_MEMORY_BYTES;
     config.limits.resources.tasks_max = PROBE_TASKS;
