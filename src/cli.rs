@@ -4,6 +4,7 @@
 
 mod bench;
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ pub struct Cli {
 pub enum CliCommand {
     /// Run the server (the default)
     Serve,
+    /// Print a token for a server with a JWT_SECRET
+    Token(token::TokenArgs),
     /// Measure this build on this machine
     Bench(bench::BenchArgs),
 }
@@ -42,6 +45,9 @@ pub enum CliError {
     /// Standard output is closed.
     #[error("standard output cannot be written to: {0}")]
     Output(#[from] std::io::Error),
+    /// A token could not be made.
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
     /// A measurement could not be made.
     #[error(transparent)]
     Bench(#[from] bench::BenchError),
@@ -56,6 +62,7 @@ impl Cli {
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
+            CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
         }
     }

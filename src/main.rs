@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
@@ -52,6 +53,8 @@ fn start() -> anyhow::Result<ExitCode> {
 fn start_logging(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log_level)
         .map_err(|error| anyhow::anyhow!("LOG_LEVEL `{}` is no level or filter: {error}", config.log_level))?;
+    // At its finest, the WebSocket library writes down whole frames, and the first holds the client's token.
+    let filter = filter.add_directive("tungstenite=debug".parse().context("a log directive")?);
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

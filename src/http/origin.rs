@@ -43,7 +43,7 @@ pub(crate) struct AdmittedOrigin(Option<HeaderValue>);
 
 impl OriginPolicy {
     pub(crate) fn new(access: &Access, preview_domain: String, allowed: Vec<AllowedOrigin>) -> Self {
-        Self { loopback_only: matches!(access, Access::Open), preview_domain, allowed }
+        Self { loopback_only: access.is_open(), preview_domain, allowed }
     }
 
     /// Decides by `Host` what a request is for.
@@ -171,12 +171,12 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::http::auth::testing;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn open(allowed: &[AllowedOrigin]) -> OriginPolicy {
-        OriginPolicy::new(&Access::Open, "localhost".into(), allowed.to_vec())
+        OriginPolicy::new(&testing::open(), "localhost".into(), allowed.to_vec())
     }
 
     fn request(host: &str, origin: Option<&str>) -> Request<()> {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_server_with_tokens_answers_to_any_name_but_keeps_foreign_pages_out() {
-        let access = Access::OwnerToken(Secret::new("x"));
+        let access = testing::with_owner_token("x");
         let policy = OriginPolicy::new(&access, "previews.example".into(), vec![]);
         assert_eq!(policy.target(&request("build.example", None)).ok(), Some(Target::App));
         let preview = format!("{ID}.previews.example");
