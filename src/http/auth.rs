@@ -39,6 +39,7 @@ const SECRET_LENGTH_MIN: usize = 32;
 pub(crate) struct Access {
     rule: Rule,
     links: Arc<ShareLinks>,
+    on_loopback: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl Access {
         };
         let links = ShareLinks::open(&config.data_dir)
             .map_err(|reason| DoorError::ShareLinks { path: ShareLinks::path(&config.data_dir), reason })?;
-        Ok(Self { rule, links: Arc::new(links) })
+        Ok(Self { rule, links: Arc::new(links), on_loopback: address.ip().is_loopback() })
     }
 
     /// What the caller with this token may do. May wait for an identity provider's keys.
@@ -124,6 +125,11 @@ impl Access {
     /// Whether callers without a token are let in, so that `Host` and `Origin` are the only wall.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.rule, Rule::Open)
+    }
+
+    /// Whether only this machine reaches the server, or whatever forwards to it from here.
+    pub(crate) const fn is_on_loopback(&self) -> bool {
+        self.on_loopback
     }
 
     /// The owner's token, where that is what counts.
@@ -163,12 +169,12 @@ pub(crate) mod testing {
 
     /// An open door.
     pub(crate) fn open() -> Access {
-        Access { rule: Rule::Open, links: Arc::new(ShareLinks::in_memory()) }
+        Access { rule: Rule::Open, links: Arc::new(ShareLinks::in_memory()), on_loopback: true }
     }
 
     /// A door with an owner's token.
     pub(crate) fn with_owner_token(token: &str) -> Access {
-        Access { rule: Rule::OwnerToken(Secret::new(token)), ..open() }
+        Access { rule: Rule::OwnerToken(Secret::new(token)), on_loopback: false, ..open() }
     }
 }
 

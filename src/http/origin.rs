@@ -24,6 +24,8 @@ const PREFLIGHT_AGE_MAX: &str = "600";
 pub(crate) struct OriginPolicy {
     /// Loopback names only: the server is open, so a foreign name in `Host` means DNS rebinding.
     loopback_only: bool,
+    /// Pages of this machine may use the API: only they and a proxy can reach it.
+    loopback_origins: bool,
     preview_domain: String,
     allowed: Vec<AllowedOrigin>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct AdmittedOrigin(Option<HeaderValue>);
 
 impl OriginPolicy {
     pub(crate) fn new(access: &Access, preview_domain: String, allowed: Vec<AllowedOrigin>) -> Self {
-        Self { loopback_only: access.is_open(), preview_domain, allowed }
+        Self { loopback_only: access.is_open(), loopback_origins: access.is_on_loopback(), preview_domain, allowed }
     }
 
     /// Decides by `Host` what a request is for.
@@ -88,7 +90,7 @@ impl OriginPolicy {
             request_authority(request)
                 .is_some_and(|own| origin.split_once("://").is_some_and(|(_, rest)| own.eq_ignore_ascii_case(rest)))
         };
-        listed || if self.loopback_only { is_loopback(host) } else { own() }
+        listed || (self.loopback_origins && is_loopback(host)) || (!self.loopback_only && own())
     }
 
     /// The preview id of a host name, if it is a preview's.

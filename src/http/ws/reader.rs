@@ -96,12 +96,9 @@ impl Reader {
                 },
             };
             match step {
-                Step::Refresh(frame) if refresh.is_empty() => refresh.push(refreshed(
-                    &self.state,
-                    self.handle.project(),
-                    &self.pass,
-                    frame,
-                )),
+                Step::Refresh(frame) if refresh.is_empty() => {
+                    refresh.push(refreshed(&self.state, self.handle.project(), &self.pass, frame))
+                }
                 Step::Refresh(RefreshTokenFrame { id, .. }) => {
                     let rejected = too_fast(Some(id), UNDER_WAY_RETRY, "another token is being checked");
                     if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {

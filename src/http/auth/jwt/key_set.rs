@@ -77,11 +77,7 @@ enum FetchError {
 
 impl Keys {
     /// Those a token may be signed with.
-    pub(super) fn candidates(
-        &self,
-        name: Option<&str>,
-        algorithm: Algorithm,
-    ) -> impl Iterator<Item = &DecodingKey> {
+    pub(super) fn candidates(&self, name: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &DecodingKey> {
         let fits = move |key: &&Key| key.algorithm == algorithm && (name.is_none() || key.name.as_deref() == name);
         self.keys.iter().filter(fits).map(|key| &key.key)
     }
@@ -283,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_name_chooses_a_key_and_without_one_any_may_fit() {
-        let set = json!({ "keys": [rsa(json!({})), rsa(json!({ "kid": "b" })), ec(json!({ "kid": "c" }))] }).to_string();
+        let set =
+            json!({ "keys": [rsa(json!({})), rsa(json!({ "kid": "b" })), ec(json!({ "kid": "c" }))] }).to_string();
         let keys = Keys { fetched: None, keys: parse(set.as_bytes()).expect("a set").into() };
         for (name, algorithm, count) in [
             (Some("a"), Algorithm::RS256, 1),
