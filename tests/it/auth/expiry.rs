@@ -113,6 +113,7 @@ async fn a_client_that_reads_nothing_is_out_in_time_too() {
     }
     // Past expiry, grace and the last attempt to say why, but not yet past the limit for slow clients.
     tokio::time::sleep(Duration::from_secs_f64(SHORT) + Duration::from_millis(3000)).await;
-    stuck.closed().await;
-    assert!(stuck.last < fast.last, "what was not sent in time is not sent any more");
+    let (code, reason) = stuck.closed().await;
+    assert_eq!((code, reason.as_str()), (None, ""), "it was cut: no word could reach it any more");
+    assert!(stuck.last < fast.last);
 }
