@@ -22,7 +22,8 @@ pub struct Config {
     #[arg(long, env = "DATA_DIR", default_value = "./data", global = true)]
     pub data_dir: PathBuf,
 
-    /// Where projects run: `local` on this machine, isolated; `none` for everything but running
+    /// Where projects run: `local` on this machine, isolated; `memory` nowhere, but files can be looked at; `none` for
+    /// everything but running
     #[arg(long, env = "SANDBOX_PROVIDER", default_value = "local", global = true)]
     pub sandbox_provider: SandboxChoice,
 
@@ -65,6 +66,8 @@ pub struct Config {
 pub enum SandboxChoice {
     /// In the embedded sandbox on this machine.
     Local,
+    /// In memory: nothing runs, the preview shows the files as they are. For trying the room out.
+    Memory,
     /// Nowhere: reading, writing and generating work, running does not.
     None,
 }

@@ -172,6 +172,12 @@ impl App {
         listener::serve(listener, self, stop).await;
     }
 
+    /// Cancel it to end every connection.
+    #[must_use]
+    pub fn connections(&self) -> CancellationToken {
+        self.state.shutdown.clone()
+    }
+
     /// Ends every connection that is still open, WebSockets with a code that says "come back", and waits until all are
     /// gone.
     pub async fn close(&self) {

@@ -23,7 +23,11 @@ use crate::{
         ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
         sandbox_provider::SandboxProvider,
     },
-    sandbox::none::NoSandboxes,
+    sandbox::{
+        local::{LocalConfig, LocalProvider},
+        memory::MemoryProvider,
+        none::NoSandboxes,
+    },
     store::sqlite::{OpenError, SqliteOptions, SqliteStore},
 };
 
@@ -94,6 +98,8 @@ pub struct RunningServer {
     app: App,
     registry: ProjectRegistry,
     stop: DropGuard,
+    /// Dropped after the others: ends what is still connected.
+    _connections: DropGuard,
 }
 
 impl Providers {
@@ -152,7 +158,8 @@ impl RunningServer {
         let app = App::new(HttpParts { registry: registry.clone(), models, sandboxes, timing }, config, door);
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
-        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard() })
+        let connections = app.connections().drop_guard();
+        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard(), _connections: connections })
     }
 
     /// Where it listens.
@@ -193,10 +200,24 @@ fn models(_config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
 
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
     match config.sandbox_provider {
-        SandboxChoice::Local => unimplemented!(),
+        SandboxChoice::Local => {
+            let local = LocalConfig { pool_size: config.sandbox_pool_size, ..LocalConfig::new(&config.data_dir) };
+            let local = Arc::new(LocalProvider::new(local));
+            tokio::spawn(warm_up(Arc::clone(&local)));
+            local
+        }
+        SandboxChoice::Memory => Arc::new(MemoryProvider::default()),
         SandboxChoice::None => Arc::new(NoSandboxes::new(
             "this server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
         )),
+    }
+}
+
+/// Makes the first project wait less. What is wrong with this machine is said once, at start, and again to whoever wants
+/// a sandbox.
+async fn warm_up(local: Arc<LocalProvider>) {
+    if let Err(error) = local.warm_up().await {
+        tracing::warn!("no sandboxes on this machine: {error}");
     }
 }
 

@@ -39,7 +39,7 @@ async fn smoke() {
         eprintln!("{round} preview {:?}", t.elapsed());
         eprintln!(
             "{:?}",
-            run(&*sb, "ls -la / /app /app/node_modules | head -60; id; cat /proc/self/mountinfo | cut -c1-150; env")
+            run(&*sb, "id")
                 .await
         );
         let t = Instant::now();

@@ -15,6 +15,7 @@ import {
 } from "../protocol.ts";
 import { backoffMs } from "./backoff.ts";
 import { Outbox, type Reply } from "./outbox.ts";
+import { randomId } from "./random-id.ts";
 import { Replica } from "./replica.ts";
 import { Socket, type WebSocketLike } from "./socket.ts";
 
@@ -135,7 +136,7 @@ export class ProjectClient {
    * Sends a command and waits for its reply, however often the connection is lost meanwhile. Fails with a
    * `CommandError` when it is rejected. The same id is the same command, also after a reload of the page.
    */
-  send(command: Command, id: RequestId = crypto.randomUUID()): Promise<Reply> {
+  send(command: Command, id: RequestId = randomId()): Promise<Reply> {
     const frame = { ...command, id } as CommandFrame;
     const isNew = !this.#outbox.has(id);
     const reply = this.#outbox.add(frame);

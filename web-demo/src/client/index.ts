@@ -2,4 +2,5 @@
 
 export { type Change, type ClientOptions, type Command, type Connection, ProjectClient } from "./client.ts";
 export { CommandError, type Reply } from "./outbox.ts";
+export { randomId } from "./random-id.ts";
 export { emptyState, reduce } from "./reducer.ts";

@@ -156,9 +156,10 @@ fn overlay(base: &Path, layer: &Layer, target: &Path) -> io::Result<PathBuf> {
     let Some(lower) = &layer.lower else {
         return Ok(own);
     };
-    // The paths are ours and hold neither commas nor colons.
+    // The paths are ours and hold neither commas nor colons. Volatile: a sandbox is never mounted again, and without
+    // it the end of each would wait until the whole file system is written to disk.
     let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
+        "lowerdir={},upperdir={},workdir={},userxattr,volatile",
         base.join(lower).display(),
         own.join("upper").display(),
         own.join("work").display(),

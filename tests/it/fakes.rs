@@ -1,0 +1,9 @@
+//! A model and a sandbox under the tests' control.
+
+mod model;
+mod sandbox;
+
+pub(crate) use self::{
+    model::ScriptedModel,
+    sandbox::{FakeSandboxes, PreviewSwitch},
+};

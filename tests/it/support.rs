@@ -1,0 +1,156 @@
+//! A server of one test, and clients that keep what a browser would.
+
+mod ws_client;
+
+use std::{net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
+
+use clap::Parser as _;
+use cobuild::{
+    cli::Cli,
+    config::Config,
+    http::Timing,
+    project::ProjectSettings,
+    server::{Providers, RunningServer},
+    store::sqlite::{SqliteOptions, SqliteStore},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) use self::ws_client::{Received, WsClient, open, receive, run_of, try_open};
+use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
+
+/// The longest any single step of a test may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits, but not for ever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: nothing within {DEADLINE:?}"))
+}
+
+/// Waits until a condition holds that no event tells of.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    within(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// A server on a free port with its own data folder. Ends when dropped.
+pub(crate) struct TestServer {
+    running: Option<RunningServer>,
+    pub(crate) address: SocketAddr,
+    pub(crate) model: ScriptedModel,
+    pub(crate) preview: PreviewSwitch,
+    pub(crate) http: reqwest::Client,
+    folder: TempDir,
+    setup: Setup,
+}
+
+/// What a test may want otherwise.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) timing: Timing,
+    /// The model's pause before each chunk.
+    pub(crate) pause: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { arguments: Vec::new(), timing: Timing::default(), pause: Duration::ZERO }
+    }
+}
+
+impl Setup {
+    pub(crate) fn with_arguments(arguments: &[&str]) -> Self {
+        Self { arguments: arguments.iter().map(ToString::to_string).collect(), ..Self::default() }
+    }
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (model, preview) =
+            (ScriptedModel { pause: setup.pause, ..ScriptedModel::default() }, PreviewSwitch::default());
+        let running = start(folder.path(), &setup, &model, &preview).await;
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { address: running.address(), running: Some(running), model, preview, http, folder, setup }
+    }
+
+    /// Ends the server in order and starts another on the same data.
+    pub(crate) async fn restart(&mut self) {
+        self.shut_down().await;
+        let running = start(self.folder.path(), &self.setup, &self.model, &self.preview).await;
+        self.address = running.address();
+        self.running = Some(running);
+    }
+
+    pub(crate) async fn shut_down(&mut self) {
+        if let Some(running) = self.running.take() {
+            within("shutdown", running.shutdown()).await;
+        }
+    }
+
+    pub(crate) fn running(&self) -> &RunningServer {
+        self.running.as_ref().expect("not shut down")
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn create(&self, project: &str) {
+        let body = serde_json::json!({ "project": project });
+        let answer = self.http.post(self.url("/api/v1/projects")).json(&body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+    }
+
+    /// A GET whose answer is JSON.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.http.get(self.url(path)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// The whole log, one line per event.
+    pub(crate) async fn log(&self, project: &str) -> Vec<String> {
+        let answer =
+            self.http.get(self.url(&format!("/api/v1/projects/{project}/log"))).send().await.expect("an answer");
+        let text = answer.text().await.expect("a whole log");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The host of a project's preview, without port.
+    pub(crate) async fn preview_host(&self, project: &str) -> String {
+        let status = self.json(&format!("/api/v1/projects/{project}")).await;
+        format!("{}.localhost", status["state"]["preview_id"].as_str().expect("an id"))
+    }
+
+    pub(crate) fn stop_dev_servers(&self, stopped: bool) {
+        self.preview.refuses.store(stopped, Ordering::SeqCst);
+    }
+}
+
+async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &PreviewSwitch) -> RunningServer {
+    let config = config(folder, &setup.arguments);
+    let providers = Providers {
+        store: std::sync::Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
+        models: std::sync::Arc::new(model.clone()),
+        sandboxes: std::sync::Arc::new(FakeSandboxes::new(preview.clone())),
+        timing: setup.timing,
+        projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
+    };
+    RunningServer::start_with(&config, providers).await.expect("a server")
+}
+
+fn config(folder: &Path, arguments: &[String]) -> Config {
+    let folder = folder.to_str().expect("a UTF-8 path");
+    let fixed = ["cobuild", "--port", "0", "--data-dir", folder];
+    Cli::parse_from(fixed.into_iter().map(str::to_owned).chain(arguments.iter().cloned())).config
+}

@@ -1,0 +1,160 @@
+//! What happens to connections that send too much, read too little, or have gone silent.
+
+use std::time::Duration;
+
+use cobuild::http::Timing;
+use cobuild_protocol::{ErrorCode, frame::ControlFrame, value::Outcome};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::{DEADLINE, Received, Setup, TestServer, WsClient, within};
+
+#[tokio::test]
+async fn the_largest_file_fits_into_a_frame_and_more_does_not() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    let content = "a line of text\n".repeat(1024 * 1024 / 15);
+    let reply = client.command(json!({ "type": "write_file", "path": "big.txt", "content": content })).await;
+    assert!(matches!(reply, ControlFrame::Accepted(_)), "{reply:?}");
+    let ControlFrame::Result(result) = client.command(json!({ "type": "read_file", "path": "big.txt" })).await else {
+        panic!("what was written can be read")
+    };
+    assert_eq!(result.data["content"].as_str().map(str::len), Some(content.len()));
+
+    // The server stops reading in the middle of it, so that sending may fail; what counts is what it says.
+    let _ = client.send_message(Message::text("x".repeat(3 * 1024 * 1024))).await;
+    let (code, reason) = client.closed().await;
+    assert_eq!(code, Some(4505), "{reason}");
+    assert!(reason.contains("2097152"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_flood_is_refused_then_cut() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    for n in 0..2000 {
+        let frame = json!({ "type": "status", "id": format!("f{n}") }).to_string();
+        if client.send_message(Message::text(frame)).await.is_err() {
+            break;
+        }
+    }
+    let mut refused = 0;
+    let code = loop {
+        match client.next().await {
+            Received::Control(ControlFrame::Rejected(rejected)) => {
+                assert_eq!(rejected.error.code, ErrorCode::RateLimited);
+                assert!(rejected.error.retry_after_ms.is_some() && rejected.id.is_some());
+                refused += 1;
+            }
+            Received::Closed(code, _) => break code,
+            _ => {}
+        }
+    };
+    assert!(refused > 0, "first it is refused");
+    assert_eq!(code, Some(4029));
+}
+
+#[tokio::test]
+async fn every_command_gets_its_own_reply() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    for n in 0..100 {
+        client.send_text(&json!({ "type": "status", "id": format!("s{n}") }).to_string()).await;
+    }
+    for n in 0..100 {
+        let id = format!("s{n}");
+        let reply = client.reply(Some(&id)).await;
+        assert!(matches!(reply, ControlFrame::Result(_) | ControlFrame::Rejected(_)), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_heartbeat_carries_the_head() {
+    let timing = Timing { heartbeat: Duration::from_millis(50), ..Timing::default() };
+    let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    let run = client.ask("words 2").await;
+    assert_eq!(client.finished(run).await, Outcome::Completed);
+    for _ in 0..5 {
+        loop {
+            if let Received::Control(ControlFrame::Ping(ping)) = client.next().await {
+                assert!(ping.head <= client.last + 1, "{} {}", ping.head, client.last);
+                break;
+            }
+        }
+    }
+}
+
+/// A client that shakes hands, says hello and is then left to the test, byte by byte. It answers no ping.
+async fn raw_client(server: &TestServer, receive_buffer: Option<u32>) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    if let Some(size_bytes) = receive_buffer {
+        socket.set_recv_buffer_size(size_bytes).expect("set");
+    }
+    let mut stream = socket.connect(server.address).await.expect("a connection");
+    let request = format!(
+        "GET /api/v1/projects/p/ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.address
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let hello = br#"{"type":"hello","protocol":1}"#;
+    let mut frame = vec![0x81, 0x80 | u8::try_from(hello.len()).expect("short"), 0, 0, 0, 0];
+    frame.extend_from_slice(hello);
+    stream.write_all(&frame).await.expect("sent");
+    stream
+}
+
+/// Reads to the end; whether the bytes end in a close frame with this code.
+async fn ends_with_close(mut stream: TcpStream, code: u16) -> bool {
+    let mut bytes = Vec::new();
+    // A reset at the end is as good as an end.
+    let _ = within("the end", stream.read_to_end(&mut bytes)).await;
+    let needle = code.to_be_bytes();
+    let tail = &bytes[bytes.len().saturating_sub(127)..];
+    tail.windows(4).any(|window| window[0] == 0x88 && window[2..] == needle)
+}
+
+#[tokio::test]
+async fn a_silent_client_is_given_up() {
+    let timing = Timing { heartbeat: Duration::from_millis(300), ..Timing::default() };
+    let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
+    server.create("p").await;
+    assert!(ends_with_close(raw_client(&server, None).await, 4012).await);
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_cut_and_the_others_notice_nothing() {
+    let timing = Timing { write_stall_max: Duration::from_millis(300), ..Timing::default() };
+    let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
+    server.create("p").await;
+    let mut stuck = raw_client(&server, Some(4096)).await;
+    let mut first = [0; 1];
+    within("the beginning", stuck.read_exact(&mut first)).await;
+
+    // More than the kernel's buffers hold between the two.
+    let mut fast = WsClient::attach(&server, "p").await;
+    for _ in 0..60 {
+        let run = fast.ask(&"x".repeat(200 * 1024)).await;
+        assert_eq!(fast.finished(run).await, Outcome::Completed);
+    }
+    let gone = async {
+        // The connection ends although nothing was read: reading now finds what the kernel held, then the end.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let mut rest = Vec::new();
+        let _ = stuck.read_to_end(&mut rest).await;
+        rest.len()
+    };
+    let held = tokio::time::timeout(DEADLINE, gone).await.expect("the connection ended");
+    assert!(held < 60 * 2 * 200 * 1024, "it was cut before everything was sent");
+    let run = fast.ask("words 2").await;
+    assert_eq!(fast.finished(run).await, Outcome::Completed);
+}

@@ -1,0 +1,144 @@
+import { Check, ChevronRight, CircleAlert, CircleSlash, FileCode2, TriangleAlert } from "lucide-react";
+import { memo, useState } from "react";
+import { editLines } from "../code/edit-lines.ts";
+import { lineCount } from "../format.ts";
+import { Spinner } from "../parts/Spinner.tsx";
+import { useRoom, useView } from "../room.ts";
+import type { FilePart } from "../select.ts";
+import "./file-cards.css";
+
+const ACTIONS: Record<FilePart["action"], string> = { create: "new", replace: "rewrite", edit: "edit" };
+/** How many of the last lines are shown of a file that is being typed. */
+const LIVE_LINES = 9;
+/** Opened in the chat, a file is shown up to here; the code tab shows all of it. */
+const OPEN_LINES_MAX = 400;
+
+/** Files of an answer, one row each. */
+export function FileCards({ files, isRunning }: { files: FilePart[]; isRunning: boolean }) {
+  return (
+    <ul className="file-cards">
+      {files.map((file, index) => (
+        <FileCard key={index} file={file} isRunning={isRunning} />
+      ))}
+    </ul>
+  );
+}
+
+type Progress = "typing" | "typed" | "written" | "refused" | "cut" | "unused";
+
+/** A file whose run has ended is not going to be typed or written any more. */
+function progressOf(file: FilePart, isRunning: boolean): Progress {
+  if (isRunning || file.state === "written" || file.state === "refused") return file.state;
+  return file.state === "typing" ? "cut" : "unused";
+}
+
+const FileCard = memo(function FileCard({ file, isRunning }: { file: FilePart; isRunning: boolean }) {
+  const [open, setOpen] = useState(false);
+  const progress = progressOf(file, isRunning);
+  const isTyping = progress === "typing";
+  const slash = file.path.lastIndexOf("/") + 1;
+  return (
+    <li
+      className={`file-card ${progress}`}
+      data-testid="file-card"
+      data-path={file.path}
+      data-state={progress}
+    >
+      <button
+        type="button"
+        className="file-row"
+        aria-expanded={open || isTyping}
+        onClick={() => setOpen(!open)}
+      >
+        <ProgressIcon progress={progress} />
+        <span className="file-path truncate" title={file.path}>
+          <span>{file.path.slice(0, slash)}</span>
+          {file.path.slice(slash)}
+        </span>
+        <span className="file-lines">
+          <LineCount file={file} />
+        </span>
+        <span className={`badge ${file.action}`}>{ACTIONS[file.action]}</span>
+        <ChevronRight className="file-chevron" size={14} aria-hidden="true" />
+      </button>
+      {progress === "refused" && <p className="file-note">{file.reason ?? "It was refused."}</p>}
+      {progress === "cut" && <p className="file-note">Cut off in the middle; it was not written.</p>}
+      {progress === "unused" && <p className="file-note">The run ended before it was written.</p>}
+      {(isTyping || open) && <FileText file={file} isTyping={isTyping && !open} />}
+    </li>
+  );
+});
+
+function ProgressIcon({ progress }: { progress: Progress }) {
+  const name = {
+    typing: "Being typed",
+    typed: "Typed",
+    written: "Written",
+    refused: "Refused",
+    cut: "Cut off",
+    unused: "Not written",
+  };
+  const icon = {
+    typing: <Spinner size={15} />,
+    typed: <FileCode2 size={15} />,
+    written: <Check size={15} strokeWidth={2.6} />,
+    refused: <CircleSlash size={15} />,
+    cut: <TriangleAlert size={15} />,
+    unused: <CircleAlert size={15} />,
+  };
+  return (
+    <span className="file-icon" role="img" aria-label={name[progress]} title={name[progress]}>
+      {icon[progress]}
+    </span>
+  );
+}
+
+function LineCount({ file }: { file: FilePart }) {
+  const content = useView((view) => (file.hash ? view.contents.get(file.hash) : undefined));
+  const text = file.text ?? (content?.kind === "text" ? content.text : undefined);
+  if (text === undefined) return null;
+  if (file.action !== "edit" || file.text === undefined) return `${lineCount(text)} lines`;
+  const lines = editLines(text);
+  return (
+    <>
+      <ins>+{lines.filter((line) => line.type === "added").length}</ins>{" "}
+      <del>−{lines.filter((line) => line.type === "removed").length}</del>
+    </>
+  );
+}
+
+function FileText({ file, isTyping }: { file: FilePart; isTyping: boolean }) {
+  const room = useRoom();
+  const current = useView((view) => view.state.files[file.path]?.hash);
+  const content = useView((view) => (file.hash ? view.contents.get(file.hash) : undefined));
+  if (file.text === undefined) {
+    if (content?.kind === "text") return <Lines text={content.text} isEdit={false} isTyping={false} />;
+    if (content?.kind === "binary") return <p className="file-note">Not a text file.</p>;
+    if (content?.kind === "error") return <p className="file-note">{content.message}</p>;
+    // The tree only has the newest content; an older one is in the log, and the card of the newer answer shows it.
+    if (file.hash === undefined || current !== file.hash)
+      return <p className="file-note">It has changed since.</p>;
+    void room.read(file.path, file.hash);
+    return <p className="file-note">Loading…</p>;
+  }
+  return <Lines text={file.text} isEdit={file.action === "edit"} isTyping={isTyping} />;
+}
+
+function Lines({ text, isEdit, isTyping }: { text: string; isEdit: boolean; isTyping: boolean }) {
+  const plain = () => text.split("\n").map((line) => ({ type: "same" as const, text: line }));
+  const all = isEdit ? editLines(text) : plain();
+  const lines = isTyping ? all.slice(-LIVE_LINES) : all.slice(0, OPEN_LINES_MAX);
+  const first = isTyping ? all.length - lines.length : 0;
+  return (
+    <pre className={isTyping ? "file-text live" : "file-text"}>
+      {lines.map((line, index) => (
+        <code key={first + index} className={line.type}>
+          {line.text || " "}
+        </code>
+      ))}
+      {all.length > first + lines.length && (
+        <code className="more">… {all.length - lines.length} more lines</code>
+      )}
+    </pre>
+  );
+}

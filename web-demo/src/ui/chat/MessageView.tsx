@@ -1,0 +1,128 @@
+import { FlaskConical } from "lucide-react";
+import { memo } from "react";
+import type { Message, MessagePart, Participant, RunInfo } from "../../protocol.ts";
+import { timeOfDay } from "../format.ts";
+import { Avatar } from "../parts/Avatar.tsx";
+import { Logo } from "../parts/Logo.tsx";
+import type { FilePart } from "../select.ts";
+import { FileCards } from "./FileCards.tsx";
+import { Markdown } from "./Markdown.tsx";
+import { RunFooter } from "./RunFooter.tsx";
+import { Steps } from "./Steps.tsx";
+
+interface MessageViewProps {
+  message: Message;
+  by: Participant | "" | undefined;
+  run: RunInfo | undefined;
+  /** The run's steps and outcome belong below this message. */
+  isLast: boolean;
+  finisher: string | undefined;
+}
+
+export const MessageView = memo(function MessageView({
+  message,
+  by,
+  run,
+  isLast,
+  finisher,
+}: MessageViewProps) {
+  const isRunning = isLast && run?.state === "running";
+  return (
+    <article className={`message ${message.role}`} data-testid="message" data-role={message.role}>
+      {message.role === "user" ? (
+        <UserMessage message={message} by={by || undefined} />
+      ) : (
+        <AssistantMessage message={message} isRunning={isRunning} />
+      )}
+      {isLast && run && (
+        <>
+          <Steps steps={run.steps} />
+          {isRunning ? (
+            <Working message={message} run={run} />
+          ) : (
+            <RunFooter run={run} message={message} by={finisher} />
+          )}
+        </>
+      )}
+    </article>
+  );
+});
+
+function UserMessage({ message, by }: { message: Message; by: Participant | undefined }) {
+  const text = message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+  return (
+    <>
+      <header className="message-head">
+        {by && <Avatar id={by.participant} name={by.name} size={22} />}
+        <strong>{by?.name ?? "Somebody"}</strong>
+        <time dateTime={message.at}>{timeOfDay(message.at)}</time>
+      </header>
+      <div className="bubble">{text}</div>
+    </>
+  );
+}
+
+function AssistantMessage({ message, isRunning }: { message: Message; isRunning: boolean }) {
+  return (
+    <>
+      <header className="message-head">
+        <Logo size={20} />
+        <strong>Cobuild</strong>
+        {message.model && <span className="model mono">{message.model}</span>}
+      </header>
+      {message.notice && (
+        <p className="notice" data-testid="notice">
+          <FlaskConical size={13} aria-hidden="true" /> {message.notice}
+        </p>
+      )}
+      {grouped(message.parts).map((group, index) => {
+        // Parts are only ever appended, so a group's place is its identity.
+        const key = `${index}`;
+        if (group.type === "files") return <FileCards key={key} files={group.files} isRunning={isRunning} />;
+        if (group.type === "reasoning") return <Reasoning key={key} text={group.text} />;
+        return <Markdown key={key} text={group.text} />;
+      })}
+    </>
+  );
+}
+
+function Reasoning({ text }: { text: string }) {
+  return (
+    <details className="reasoning">
+      <summary>Reasoning</summary>
+      <p>{text}</p>
+    </details>
+  );
+}
+
+/** What is going on while nothing else moves. */
+function Working({ message, run }: { message: Message; run: RunInfo }) {
+  const part = message.role === "assistant" ? message.parts.at(-1) : undefined;
+  if (run.steps.some((step) => !step.finished) || (part?.type === "file" && part.state === "typing"))
+    return null;
+  const words = part === undefined ? "Thinking" : part.type === "file" ? "Working" : "Writing";
+  return (
+    <p className="working">
+      <span className="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      {words}…
+    </p>
+  );
+}
+
+type Group = Exclude<MessagePart, FilePart> | { type: "files"; files: FilePart[] };
+
+/** Files in a row become one list; white space between them is nothing to show. */
+function grouped(parts: MessagePart[]): Group[] {
+  const groups: Group[] = [];
+  for (const part of parts) {
+    const last = groups.at(-1);
+    if (part.type === "file" && last?.type === "files") last.files.push(part);
+    else if (part.type === "file") groups.push({ type: "files", files: [part] });
+    else if (part.text.trim() !== "") groups.push(part);
+  }
+  return groups;
+}

@@ -1,0 +1,44 @@
+import { CircleCheck, CircleSlash, CircleX, Unplug } from "lucide-react";
+import type { Message, RunInfo } from "../../protocol.ts";
+import { meaning } from "../errors.ts";
+import { count, duration } from "../format.ts";
+import "./run-footer.css";
+
+const OUTCOMES = {
+  completed: { icon: CircleCheck, words: "Done" },
+  failed: { icon: CircleX, words: "Failed" },
+  cancelled: { icon: CircleSlash, words: "Stopped" },
+  interrupted: { icon: Unplug, words: "Interrupted: the server was restarted" },
+};
+
+/** How a run ended, what it took, and why it went wrong if it did. */
+export function RunFooter({ run, message, by }: { run: RunInfo; message?: Message; by: string | undefined }) {
+  if (run.state !== "finished" || !run.outcome) return null;
+  const { icon: Icon, words } = OUTCOMES[run.outcome];
+  const files = message?.parts.filter((part) => part.type === "file" && part.state === "written").length ?? 0;
+  const facts = [
+    duration(run.started_at, run.finished_at),
+    files > 0 && count(files, "file"),
+    by && `for ${by}`,
+    run.usage?.output_tokens &&
+      `${run.usage.estimated ? "≈ " : ""}${count(run.usage.output_tokens, "token")}`,
+    run.usage?.cost_nano_usd !== undefined && `$${(run.usage.cost_nano_usd / 1e9).toFixed(4)}`,
+  ].filter(Boolean);
+  const showsError = run.error && run.outcome !== "cancelled";
+  return (
+    <footer className={`run-footer ${run.outcome}`} data-testid="run-footer" data-outcome={run.outcome}>
+      <p className="run-line">
+        <Icon size={15} aria-hidden="true" />
+        <strong>{words}</strong>
+        <span>{facts.join(" · ")}</span>
+      </p>
+      {showsError && run.error && (
+        <div className="run-error" role="note">
+          <strong>{meaning(run.error)}</strong>
+          <p>{run.error.message}</p>
+          {run.error.retryable && <p className="soft">It may work when you try again.</p>}
+        </div>
+      )}
+    </footer>
+  );
+}

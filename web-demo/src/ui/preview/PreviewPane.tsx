@@ -1,0 +1,115 @@
+import { ExternalLink, Monitor, RotateCw, Smartphone } from "lucide-react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useView } from "../room.ts";
+import { PreviewErrorBar } from "./PreviewErrorBar.tsx";
+import { PreviewOverlay } from "./PreviewOverlay.tsx";
+import "./preview.css";
+
+/** What a page of another origin may do inside of ours: be an app, and nothing to us. */
+const PERMISSIONS =
+  "allow-scripts allow-same-origin allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-downloads";
+
+/** The running app, in a frame of its own origin. */
+export function PreviewPane() {
+  const preview = useView((view) => view.state.preview);
+  const [path, setPath] = useState("/");
+  const [typed, setTyped] = useState("/");
+  const [loads, setLoads] = useState(0);
+  const [phone, setPhone] = useState(false);
+  const frame = useRef<HTMLIFrameElement>(null);
+  const isReady = preview.state === "ready";
+  const address = preview.url && new URL(path, preview.url).href;
+
+  // A server that was away has nothing to do with the page that is still shown.
+  const wasReady = useRef(isReady);
+  useEffect(() => {
+    if (isReady && !wasReady.current) setLoads((loads) => loads + 1);
+    wasReady.current = isReady;
+  }, [isReady]);
+
+  function go(event: FormEvent) {
+    event.preventDefault();
+    const next = typed.startsWith("/") ? typed : `/${typed}`;
+    setTyped(next);
+    setPath(next);
+    setLoads((loads) => loads + 1);
+    frame.current?.focus();
+  }
+
+  return (
+    <>
+      <div className="preview-bar">
+        <button
+          type="button"
+          className="icon-button"
+          disabled={!isReady}
+          onClick={() => setLoads((loads) => loads + 1)}
+          aria-label="Reload the preview"
+          title="Reload"
+          data-testid="preview-reload"
+        >
+          <RotateCw size={16} />
+        </button>
+        <form className="address" onSubmit={go}>
+          <span className="address-host truncate" title={preview.url}>
+            {preview.url ? hostOf(preview.url) : "No preview yet"}
+          </span>
+          {preview.url && (
+            <input
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+              onFocus={(event) => event.target.select()}
+              aria-label="Path of the preview"
+              spellCheck={false}
+            />
+          )}
+        </form>
+        <button
+          type="button"
+          className="icon-button preview-phone"
+          aria-pressed={phone}
+          onClick={() => setPhone(!phone)}
+          aria-label={phone ? "Show at full width" : "Show as on a phone"}
+          title={phone ? "Full width" : "Phone width"}
+        >
+          {phone ? <Monitor size={16} /> : <Smartphone size={16} />}
+        </button>
+        <a
+          className="icon-button"
+          href={address}
+          target="_blank"
+          rel="noreferrer"
+          aria-disabled={!isReady}
+          aria-label="Open the preview in a new tab"
+          title="Open in a new tab"
+          data-testid="preview-open"
+        >
+          <ExternalLink size={16} />
+        </a>
+      </div>
+      <div className={phone ? "preview-stage phone" : "preview-stage"}>
+        {address && (isReady || loads > 0) && (
+          <iframe
+            ref={frame}
+            key={loads}
+            className="preview-frame"
+            src={address}
+            title="Preview of the app"
+            sandbox={PERMISSIONS}
+            allow="clipboard-write; fullscreen"
+            data-testid="preview-frame"
+          />
+        )}
+        {!isReady && <PreviewOverlay />}
+        {isReady && <PreviewErrorBar />}
+      </div>
+    </>
+  );
+}
+
+/** The host without the project's unguessable label, which nobody wants to read. */
+function hostOf(url: string): string {
+  const { host } = new URL(url);
+  const [label = "", ...rest] = host.split(".");
+  return label.length > 12 && rest.length > 0 ? `${label.slice(0, 6)}….${rest.join(".")}` : host;
+}

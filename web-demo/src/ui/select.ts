@@ -1,0 +1,37 @@
+// What the page asks of a project's state again and again.
+
+import type { Message, MessagePart, ProjectState, RunInfo } from "../protocol.ts";
+
+export type FilePart = Extract<MessagePart, { type: "file" }>;
+
+/** The run that changes the project now; `exec` runs beside it. */
+export function activeRun(state: ProjectState): RunInfo | undefined {
+  return state.runs.find((run) => run.state === "running" && run.kind !== "exec");
+}
+
+export function queuedRuns(state: ProjectState): RunInfo[] {
+  return state.runs.filter((run) => run.state === "queued");
+}
+
+/** The newest answer of the run, if it has begun. */
+export function answerOf(state: ProjectState, run: RunInfo | undefined): Message | undefined {
+  return run && state.messages.findLast((message) => message.run === run.run && message.role === "assistant");
+}
+
+/** The file that is being typed at this moment. */
+export function typingFile(state: ProjectState): FilePart | undefined {
+  const part = answerOf(state, activeRun(state))?.parts.at(-1);
+  return part?.type === "file" && part.state === "typing" ? part : undefined;
+}
+
+/** The files of the running answer that are not in the tree yet. */
+export function pendingFiles(state: ProjectState): FilePart[] {
+  const parts = answerOf(state, activeRun(state))?.parts ?? [];
+  return parts.filter(
+    (part): part is FilePart => part.type === "file" && (part.state === "typing" || part.state === "typed"),
+  );
+}
+
+export function nameOf(state: ProjectState, participant: string | undefined): string {
+  return (participant && state.participants[participant]?.name) || "Somebody";
+}

@@ -1,0 +1,102 @@
+import { Plus } from "lucide-react";
+import { useEffect, useState } from "react";
+import { randomId } from "../../client/index.ts";
+import { createProject } from "../api.ts";
+import { explain } from "../errors.ts";
+import { Logo } from "../parts/Logo.tsx";
+import { PromptBox } from "../parts/PromptBox.tsx";
+import { Spinner } from "../parts/Spinner.tsx";
+import { ThemeToggle } from "../parts/ThemeToggle.tsx";
+import { navigate } from "../router.ts";
+import { toast } from "../toasts.ts";
+import { ProjectList } from "./ProjectList.tsx";
+import "./start.css";
+
+const IDEAS = ["A todo list", "A kanban board", "A dashboard with charts"];
+/** A project is named after the prompt it began with, as far as that fits a card. */
+const NAME_LENGTH_MAX = 60;
+
+export function StartPage() {
+  const [text, setText] = useState("");
+  const [creating, setCreating] = useState(false);
+  useEffect(() => {
+    document.title = "Cobuild";
+  }, []);
+
+  async function create(prompt?: string) {
+    setCreating(true);
+    try {
+      const project = await createProject(prompt ? nameFrom(prompt) : "Untitled project");
+      navigate(`/p/${project}`, prompt ? { prompt: { text: prompt, id: randomId() } } : {});
+    } catch (error) {
+      toast({ tone: "bad", ...explain(error) });
+      setCreating(false);
+    }
+  }
+
+  return (
+    <div className="start">
+      <header className="start-header">
+        <span className="brand">
+          <Logo /> Cobuild
+        </span>
+        <ThemeToggle />
+      </header>
+      <main>
+        <section className="hero">
+          <h1>What do you want to build?</h1>
+          <p className="hero-line">
+            Describe an app, watch it being written, and use it live – together with everybody in the room.
+          </p>
+          <PromptBox
+            large
+            autoFocus
+            value={text}
+            onChange={setText}
+            onSend={() => void create(text.trim())}
+            busy={creating}
+            placeholder="A habit tracker with streaks and a calendar…"
+            footer={<span className="prompt-hint">Enter to build · Shift+Enter for a new line</span>}
+          />
+          <div className="ideas">
+            <span id="ideas-label">Or start from</span>
+            <ul className="chips" aria-labelledby="ideas-label">
+              {IDEAS.map((idea) => (
+                <li key={idea}>
+                  <button
+                    type="button"
+                    className="chip"
+                    disabled={creating}
+                    onClick={() => void create(idea)}
+                  >
+                    {idea}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </div>
+        </section>
+        <section className="projects" aria-labelledby="projects-title">
+          <div className="projects-head">
+            <h2 id="projects-title">Projects</h2>
+            <button
+              type="button"
+              className="button small"
+              disabled={creating}
+              onClick={() => void create()}
+              data-testid="new-project"
+            >
+              {creating ? <Spinner size={14} /> : <Plus size={15} />} Blank project
+            </button>
+          </div>
+          <ProjectList />
+        </section>
+      </main>
+    </div>
+  );
+}
+
+function nameFrom(prompt: string): string {
+  const line = prompt.split("\n")[0]?.trim() ?? "";
+  return line.length <= NAME_LENGTH_MAX ? line : `${line.slice(0, NAME_LENGTH_MAX - 1).trimEnd()}…`;
+}
