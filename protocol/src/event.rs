@@ -310,6 +310,9 @@ pub struct FileConflicted {
     /// What could not be merged into it; absent: it was to be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<ContentHash>,
+    /// How long that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed_size_bytes: Option<u64>,
     /// Why, in one sentence.
     pub reason: String,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
-    command::{Cancel, Generate},
+    command::{Cancel, Delivery, Generate},
     frame::{AttachMode, ControlFrame},
     value::{Outcome, Role},
 };
@@ -258,7 +258,7 @@ impl Client {
 }
 
 pub(crate) fn generate(prompt: &str) -> Command {
-    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true })
+    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true, delivery: Delivery::Queue })
 }
 
 pub(crate) fn accepted_run(reply: &ControlFrame) -> RunId {

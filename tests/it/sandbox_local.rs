@@ -37,11 +37,7 @@ async fn smoke() {
         eprintln!("{round} create {:?}", t.elapsed());
         sb.start_preview().await.unwrap();
         eprintln!("{round} preview {:?}", t.elapsed());
-        eprintln!(
-            "{:?}",
-            run(&*sb, "id")
-                .await
-        );
+        eprintln!("{:?}", run(&*sb, "id").await);
         let t = Instant::now();
         eprintln!("{:?}", run(&*sb, "true").await);
         eprintln!("{round} true {:?}", t.elapsed());
