@@ -2,6 +2,7 @@
 //!
 //! Each subcommand has its file in `cli/`. Nothing here ends the process or reads a signal; `main` does.
 
+mod bench;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,10 +25,12 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum CliCommand {
     /// Run the server (the default)
     Serve,
+    /// Measure this build on this machine
+    Bench(bench::BenchArgs),
 }
 
 /// Why a subcommand could not do its work. Its text is one sentence for standard error.
@@ -39,6 +42,9 @@ pub enum CliError {
     /// Standard output is closed.
     #[error("standard output cannot be written to: {0}")]
     Output(#[from] std::io::Error),
+    /// A measurement could not be made.
+    #[error(transparent)]
+    Bench(#[from] bench::BenchError),
 }
 
 impl Cli {
@@ -50,6 +56,7 @@ impl Cli {
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
+            CliCommand::Bench(args) => bench::run(args, &self.config).await,
         }
     }
 }

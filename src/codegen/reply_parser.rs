@@ -4,13 +4,19 @@
 //! a tag, a fence or the blank edge of a file any more, and never before. What the events *mean* for a project (which
 //! of two versions wins, where a path lies) is [`super::reply`]'s business.
 
+mod event;
 mod markup;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::mem;
 
-use self::markup::{Fence, Mark, Tag, TagName};
+pub use self::event::{ReplyBlock, ReplyEvent, ReplyFileKind, ReplyLimit};
+use self::{
+    markup::{Fence, Mark, Tag, TagName},
+    text::{AddText, EdgeTrimmer, add_file_text, add_prose, backticks, is_line_start},
+};
 
 /// Longest reply. The longest outputs of models (128,000 tokens) are about 512 KiB; eight times that is a loop.
 pub const REPLY_SIZE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -20,65 +26,6 @@ pub const REPLY_FILES_MAX: usize = 256;
 pub const REPLY_STEPS_MAX: usize = 128;
 /// Longest text of a tag that is held back whole (package, command, explanation …). What is longer becomes prose.
 const BLOCK_SIZE_BYTES_MAX: usize = 32 * 1024;
-
-/// What a piece of a reply turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplyEvent {
-    /// Prose, in Markdown, outside all tags.
-    Text(String),
-    /// A file begins. Its text follows as [`ReplyEvent::FileText`] until it is finished or cut.
-    FileStarted {
-        /// The path as written; [`super::reply_path::place`] says where that is.
-        path: String,
-        /// What the text will be.
-        kind: ReplyFileKind,
-    },
-    /// The file goes on. The text of all events together has no blanks at its edges.
-    FileText(String),
-    /// The file was closed properly.
-    FileFinished,
-    /// The file was not closed: it ended at the next one or with the reply. It must not be written.
-    FileCut,
-    /// A package to install, as written.
-    Package(String),
-    /// A shell command to run, as written.
-    Command(String),
-    /// A block that is passed through, whole.
-    Block(ReplyBlock, String),
-    /// The reply broke a limit; whatever follows is ignored. A file that was open has been cut.
-    LimitReached(ReplyLimit),
-}
-
-/// What the text of a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyFileKind {
-    /// The whole file.
-    Whole,
-    /// Search/replace blocks.
-    Edit,
-}
-
-/// A block that is passed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyBlock {
-    /// `<structure>`
-    Structure,
-    /// `<explanation>`
-    Explanation,
-    /// `<template>`
-    Template,
-}
-
-/// The limit a reply broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyLimit {
-    /// [`REPLY_SIZE_BYTES_MAX`]
-    Size,
-    /// [`REPLY_FILES_MAX`]
-    Files,
-    /// [`REPLY_STEPS_MAX`]
-    Steps,
-}
 
 /// Turns a reply into events while it is being written.
 #[derive(Debug)]
@@ -443,58 +390,4 @@ impl ReplyParser {
             }
         }
     }
-}
-
-type AddText = fn(&mut Vec<ReplyEvent>, &str);
-
-/// Grows the last event rather than adding one, so that a long delta does not become one event per line.
-fn add_prose(out: &mut Vec<ReplyEvent>, text: &str) {
-    match out.last_mut() {
-        Some(ReplyEvent::Text(last)) => last.push_str(text),
-        _ => out.push(ReplyEvent::Text(text.to_owned())),
-    }
-}
-
-fn add_file_text(out: &mut Vec<ReplyEvent>, text: &str) {
-    match out.last_mut() {
-        Some(ReplyEvent::FileText(last)) => last.push_str(text),
-        _ => out.push(ReplyEvent::FileText(text.to_owned())),
-    }
-}
-
-/// Passes a text on without the blanks at its edges, piece by piece.
-#[derive(Debug, Default)]
-struct EdgeTrimmer {
-    begun: bool,
-    /// Blanks that are inside the text only if something follows.
-    held: String,
-}
-
-impl EdgeTrimmer {
-    fn push(&mut self, text: &str, mut pass: impl FnMut(&str)) {
-        let text = if self.begun { text } else { text.trim_start() };
-        let solid = text.trim_end().len();
-        if solid > 0 {
-            if !self.held.is_empty() {
-                pass(&self.held);
-                self.held.clear();
-            }
-            self.begun = true;
-            pass(&text[..solid]);
-        }
-        self.held.push_str(&text[solid..]);
-    }
-}
-
-fn backticks(text: &str) -> usize {
-    text.bytes().take_while(|b| *b == b'`').count()
-}
-
-/// Whether only blanks stand before the place behind `text`, when `before` says so of the place in front of it.
-fn is_line_start(before: bool, text: &str) -> bool {
-    let (line, before) = match memchr::memrchr(b'\n', text.as_bytes()) {
-        Some(at) => (&text[at + 1..], true),
-        None => (text, before),
-    };
-    before && line.bytes().all(|b| matches!(b, b' ' | b'\t'))
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
 
 /// How long a test waits for something that must happen.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A model whose answers the test gives.
 #[derive(Debug)]

@@ -116,3 +116,19 @@ ul{list-style:none;padding:0}li{display:flex;gap:12px;padding:12px 0;border-bott
 </style><main><h1>Todo</h1><p>2 left to do</p><form onsubmit="return false"><input type="text" placeholder="What is next?"><button>Add</button></form>
 <ul><li><input type="checkbox" checked><span class="d">Water the plants</span></li><li><input type="checkbox"><span>Write to Grace</span></li>
 <li><input type="checkbox"><span>Book the train</span></li></ul></main>`;
+
+/** 300 KB of code, to see whether the page keeps up. */
+export const FLOOD = {
+  packages: [],
+  parts: [
+    { text: "A lot of code.\n\n" },
+    {
+      path: "src/long.js",
+      action: "create",
+      content: Array.from(
+        { length: 6_000 },
+        (_, n) => `export const value${n} = compute(${n}, "text ${n}"); // line ${n}`,
+      ).join("\n"),
+    },
+  ],
+};

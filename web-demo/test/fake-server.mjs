@@ -4,7 +4,7 @@
 //   npm run build && npm run fake-server       then open http://localhost:3100/
 //   PORT=3200 SPEED=400 npm run fake-server    SPEED: characters per second
 //
-// The words of a prompt choose what happens: "fail", "refuse", "broken", "no sandbox"; anything else succeeds.
+// The words of a prompt choose what happens: "fail", "refuse", "broken", "no sandbox", "flood"; anything else succeeds.
 
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -13,7 +13,7 @@ import { extname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
-import { APP, EDIT, PREVIEW, TEMPLATE } from "./fake-app.mjs";
+import { APP, EDIT, FLOOD, PREVIEW, TEMPLATE } from "./fake-app.mjs";
 
 const PORT = Number(process.env.PORT ?? 3100);
 const SPEED = Number(process.env.SPEED ?? 600);
@@ -104,7 +104,7 @@ class Project {
     const message = `m${++this.messages}`;
     this.emit("message_added", { message, role: "assistant", model: MODEL, notice: NOTICE }, context);
     await sleep(500);
-    const reply = this.files.has("src/components/TodoItem.jsx") ? EDIT : APP;
+    const reply = /flood/i.test(prompt) ? FLOOD : this.files.has("src/components/TodoItem.jsx") ? EDIT : APP;
     const written = [];
     for (const part of reply.parts) {
       if (part.text)
@@ -189,10 +189,12 @@ class Project {
   }
 
   async type(text, emit) {
-    const step = Math.max(3, Math.ceil(SPEED / 40));
+    const step = SPEED > 0 ? Math.ceil(SPEED / 40) : 20;
     for (let at = 0; at < text.length && !this.cancelled; at += step) {
       emit(text.slice(at, at + step));
+      // Without a speed as fast as the sockets take it, with a look at what comes in now and then.
       if (SPEED > 0) await sleep(25);
+      else if (at % 1_000 < step) await sleep(0);
     }
   }
 }
@@ -212,14 +214,14 @@ async function api(request, response, url) {
   const id = url.pathname.split("/")[4];
   if (request.method === "POST" && !id) {
     const body = JSON.parse((await text(request)) || "{}");
-    const project = new Project(body.id ?? randomBytes(6).toString("hex"), body.name ?? "Untitled");
+    const project = new Project(body.project ?? randomBytes(6).toString("hex"), body.name ?? "Untitled");
     projects.set(project.id, project);
-    return json(201, { id: project.id });
+    return json(201, { project: project.id });
   }
   if (request.method === "DELETE")
     return projects.delete(id) ? send(response, 204) : json(404, { title: "No such project" });
   const list = [...projects.values()].map((project) => ({
-    id: project.id,
+    project: project.id,
     name: project.name,
     created_at: project.createdAt,
     updated_at: project.events.at(-1).at,

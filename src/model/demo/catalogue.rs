@@ -16,8 +16,16 @@ pub(super) struct App {
     pub words: &'static [(u32, &'static str)],
     /// Path and text; `src/App.jsx` is among them.
     pub files: &'static [(&'static str, &'static str)],
-    /// The edit that adds a button for clearing something, as a piece of a reply; for apps with something to clear.
-    pub clear: Option<&'static str>,
+    /// The edit that adds a button for clearing something; for apps with something to clear.
+    pub clear: Option<Clear>,
+}
+
+/// An edit of one app, as a piece of a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Clear {
+    /// What it does, as a clause.
+    pub does: &'static str,
+    pub reply: &'static str,
 }
 
 macro_rules! files {
@@ -27,7 +35,7 @@ macro_rules! files {
 }
 
 /// Every app, in the order they are listed to people.
-pub(super) static APPS: [App; 3] = [
+pub(super) static APPS: [App; 8] = [
     App {
         name: "a todo list",
         intro: "A todo list that remembers itself: add, tick off, filter, delete. It starts with the look, then the list, then its parts.",
@@ -54,7 +62,10 @@ pub(super) static APPS: [App; 3] = [
             "src/components/TodoItem.jsx",
             "src/components/ProgressRing.jsx",
         ),
-        clear: Some(include_str!("apps/todo/clear.md")),
+        clear: Some(Clear {
+            does: "adds a button that clears what is done",
+            reply: include_str!("apps/todo/clear.md"),
+        }),
     },
     App {
         name: "a login form",
@@ -84,7 +95,7 @@ pub(super) static APPS: [App; 3] = [
             "src/components/Welcome.jsx",
             "src/components/Aside.jsx",
         ),
-        clear: Some(include_str!("apps/login/clear.md")),
+        clear: Some(Clear { does: "adds a button that clears the form", reply: include_str!("apps/login/clear.md") }),
     },
     App {
         name: "a counter",
@@ -98,7 +109,157 @@ pub(super) static APPS: [App; 3] = [
             "src/components/RoundButton.jsx",
             "src/components/History.jsx",
         ),
-        clear: Some(include_str!("apps/counter/clear.md")),
+        clear: Some(Clear {
+            does: "adds a button that sets everything back to zero",
+            reply: include_str!("apps/counter/clear.md"),
+        }),
+    },
+    App {
+        name: "notes with Markdown",
+        intro: "Notes in Markdown, written on the left and read on the right. It saves while you type.",
+        outro: "The notes stay in the browser. Next, try **make it dark**, **add a clear button** or **change the title to Field notes**.",
+        words: &[
+            (3, "note"),
+            (3, "notepad"),
+            (3, "notebook"),
+            (3, "markdown"),
+            (2, "journal"),
+            (2, "diary"),
+            (2, "memo"),
+            (1, "editor"),
+            (1, "write"),
+            (1, "text"),
+        ],
+        files: files!(
+            "notes",
+            "src/index.css",
+            "src/App.jsx",
+            "src/useNotes.js",
+            "src/components/NoteList.jsx",
+            "src/components/Editor.jsx",
+            "src/components/Markdown.jsx",
+        ),
+        clear: Some(Clear { does: "adds a button that clears the search", reply: include_str!("apps/notes/clear.md") }),
+    },
+    App {
+        name: "a kanban board",
+        intro: "A kanban board with three columns. Cards can be dragged, or moved with their arrow buttons.",
+        outro: "The board is kept in the browser. Next, try **make it dark**, **add a clear button** or **change the title to Sprint 12**.",
+        words: &[
+            (3, "kanban"),
+            (3, "trello"),
+            (2, "board"),
+            (2, "sprint"),
+            (2, "backlog"),
+            (2, "project management"),
+            (1, "column"),
+            (1, "card"),
+            (1, "drag"),
+            (1, "task"),
+        ],
+        files: files!(
+            "kanban",
+            "src/index.css",
+            "src/App.jsx",
+            "src/useBoard.js",
+            "src/components/Column.jsx",
+            "src/components/Card.jsx",
+            "src/components/AddCard.jsx",
+        ),
+        clear: Some(Clear {
+            does: "adds a button that clears the last column",
+            reply: include_str!("apps/kanban/clear.md"),
+        }),
+    },
+    App {
+        name: "a dashboard with charts",
+        intro: "A dashboard for a coffee shop, with invented figures. The charts are drawn by the npm package `recharts`, which is found in the imports and installed when I am done.",
+        outro: "Hover over the charts and change the period. Next, try **make it dark** or **make it purple**: the charts follow.",
+        words: &[
+            (4, "dashboard"),
+            (3, "chart"),
+            (3, "analytics"),
+            (2, "graph"),
+            (2, "metric"),
+            (2, "statistics"),
+            (2, "stats"),
+            (2, "revenue"),
+            (2, "kpi"),
+            (1, "sales"),
+            (1, "report"),
+            (1, "admin"),
+            (1, "data"),
+        ],
+        files: files!(
+            "dashboard",
+            "src/index.css",
+            "src/App.jsx",
+            "src/data.js",
+            "src/components/Figure.jsx",
+            "src/components/RevenueChart.jsx",
+            "src/components/ChannelChart.jsx",
+            "src/components/ChartTip.jsx",
+            "src/components/Products.jsx",
+        ),
+        clear: None,
+    },
+    App {
+        name: "a landing page",
+        intro: "A landing page for an invented company that plans journeys by train: an opening with a moving picture, features, prices, questions and a sign-up.",
+        outro: "Switch the prices, open the questions, sign up. Next, try **make it dark** for a ride at night, or **add a footer**.",
+        words: &[
+            (4, "landing page"),
+            (4, "product page"),
+            (3, "homepage"),
+            (3, "home page"),
+            (2, "landing"),
+            (2, "website"),
+            (2, "marketing"),
+            (2, "startup"),
+            (2, "saas"),
+            (1, "hero"),
+            (1, "pricing"),
+            (1, "company"),
+        ],
+        files: files!(
+            "landing",
+            "src/index.css",
+            "src/App.jsx",
+            "src/components/Nav.jsx",
+            "src/components/Hero.jsx",
+            "src/components/Landscape.jsx",
+            "src/components/Features.jsx",
+            "src/components/Pricing.jsx",
+            "src/components/Questions.jsx",
+            "src/components/Signup.jsx",
+        ),
+        clear: None,
+    },
+    App {
+        name: "tic-tac-toe",
+        intro: "Tic-tac-toe, against the computer or against each other. The computer plays well, but not always.",
+        outro: "You are X and begin; then you take turns beginning. Next, try **make it dark**, **make it green** or **add a clear button**.",
+        words: &[
+            (5, "tic tac toe"),
+            (5, "tictactoe"),
+            (4, "noughts and crosses"),
+            (3, "board game"),
+            (1, "game"),
+            (1, "play"),
+        ],
+        files: files!(
+            "tictactoe",
+            "src/index.css",
+            "src/App.jsx",
+            "src/game.js",
+            "src/components/Board.jsx",
+            "src/components/Mark.jsx",
+            "src/components/Scores.jsx",
+        ),
+        clear: Some(Clear {
+            does: "adds a button that clears the scores",
+            reply: include_str!("apps/tictactoe/clear.md"),
+        }),
     },
 ];
 

@@ -98,10 +98,11 @@ fn title_patch(title: &str, files: &Files) -> Result<Patch, NotApplicable> {
 }
 
 fn clear_patch(app: &App, files: &Files) -> Result<Patch, NotApplicable> {
-    let reply = app.clear.ok_or_else(|| format!("There is nothing to clear in {}, so I left it alone.", app.name))?;
-    let mut patch = Patch { does: "adds a button that clears".to_owned(), ..Patch::default() };
+    let clear =
+        app.clear.as_ref().ok_or_else(|| format!("There is nothing to clear in {}, so I left it alone.", app.name))?;
+    let mut patch = Patch { does: clear.does.to_owned(), ..Patch::default() };
     let mut there_already = true;
-    for file in parse_reply(reply).files {
+    for file in parse_reply(clear.reply).files {
         let ReplyChange::Edit(blocks) = file.change else { continue };
         let Some((path, _)) = app.files.iter().find(|(path, _)| *path == file.path.as_str()) else { continue };
         let text = files.get(*path).ok_or_else(|| missing(path))?;

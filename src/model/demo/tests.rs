@@ -16,7 +16,7 @@ use crate::{
 
 fn request(prompt: &str, files: &[ContextFile]) -> ModelRequest {
     let turn = Turn { role: MessageRole::User, text: prompt.to_owned() };
-    ModelRequest { model: DEMO_MODEL.to_owned(), system: String::new(), files: files.to_vec(), turns: vec![turn] }
+    ModelRequest { model: DEMO_MODEL.to_owned(), files: files.to_vec(), turns: vec![turn], ..ModelRequest::default() }
 }
 
 /// A project that takes every reply as a run would.
@@ -87,6 +87,30 @@ fn finds_the_app_by_the_words_of_the_prompt() {
         ("count things with a button", "counter"),
         ("a tally for push-ups", "counter"),
         ("A simple counter with plus and minus", "counter"),
+        ("Notes with markdown", "notes"),
+        ("a place to write my diary", "notes"),
+        ("a markdown editor", "notes"),
+        ("Let me take notes.", "notes"),
+        ("A kanban board", "kanban"),
+        ("a task board with columns", "kanban"),
+        ("something like Trello", "kanban"),
+        ("plan our sprint", "kanban"),
+        ("a board to drag tasks around", "kanban"),
+        ("A dashboard with charts", "dashboard"),
+        ("show sales and revenue as graphs", "dashboard"),
+        ("an analytics page", "dashboard"),
+        ("Admin dashboard, please", "dashboard"),
+        ("charts for my statistics", "dashboard"),
+        ("A landing page", "landing"),
+        ("a website for my startup", "landing"),
+        ("marketing homepage", "landing"),
+        ("a landing page for a todo list", "landing"),
+        ("tic-tac-toe", "tic-tac-toe"),
+        ("Tic Tac Toe against the computer", "tic-tac-toe"),
+        ("TicTacToe game", "tic-tac-toe"),
+        ("a simple board game", "tic-tac-toe"),
+        ("let us play noughts and crosses", "tic-tac-toe"),
+        ("a dashboard and then a todo list", "dashboard"),
     ] {
         assert_eq!(wish::read(prompt).app.map(|app| app.name), Some(app(expected).name), "{prompt}");
     }
@@ -105,6 +129,10 @@ fn admits_what_it_has_no_answer_for() {
         "an account of the war",
         "my mastodon client",
         "a discounter",
+        "a snake game",
+        "a weather widget",
+        "chess",
+        "noteworthy dashboards2",
         "a traffic light simulator",
         "ü",
         "make it better",
@@ -210,7 +238,7 @@ fn every_app_takes_every_change_one_after_the_other() {
 
         project.ask("make it pink");
         assert!(
-            project.text("src/index.css").contains("--color-accent: light-dark(#db2777, #ec4899);"),
+            project.text("src/index.css").contains("--color-accent: light-dark(#db2777, #db2777);"),
             "{}",
             app.name
         );

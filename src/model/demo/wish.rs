@@ -61,7 +61,7 @@ static ACCENTS: [Accent; 8] = [
     },
     Accent {
         name: "orange",
-        fill: ["#c2410c", "#ea580c"],
+        fill: ["#c2410c", "#cc4a0c"],
         on_fill: WHITE,
         text: ["#b43403", "#fdba74"],
         words: &["orange", "coral"],
@@ -75,21 +75,21 @@ static ACCENTS: [Accent; 8] = [
     },
     Accent {
         name: "green",
-        fill: ["#15803d", "#16a34a"],
+        fill: ["#15803d", "#15843f"],
         on_fill: WHITE,
         text: ["#15803d", "#86efac"],
         words: &["green", "emerald", "lime"],
     },
     Accent {
         name: "teal",
-        fill: ["#0f766e", "#0d9488"],
+        fill: ["#0f766e", "#0c8178"],
         on_fill: WHITE,
         text: ["#0f766e", "#5eead4"],
         words: &["teal", "turquoise", "cyan", "mint"],
     },
     Accent {
         name: "blue",
-        fill: ["#2563eb", "#3b82f6"],
+        fill: ["#2563eb", "#2f6feb"],
         on_fill: WHITE,
         text: ["#1d4ed8", "#93c5fd"],
         words: &["blue", "navy", "azure", "indigo"],
@@ -103,7 +103,7 @@ static ACCENTS: [Accent; 8] = [
     },
     Accent {
         name: "pink",
-        fill: ["#db2777", "#ec4899"],
+        fill: ["#db2777", "#db2777"],
         on_fill: WHITE,
         text: ["#be185d", "#f9a8d4"],
         words: &["pink", "rose", "magenta", "fuchsia"],

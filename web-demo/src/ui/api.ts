@@ -5,7 +5,7 @@ const PROJECTS = "/api/v1/projects";
 const ANSWER_MS_MAX = 15_000;
 
 export interface ProjectSummary {
-  id: string;
+  project: string;
   name: string;
   created_at: string;
   updated_at: string;
@@ -20,8 +20,8 @@ export async function listProjects(): Promise<ProjectSummary[]> {
 export async function createProject(name: string): Promise<string> {
   const body = JSON.stringify({ name });
   const headers = { "content-type": "application/json" };
-  const { id } = (await request(PROJECTS, { method: "POST", headers, body })) as { id: string };
-  return id;
+  const { project } = (await request(PROJECTS, { method: "POST", headers, body })) as { project: string };
+  return project;
 }
 
 export async function deleteProject(id: string): Promise<void> {

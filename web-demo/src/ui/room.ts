@@ -12,6 +12,7 @@ import {
 } from "../client/index.ts";
 import type { ContentHash, FilePath, PreviewError, ProjectState, RunId, Welcome } from "../protocol.ts";
 import { socketUrl } from "./api.ts";
+import { countLines, type LineCount } from "./code/edit-lines.ts";
 import { explain } from "./errors.ts";
 import { clientId, displayName, setDisplayName } from "./identity.ts";
 import { toast } from "./toasts.ts";
@@ -43,6 +44,8 @@ export interface RoomView {
   previewError: PreviewError | undefined;
   pending: readonly PendingPrompt[];
   contents: ReadonlyMap<ContentHash, FileContent>;
+  /** The answers' files that were seen being typed, by what they became; the state forgets their text. */
+  lineCounts: ReadonlyMap<ContentHash, LineCount>;
 }
 
 export class Room {
@@ -55,12 +58,16 @@ export class Room {
   #previewError: PreviewError | undefined;
   #pending: readonly PendingPrompt[] = [];
   #contents: ReadonlyMap<ContentHash, FileContent> = new Map();
+  #lineCounts: ReadonlyMap<ContentHash, LineCount> = new Map();
+  /** The state before the change that is being told. */
+  #before: ProjectState;
   #scheduled: (() => void) | undefined;
   #leaving: ReturnType<typeof setTimeout> | undefined;
 
   constructor(project: string) {
     this.project = project;
     this.#client = new ProjectClient({ url: socketUrl(project), client: clientId(), name: displayName() });
+    this.#before = this.#client.state;
     this.#client.subscribe((change) => this.#changed(change));
     this.#view = this.#look();
   }
@@ -88,7 +95,7 @@ export class Room {
 
   /** Sends a prompt. Resolves to whether it was accepted; when not, the person has been told why. */
   async prompt(text: string, id: string = randomId()): Promise<boolean> {
-    this.#pending = [...this.#pending, { id, text }];
+    this.#pending = [...this.#pending.filter((prompt) => prompt.id !== id), { id, text }];
     this.#schedule();
     const reply = await this.send({ type: "generate", prompt: text }, id);
     this.#pending = this.#pending.filter((prompt) => prompt.id !== id);
@@ -141,8 +148,7 @@ export class Room {
   readonly view = (): RoomView => this.#view;
 
   #keep(hash: ContentHash, content: FileContent): void {
-    const kept = [...this.#contents].slice(1 - CONTENTS_KEPT_MAX);
-    this.#contents = new Map([...kept, [hash, content]]);
+    this.#contents = remember(this.#contents, hash, content);
     this.#schedule();
   }
 
@@ -157,8 +163,20 @@ export class Room {
       } else if (["run_started", "file_written", "preview_changed"].includes(event.type)) {
         this.#previewError = undefined;
       }
+      if (event.type === "file_written") this.#count(event.hash, event.run, event.path);
     }
+    this.#before = this.#client.state;
     this.#schedule();
+  }
+
+  #count(hash: ContentHash, run: RunId | undefined, path: FilePath): void {
+    const answer = this.#before.messages.findLast(
+      (message) => message.run === run && message.role === "assistant",
+    );
+    const part = answer?.parts.findLast((part) => part.type === "file" && part.path === path);
+    if (part?.type === "file" && part.text !== undefined) {
+      this.#lineCounts = remember(this.#lineCounts, hash, countLines(part.action, part.text));
+    }
   }
 
   #schedule(): void {
@@ -182,8 +200,18 @@ export class Room {
       previewError: this.#previewError,
       pending: this.#pending,
       contents: this.#contents,
+      lineCounts: this.#lineCounts,
     };
   }
+}
+
+/** Adds an entry; the oldest leave. */
+function remember<V>(
+  map: ReadonlyMap<ContentHash, V>,
+  hash: ContentHash,
+  value: V,
+): ReadonlyMap<ContentHash, V> {
+  return new Map([...[...map].slice(1 - CONTENTS_KEPT_MAX), [hash, value]]);
 }
 
 const RoomContext = createContext<Room | undefined>(undefined);

@@ -37,11 +37,14 @@ export function navigate(path: string, state: PageState = {}): void {
   for (const listener of listeners) listener();
 }
 
-/** Takes the prompt a page was opened with; a later reload does not find it again. */
-export function takePrompt(): PageState["prompt"] {
-  const state = history.state as PageState | null;
-  if (state?.prompt) history.replaceState({}, "");
-  return state?.prompt;
+/** The prompt a page was opened with, until it is forgotten. */
+export function openingPrompt(): PageState["prompt"] {
+  return (history.state as PageState | null)?.prompt;
+}
+
+/** A later reload does not find the prompt again. */
+export function forgetPrompt(id: string): void {
+  if (openingPrompt()?.id === id) history.replaceState({}, "");
 }
 
 /** For `<a href>`: stays in the page, unless a new tab or window was asked for. */

@@ -2,6 +2,7 @@ import { FlaskConical } from "lucide-react";
 import { useEffect, useState } from "react";
 import { size } from "../format.ts";
 import { PromptBox } from "../parts/PromptBox.tsx";
+import { reasonOf } from "../project/Refused.tsx";
 import { useRoom, useView } from "../room.ts";
 import { activeRun } from "../select.ts";
 import { draft } from "./draft.ts";
@@ -16,6 +17,7 @@ export function Composer() {
   const limit = useView((view) => view.welcome?.limits.prompt_size_bytes_max);
   const isViewer = useView((view) => view.welcome?.role === "viewer");
   const running = useView((view) => activeRun(view.state)?.run);
+  const connection = useView((view) => view.connection);
   const isFresh = useView((view) => view.state.messages.length === 0);
 
   // Somebody elsewhere on the page proposes what to say.
@@ -42,6 +44,11 @@ export function Composer() {
 
   return (
     <div className="composer">
+      {connection.phase === "refused" && (
+        <p className="composer-error" role="alert">
+          {reasonOf(connection).join(". ")}
+        </p>
+      )}
       {tooLarge && limit !== undefined && (
         <p className="composer-error" role="alert">
           A prompt has at most {size(limit)}.
@@ -53,7 +60,8 @@ export function Composer() {
         onChange={setText}
         onSend={() => void send()}
         onStop={running === undefined || isViewer ? undefined : () => room.cancel(running)}
-        disabled={isViewer || tooLarge}
+        disabled={isViewer || connection.phase === "refused"}
+        blocked={tooLarge}
         placeholder={placeholder(isViewer, running !== undefined, isFresh)}
         footer={
           model?.notice ? (

@@ -1,7 +1,7 @@
 import { Check, ChevronRight, CircleAlert, CircleSlash, FileCode2, TriangleAlert } from "lucide-react";
 import { memo, useState } from "react";
-import { editLines } from "../code/edit-lines.ts";
-import { lineCount } from "../format.ts";
+import { countLines, editLines } from "../code/edit-lines.ts";
+import { count, size } from "../format.ts";
 import { Spinner } from "../parts/Spinner.tsx";
 import { useRoom, useView } from "../room.ts";
 import type { FilePart } from "../select.ts";
@@ -52,11 +52,11 @@ const FileCard = memo(function FileCard({ file, isRunning }: { file: FilePart; i
       >
         <ProgressIcon progress={progress} />
         <span className="file-path truncate" title={file.path}>
-          <span>{file.path.slice(0, slash)}</span>
-          {file.path.slice(slash)}
+          {slash > 0 && <span>{file.path.slice(0, slash)}</span>}
+          <b>{file.path.slice(slash)}</b>
         </span>
         <span className="file-lines">
-          <LineCount file={file} />
+          <Lines file={file} />
         </span>
         <span className={`badge ${file.action}`}>{ACTIONS[file.action]}</span>
         <ChevronRight className="file-chevron" size={14} aria-hidden="true" />
@@ -93,18 +93,20 @@ function ProgressIcon({ progress }: { progress: Progress }) {
   );
 }
 
-function LineCount({ file }: { file: FilePart }) {
-  const content = useView((view) => (file.hash ? view.contents.get(file.hash) : undefined));
-  const text = file.text ?? (content?.kind === "text" ? content.text : undefined);
-  if (text === undefined) return null;
-  if (file.action !== "edit" || file.text === undefined) return `${lineCount(text)} lines`;
-  const lines = editLines(text);
-  return (
-    <>
-      <ins>+{lines.filter((line) => line.type === "added").length}</ins>{" "}
-      <del>−{lines.filter((line) => line.type === "removed").length}</del>
-    </>
-  );
+function Lines({ file }: { file: FilePart }) {
+  const seen = useView((view) => (file.hash ? view.lineCounts.get(file.hash) : undefined));
+  const written = useView((view) => view.state.files[file.path]);
+  const lines = file.text === undefined ? seen : countLines(file.action, file.text);
+  if (lines && "lines" in lines) return count(lines.lines, "line");
+  if (lines) {
+    return (
+      <>
+        <ins>+{lines.added}</ins> <del>−{lines.removed}</del>
+      </>
+    );
+  }
+  // It was written before this page was opened. What is known of it is its size, as long as nobody changed it since.
+  return written && written.hash === file.hash ? size(written.size_bytes) : null;
 }
 
 function FileText({ file, isTyping }: { file: FilePart; isTyping: boolean }) {
@@ -112,7 +114,7 @@ function FileText({ file, isTyping }: { file: FilePart; isTyping: boolean }) {
   const current = useView((view) => view.state.files[file.path]?.hash);
   const content = useView((view) => (file.hash ? view.contents.get(file.hash) : undefined));
   if (file.text === undefined) {
-    if (content?.kind === "text") return <Lines text={content.text} isEdit={false} isTyping={false} />;
+    if (content?.kind === "text") return <Text text={content.text} isEdit={false} isTyping={false} />;
     if (content?.kind === "binary") return <p className="file-note">Not a text file.</p>;
     if (content?.kind === "error") return <p className="file-note">{content.message}</p>;
     // The tree only has the newest content; an older one is in the log, and the card of the newer answer shows it.
@@ -121,10 +123,10 @@ function FileText({ file, isTyping }: { file: FilePart; isTyping: boolean }) {
     void room.read(file.path, file.hash);
     return <p className="file-note">Loading…</p>;
   }
-  return <Lines text={file.text} isEdit={file.action === "edit"} isTyping={isTyping} />;
+  return <Text text={file.text} isEdit={file.action === "edit"} isTyping={isTyping} />;
 }
 
-function Lines({ text, isEdit, isTyping }: { text: string; isEdit: boolean; isTyping: boolean }) {
+function Text({ text, isEdit, isTyping }: { text: string; isEdit: boolean; isTyping: boolean }) {
   const plain = () => text.split("\n").map((line) => ({ type: "same" as const, text: line }));
   const all = isEdit ? editLines(text) : plain();
   const lines = isTyping ? all.slice(-LIVE_LINES) : all.slice(0, OPEN_LINES_MAX);

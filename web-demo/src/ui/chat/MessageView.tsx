@@ -1,9 +1,17 @@
 import { FlaskConical } from "lucide-react";
 import { memo } from "react";
-import type { Message, MessagePart, Participant, RunInfo } from "../../protocol.ts";
+import type {
+  Message,
+  MessagePart,
+  Participant,
+  PreviewState,
+  RunInfo,
+  SandboxInfo,
+} from "../../protocol.ts";
 import { timeOfDay } from "../format.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Logo } from "../parts/Logo.tsx";
+import { useView } from "../room.ts";
 import type { FilePart } from "../select.ts";
 import { FileCards } from "./FileCards.tsx";
 import { Markdown } from "./Markdown.tsx";
@@ -68,13 +76,14 @@ function AssistantMessage({ message, isRunning }: { message: Message; isRunning:
       <header className="message-head">
         <Logo size={20} />
         <strong>Cobuild</strong>
-        {message.model && <span className="model mono">{message.model}</span>}
+        {message.notice ? (
+          <span className="notice" data-testid="notice" title={message.model}>
+            <FlaskConical size={13} aria-hidden="true" /> {message.notice}
+          </span>
+        ) : (
+          <span className="model mono truncate">{message.model}</span>
+        )}
       </header>
-      {message.notice && (
-        <p className="notice" data-testid="notice">
-          <FlaskConical size={13} aria-hidden="true" /> {message.notice}
-        </p>
-      )}
       {grouped(message.parts).map((group, index) => {
         // Parts are only ever appended, so a group's place is its identity.
         const key = `${index}`;
@@ -97,10 +106,11 @@ function Reasoning({ text }: { text: string }) {
 
 /** What is going on while nothing else moves. */
 function Working({ message, run }: { message: Message; run: RunInfo }) {
+  const sandbox = useView((view) => view.state.sandbox);
+  const preview = useView((view) => view.state.preview.state);
   const part = message.role === "assistant" ? message.parts.at(-1) : undefined;
   if (run.steps.some((step) => !step.finished) || (part?.type === "file" && part.state === "typing"))
     return null;
-  const words = part === undefined ? "Thinking" : part.type === "file" ? "Working" : "Writing";
   return (
     <p className="working">
       <span className="dots" aria-hidden="true">
@@ -108,9 +118,20 @@ function Working({ message, run }: { message: Message; run: RunInfo }) {
         <i />
         <i />
       </span>
-      {words}…
+      {doing(message, run, sandbox, preview)}…
     </p>
   );
+}
+
+function doing(message: Message, run: RunInfo, sandbox: SandboxInfo, preview: PreviewState): string {
+  const isApplied = message.parts.some((part) => part.type === "file" && part.state === "written");
+  if (!isApplied && run.steps.length === 0) {
+    const last = message.role === "assistant" ? message.parts.at(-1)?.type : undefined;
+    return last === undefined || last === "reasoning" ? "Thinking" : last === "text" ? "Writing" : "Working";
+  }
+  if (sandbox.state === "creating" || sandbox.state === "restoring")
+    return sandbox.detail ?? "Preparing the sandbox";
+  return preview === "starting" ? "Starting the app" : "Finishing";
 }
 
 type Group = Exclude<MessagePart, FilePart> | { type: "files"; files: FilePart[] };

@@ -1,5 +1,5 @@
 import { Check, Copy, LocateFixed, PanelLeft } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useDeferredValue, useEffect, useState } from "react";
 import { lineCount, size } from "../format.ts";
 import { useNarrow } from "../media.ts";
 import { useRoom, useView } from "../room.ts";
@@ -22,6 +22,7 @@ export function CodePane({ active }: { active: boolean }) {
   const [following, setFollowing] = useState(true);
   const [lastTyped, setLastTyped] = useState<string>();
   const [treeOpen, setTreeOpen] = useState(!narrow);
+  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
 
   useEffect(() => {
     if (typing) setLastTyped(typing.path);
@@ -41,9 +42,20 @@ export function CodePane({ active }: { active: boolean }) {
     if (narrow) setTreeOpen(false);
   }
 
+  // Unseen, it would only cost time with every delta.
+  if (!active) return null;
   return (
     <div className={treeOpen ? "code with-tree" : "code"}>
-      {treeOpen && <FileTree files={files} pending={pending} selected={shown} onPick={pick} />}
+      {treeOpen && (
+        <FileTree
+          files={files}
+          pending={pending}
+          selected={shown}
+          onPick={pick}
+          closed={closed}
+          onToggle={(path) => setClosed(toggled(closed, path))}
+        />
+      )}
       <div className="code-main">
         <div className="code-bar">
           <button
@@ -70,11 +82,17 @@ export function CodePane({ active }: { active: boolean }) {
           )}
           {shown && <CopyButton path={shown} part={part} />}
         </div>
-        {shown && active && <Content key={shown} path={shown} part={part} />}
+        {shown && <Content key={shown} path={shown} part={part} />}
         {!shown && <p className="code-empty">There are no files yet.</p>}
       </div>
     </div>
   );
+}
+
+function toggled(set: ReadonlySet<string>, path: string): ReadonlySet<string> {
+  const next = new Set(set);
+  if (!next.delete(path)) next.add(path);
+  return next;
 }
 
 function FilePath({ path }: { path: string }) {
@@ -105,7 +123,9 @@ function useText(path: string, part: FilePart | undefined): { text?: string; not
 }
 
 function Content({ path, part }: { path: string; part: FilePart | undefined }) {
-  const { text, note } = useText(path, part);
+  const { text: newest, note } = useText(path, part);
+  // Colouring a long file takes longer than a frame; typing into the prompt box must not wait for it.
+  const text = useDeferredValue(newest);
   if (text === undefined) return <p className="code-empty">{note}</p>;
   return (
     <Suspense fallback={<p className="code-empty">Loading…</p>}>

@@ -8,7 +8,7 @@ import {
   type LucideIcon,
   Palette,
 } from "lucide-react";
-import { type KeyboardEvent, useMemo, useState } from "react";
+import { type KeyboardEvent, useMemo } from "react";
 import type { FileInfo } from "../../protocol.ts";
 import type { FilePart } from "../select.ts";
 import { buildTree, type Directory } from "./tree.ts";
@@ -19,22 +19,18 @@ interface FileTreeProps {
   pending: FilePart[];
   selected: string | undefined;
   onPick: (path: string) => void;
+  /** Directories that are folded. */
+  closed: ReadonlySet<string>;
+  onToggle: (path: string) => void;
 }
 
-export function FileTree({ files, pending, selected, onPick }: FileTreeProps) {
+export function FileTree({ files, pending, selected, onPick, closed, onToggle }: FileTreeProps) {
   const pendingPaths = pending.map((file) => file.path).join("\n");
   const tree = useMemo(
     () => buildTree([...Object.keys(files), ...pendingPaths.split("\n").filter(Boolean)]),
     [files, pendingPaths],
   );
-  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
   const typing = pending.findLast((file) => file.state === "typing")?.path;
-
-  function toggle(path: string) {
-    const next = new Set(closed);
-    if (!next.delete(path)) next.add(path);
-    setClosed(next);
-  }
 
   return (
     <nav className="file-tree" aria-label="Files" data-testid="file-tree" onKeyDown={moveFocus}>
@@ -42,7 +38,7 @@ export function FileTree({ files, pending, selected, onPick }: FileTreeProps) {
         directory={tree}
         depth={0}
         closed={closed}
-        toggle={toggle}
+        toggle={onToggle}
         selected={selected}
         typing={typing}
         isNew={(path) => !(path in files)}

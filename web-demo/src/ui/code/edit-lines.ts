@@ -1,3 +1,6 @@
+import type { FileAction } from "../../protocol.ts";
+import { lineCount } from "../format.ts";
+
 export interface EditLine {
   type: "same" | "removed" | "added" | "divider";
   text: string;
@@ -21,4 +24,14 @@ export function editLines(text: string): EditLine[] {
     }
   }
   return lines;
+}
+
+/** How much was written of a file: of a whole one its lines, of an edit those that came and went. */
+export type LineCount = { lines: number } | { added: number; removed: number };
+
+export function countLines(action: FileAction, text: string): LineCount {
+  if (action !== "edit") return { lines: lineCount(text.trim()) };
+  const lines = editLines(text);
+  const count = (type: EditLine["type"]) => lines.filter((line) => line.type === type).length;
+  return { added: count("added"), removed: count("removed") };
 }

@@ -15,14 +15,17 @@ interface PromptBoxProps {
   autoFocus?: boolean;
   /** A prompt is on its way; another one has to wait. */
   busy?: boolean;
+  /** The text may be changed but not sent. */
+  blocked?: boolean;
   disabled?: boolean;
 }
 
 /** A growing text field: Enter sends, Shift+Enter begins a new line. */
 export function PromptBox(props: PromptBoxProps) {
-  const { value, onChange, onSend, onStop, placeholder, footer, large, autoFocus, busy, disabled } = props;
+  const { value, onChange, onSend, onStop, placeholder, footer, large, autoFocus, busy, blocked, disabled } =
+    props;
   const field = useRef<HTMLTextAreaElement>(null);
-  const canSend = value.trim() !== "" && !busy && !disabled;
+  const canSend = value.trim() !== "" && !busy && !blocked && !disabled;
 
   useEffect(() => {
     // Only with a mouse: on a phone the focus would open the keyboard over the page.

@@ -29,15 +29,15 @@ function describe(connection: Connection, online: boolean, seconds: number): [To
   switch (connection.phase) {
     case "live":
       return ["good", "Live"];
-    case "connecting":
-      return ["busy", "Connecting…"];
     case "waiting":
       if (!online) return ["bad", "Offline"];
       return ["busy", seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…"];
     case "refused":
       return ["bad", "Disconnected"];
+    // Before the first attempt, for a moment; and when the page is being left.
     case "closed":
-      return ["bad", "Closed"];
+    case "connecting":
+      return ["busy", "Connecting…"];
   }
 }
 

@@ -1,11 +1,12 @@
 import { Code2, Eye, MessageSquare } from "lucide-react";
 import { useEffect, useState } from "react";
 import { ChatPane } from "../chat/ChatPane.tsx";
+import { draft } from "../chat/draft.ts";
 import { CodePane } from "../code/CodePane.tsx";
 import { useNarrow } from "../media.ts";
 import { PreviewPane } from "../preview/PreviewPane.tsx";
 import { Room, RoomProvider, useRoom, useView } from "../room.ts";
-import { takePrompt } from "../router.ts";
+import { forgetPrompt, openingPrompt } from "../router.ts";
 import { Announcer } from "./Announcer.tsx";
 import { Refused } from "./Refused.tsx";
 import { Splitter, useChatWidth } from "./Splitter.tsx";
@@ -19,8 +20,13 @@ export function ProjectPage({ project }: { project: string }) {
   const [room] = useState(() => new Room(project));
   useEffect(() => room.enter(), [room]);
   useEffect(() => {
-    const prompt = takePrompt();
-    if (prompt) void room.prompt(prompt.text, prompt.id);
+    const prompt = openingPrompt();
+    if (!prompt) return;
+    // Kept until there is a reply: a page reloaded meanwhile sends the same command again, which has no second effect.
+    void room.prompt(prompt.text, prompt.id).then((accepted) => {
+      forgetPrompt(prompt.id);
+      if (!accepted) draft.set(prompt.text);
+    });
   }, [room]);
   return (
     <RoomProvider value={room}>

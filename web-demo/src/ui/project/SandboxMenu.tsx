@@ -16,23 +16,24 @@ export function SandboxMenu() {
   const room = useRoom();
   const sandbox = useView((view) => view.state.sandbox);
   const canEdit = useView((view) => view.welcome?.role !== "viewer");
+  const words = sandbox.error && sandbox.state === "stopped" ? "Sandbox failed" : WORDS[sandbox.state];
   const isOn = sandbox.state !== "stopped" && sandbox.state !== "lost";
   return (
     <Menu
       className={`status-chip ${tone(sandbox)}`}
-      label={WORDS[sandbox.state]}
+      label={words}
       testId="sandbox-state"
       button={
         <>
           <Box size={14} aria-hidden="true" />
-          <span>{WORDS[sandbox.state]}</span>
+          <span>{words}</span>
         </>
       }
     >
       {(close) => (
         <div className="sandbox-panel">
           <p>
-            <strong>{WORDS[sandbox.state]}</strong>
+            <strong>{words}</strong>
             {sandbox.provider && <span className="mono"> · {sandbox.provider}</span>}
           </p>
           {sandbox.detail && <p className="soft">{sandbox.detail}</p>}

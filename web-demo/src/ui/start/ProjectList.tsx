@@ -28,7 +28,7 @@ export function ProjectList() {
   async function remove(project: ProjectSummary) {
     setDoomed(undefined);
     try {
-      await deleteProject(project.id);
+      await deleteProject(project.project);
     } catch (error) {
       toast({ tone: "bad", ...explain(error) });
     }
@@ -57,15 +57,15 @@ export function ProjectList() {
     <>
       <ul className="project-grid" data-testid="project-list" aria-busy={!projects}>
         {projects?.map((project) => (
-          <li key={project.id} className="project-card">
-            <a href={`/p/${project.id}`} onClick={follow}>
-              <span className="project-tile" style={{ "--hue": hue(project.id) } as React.CSSProperties}>
+          <li key={project.project} className="project-card">
+            <a href={`/p/${project.project}`} onClick={follow}>
+              <span className="project-tile" style={{ "--hue": hue(project.project) } as React.CSSProperties}>
                 <i />
                 <i />
                 <i />
               </span>
               <span className="project-words">
-                <strong className="truncate">{project.name || project.id}</strong>
+                <strong className="truncate">{project.name || project.project}</strong>
                 <time dateTime={project.updated_at} title={dateTime(project.updated_at)}>
                   {timeAgo(project.updated_at)}
                 </time>
@@ -74,7 +74,7 @@ export function ProjectList() {
             <button
               type="button"
               className="icon-button small"
-              aria-label={`Delete ${project.name || project.id}`}
+              aria-label={`Delete ${project.name || project.project}`}
               title="Delete"
               onClick={() => setDoomed(project)}
             >
@@ -109,7 +109,7 @@ function ConfirmDelete({ project, onCancel, onConfirm }: ConfirmDeleteProps) {
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} className="dialog" onClose={onCancel} aria-labelledby="delete-title">
-      <h2 id="delete-title">Delete “{project.name || project.id}”?</h2>
+      <h2 id="delete-title">Delete “{project.name || project.project}”?</h2>
       <p>Its files and its conversation are gone for good, for everybody.</p>
       <div className="dialog-buttons">
         <button type="button" className="button" onClick={onCancel}>

@@ -25,7 +25,11 @@ export default function App() {
     }))
 
   useEffect(() => {
-    localStorage.setItem('counter', JSON.stringify(state))
+    try {
+      localStorage.setItem('counter', JSON.stringify(state))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [state])
 
   useEffect(() => {
@@ -42,13 +46,13 @@ export default function App() {
   return (
     <div className="flex min-h-dvh flex-col bg-canvas px-4 text-ink antialiased">
       <main className="grid grow place-items-center py-10">
-        <section className="w-full max-w-md rounded-[2rem] border border-line bg-surface p-8 text-center shadow-xl shadow-ink/5 sm:p-10">
+        <section className="w-full max-w-md rounded-[2rem] border border-line bg-surface p-8 text-center shadow-xl shadow-black/5 sm:p-10">
           <h1 className="text-sm font-semibold tracking-[0.2em] text-muted uppercase">{TITLE}</h1>
 
           <p
             key={state.count}
             role="status"
-            className="mt-6 animate-pop text-8xl font-semibold tracking-tighter tabular-nums sm:text-9xl"
+            className="mt-6 animate-pop text-8xl font-semibold tracking-tight tabular-nums sm:text-9xl"
           >
             {state.count.toLocaleString('en')}
           </p>

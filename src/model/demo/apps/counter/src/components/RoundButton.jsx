@@ -10,7 +10,7 @@ export default function RoundButton({ label, onClick, strong = false, children }
       onClick={onClick}
       className={`grid place-items-center rounded-full leading-none font-light transition select-none focus-visible:ring-4 focus-visible:ring-accent/30 focus-visible:outline-none active:scale-90 ${look}`}
     >
-      <span className="-mt-1">{children}</span>
+      {children}
     </button>
   )
 }

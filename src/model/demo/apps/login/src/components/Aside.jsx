@@ -1,7 +1,7 @@
 export default function Aside() {
   return (
     <aside className="relative hidden overflow-hidden bg-accent p-12 text-on-accent lg:flex lg:flex-col lg:justify-between">
-      <div aria-hidden="true" className="absolute inset-0 opacity-25">
+      <div aria-hidden="true" className="absolute inset-0 opacity-10">
         <div className="absolute -top-32 -right-24 size-[28rem] rounded-full border-[3rem] border-current" />
         <div className="absolute -bottom-40 -left-32 size-[34rem] rounded-full border-[3rem] border-current" />
       </div>

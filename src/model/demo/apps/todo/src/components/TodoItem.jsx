@@ -10,7 +10,7 @@ export default function TodoItem({ todo, onChange, onRemove }) {
         />
         <span
           aria-hidden="true"
-          className="grid size-6 shrink-0 place-items-center rounded-full border-2 border-line text-transparent transition peer-checked:border-accent peer-checked:bg-accent peer-checked:text-on-accent peer-focus-visible:ring-4 peer-focus-visible:ring-accent/25"
+          className="grid size-6 shrink-0 place-items-center rounded-full border-2 border-muted/40 text-transparent transition peer-checked:border-accent peer-checked:bg-accent peer-checked:text-on-accent peer-focus-visible:ring-4 peer-focus-visible:ring-accent/25"
         >
           <svg viewBox="0 0 16 16" className="size-3.5" fill="none" stroke="currentColor" strokeWidth="2.5">
             <path d="M3 8.5l3.2 3L13 4.5" strokeLinecap="round" strokeLinejoin="round" />

@@ -1,0 +1,215 @@
+//! Fan-out: what it costs the server to tell everybody in a room what happens.
+//!
+//! The server under test is the whole one – actor, log on disk, ring, WebSockets – with one part of ours: a model that
+//! speaks at a given pace. Beside it, in every round, runs the floor: a bare loop that sends the same number of frames of
+//! the same size, one `send` per delivery. Both are pinned to one core, the viewers to another. The figure is CPU seconds
+//! per million deliveries; other work on the machine moves it far less than it moves the clock on the wall.
+
+mod floor;
+mod pace;
+mod publisher;
+mod viewers;
+mod wire;
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+pub(super) use self::{
+    floor::{FloorArgs, run as floor},
+    publisher::serve as paced_server,
+};
+use self::{pace::Plan, viewers::Viewers};
+use super::{
+    BenchError,
+    child::{Process, TemporaryFolder},
+    http, machine,
+    report::{Measure, Report},
+};
+
+/// Text in each event; with the rest of the frame about 150 bytes.
+const TEXT_SIZE_BYTES: usize = 40;
+/// Deliveries of a round at full speed.
+const SATURATED_DELIVERIES: u64 = 1_000_000;
+/// Deliveries per second of a paced round: 100 viewers see 100 events a second, 1,000 see 20.
+const PACED_DELIVERIES_PER_SECOND: u64 = 20_000;
+/// A model faster than this would be news.
+const PACED_EVENTS_PER_SECOND_MAX: u64 = 100;
+/// The room.
+const PROJECT: &str = "bench";
+/// Quiet for so long: everybody has seen everybody come in.
+const QUIET: Duration = Duration::from_millis(400);
+/// Longer than any round takes.
+const ROUND_MAX: Duration = Duration::from_secs(120);
+
+/// How many people, for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(super) struct RoomsArgs {
+    /// People in the room
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1000])]
+    viewers: Vec<usize>,
+    /// Length of a paced round
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+}
+
+impl Default for RoomsArgs {
+    fn default() -> Self {
+        Self { viewers: vec![100, 1000], seconds: 8 }
+    }
+}
+
+/// What one side did in one round.
+#[derive(Debug)]
+struct Outcome {
+    deliveries: u64,
+    cpu: Duration,
+    wall: Duration,
+    /// Sorted, in microseconds.
+    latencies_us: Vec<u32>,
+    /// Events missing, doubled or out of order; must be 0.
+    gaps: u64,
+    frame_size_bytes: usize,
+    /// The server's memory per viewer in a quiet room.
+    idle_kib: f64,
+}
+
+impl Outcome {
+    fn cpu_per_million(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.deliveries as f64
+    }
+
+    fn latency_ms(&self, quantile: f64) -> f64 {
+        let last = self.latencies_us.len().saturating_sub(1);
+        let index = (last as f64 * quantile).round() as usize;
+        self.latencies_us.get(index).map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+    }
+}
+
+pub(super) fn measure(args: &RoomsArgs, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
+    machine::raise_priority();
+    let cores = machine::cores()?;
+    if cores.len() < 2 {
+        eprintln!("one core: server and viewers share it, so latencies do not count");
+    }
+    for viewers in &args.viewers {
+        let people = *viewers as u64;
+        let per_second = (PACED_DELIVERIES_PER_SECOND / people).clamp(1, PACED_EVENTS_PER_SECOND_MAX);
+        let paced = Plan::paced(per_second, args.seconds, TEXT_SIZE_BYTES);
+        let window = if *viewers > 500 { 32 } else { 64 };
+        let saturated = Plan::saturated(SATURATED_DELIVERIES / people, window, TEXT_SIZE_BYTES);
+        compare(&cores, *viewers, "paced", &paced, rounds, report)?;
+        compare(&cores, *viewers, "saturated", &saturated, rounds, report)?;
+    }
+    Ok(())
+}
+
+/// Rounds of both, in turns. The first pair warms up and tells the size of a frame.
+fn compare(
+    cores: &[usize],
+    viewers: usize,
+    mode: &str,
+    plan: &Plan,
+    rounds: usize,
+    report: &mut Report,
+) -> Result<(), BenchError> {
+    let frame_size_bytes = server_round(cores, viewers, &plan.shortened())?.frame_size_bytes;
+    let (mut ours, mut floor) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        if round % 2 == 0 {
+            ours.push(server_round(cores, viewers, plan)?);
+            floor.push(floor_round(cores, viewers, plan, frame_size_bytes)?);
+        } else {
+            floor.push(floor_round(cores, viewers, plan, frame_size_bytes)?);
+            ours.push(server_round(cores, viewers, plan)?);
+        }
+    }
+    let each = |side: &[Outcome], figure: &dyn Fn(&Outcome) -> f64| side.iter().map(figure).collect::<Vec<_>>();
+    let ratios = |figure: &dyn Fn(&Outcome) -> f64| {
+        ours.iter().zip(&floor).map(|(ours, floor)| figure(ours) / figure(floor)).collect::<Vec<_>>()
+    };
+    let name = |what: &str| format!("{viewers} viewers, {mode}: {what}");
+    let cpu = Measure::new(name("CPU per million deliveries"), "s", each(&ours, &Outcome::cpu_per_million));
+    let ratio = Measure::new(name("CPU, times the floor's"), "×", ratios(&Outcome::cpu_per_million));
+    if mode == "saturated" {
+        report.add(cpu.at_most(1.0));
+        report.add(ratio);
+        let rate = |outcome: &Outcome| outcome.deliveries as f64 / outcome.wall.as_secs_f64();
+        report.add(Measure::new(name("deliveries per second"), "/s", each(&ours, &rate)));
+    } else {
+        report.add(cpu);
+        report.add(ratio.at_most(2.0));
+    }
+    let per_cpu_second = |outcome: &Outcome| 1e6 / outcome.cpu_per_million();
+    report.add(Measure::new(name("deliveries per CPU second"), "/s", each(&ours, &per_cpu_second)));
+    report.add(Measure::new(name("the same, floor"), "/s", each(&floor, &per_cpu_second)));
+    if mode == "paced" {
+        for (label, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+            let latency = |outcome: &Outcome| outcome.latency_ms(quantile);
+            report.add(Measure::new(name(&format!("latency {label}")), "ms", each(&ours, &latency)));
+            report.add(Measure::new(name(&format!("latency {label}, floor")), "ms", each(&floor, &latency)));
+        }
+        report.add(Measure::new(name("memory per idle viewer"), "KiB", each(&ours, &|o| o.idle_kib)).at_most(12.0));
+    }
+    report.add(Measure::new(name("events missing or doubled"), "", each(&ours, &|o| o.gaps as f64)).at_most(0.0));
+    Ok(())
+}
+
+/// One round of the whole server, in a project of its own.
+fn server_round(cores: &[usize], people: usize, plan: &Plan) -> Result<Outcome, BenchError> {
+    let folder = TemporaryFolder::new()?;
+    let data = folder.path().display().to_string();
+    machine::pin_to(cores, 0)?;
+    let arguments = ["bench", "paced", "--port", "0", "--data-dir", &data, "--sandbox-provider", "none"];
+    let mut server = Process::start(&arguments, &[("LOG_LEVEL", "error")])?;
+    machine::pin_to(cores, 1)?;
+    http::create_project(server.address(), PROJECT)?;
+    let before = server.memory()?;
+    let mut viewers = Viewers::join(server.address(), PROJECT, people)?;
+    viewers.wait_until_quiet(QUIET)?;
+    let idle_kib = (server.memory()?.pss_mib - before.pss_mib) * 1024.0 / people as f64;
+    let prompt = serde_json::to_string(plan).map_err(std::io::Error::from)?;
+    viewers.prompt(&prompt)?;
+    watch(&mut server, viewers, plan, idle_kib)
+}
+
+/// One round of the floor.
+fn floor_round(cores: &[usize], people: usize, plan: &Plan, frame_size_bytes: usize) -> Result<Outcome, BenchError> {
+    let (people_text, size_text) = (people.to_string(), frame_size_bytes.to_string());
+    machine::pin_to(cores, 0)?;
+    let mut floor = Process::start(&["bench", "floor", "--viewers", &people_text, "--frame-bytes", &size_text], &[])?;
+    machine::pin_to(cores, 1)?;
+    let viewers = Viewers::connect(floor.address(), people)?;
+    floor.tell(&serde_json::to_string(plan).map_err(std::io::Error::from)?)?;
+    watch(&mut floor, viewers, plan, f64::NAN)
+}
+
+/// Reads until everybody has everything. What the process under test spends meanwhile is the figure.
+fn watch(process: &mut Process, mut viewers: Viewers, plan: &Plan, idle_kib: f64) -> Result<Outcome, BenchError> {
+    let clock = process.cpu()?;
+    let (cpu_before, began) = (clock.now()?, Instant::now());
+    let mut told = 0;
+    while !viewers.have_all(plan.events) {
+        viewers.read_once()?;
+        let complete = viewers.complete();
+        if plan.wants_word(told, complete) {
+            process.tell(&complete.to_string())?;
+            told = complete;
+        }
+        if began.elapsed() > ROUND_MAX {
+            return Err(BenchError::Unexpected(format!("after {ROUND_MAX:?} only {complete} events were complete")));
+        }
+    }
+    let (cpu, wall) = (clock.now()?.saturating_sub(cpu_before), began.elapsed());
+    let mut seen = viewers.into_seen();
+    seen.latencies_us.sort_unstable();
+    Ok(Outcome {
+        deliveries: seen.deliveries,
+        cpu,
+        wall,
+        latencies_us: seen.latencies_us,
+        gaps: seen.gaps,
+        frame_size_bytes: seen.frame_size_bytes,
+        idle_kib,
+    })
+}
