@@ -111,6 +111,9 @@ pub enum Event {
     PreviewError(PreviewError),
 }
 
+/// How many kinds of events there are; for tests that claim to cover all.
+pub const EVENTS_COUNT: usize = 32;
+
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ProjectCreated {

@@ -336,3 +336,30 @@ fn append_tail(output: &mut String, text: &str) {
         output.drain(..cut);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The TypeScript client folds the same events in its own tests and must come to the same state. To change the
+    /// rules, change both folds and write the new state with `FOLD_STATE_WRITE=1 cargo test fold`.
+    #[test]
+    fn fold_of_all_events_is_the_state_that_every_client_comes_to() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/protocol/tests/fold");
+        let events = std::fs::read_to_string(format!("{folder}/events.ndjson")).unwrap();
+        let mut view = ProjectState::default();
+        let mut seen = std::collections::BTreeSet::new();
+        for line in events.lines() {
+            let frame: EventFrame = serde_json::from_str(line).unwrap();
+            seen.insert(frame.event.name());
+            apply(&mut view, &frame);
+        }
+        assert_eq!(seen.len(), cobuild_protocol::event::EVENTS_COUNT, "every kind of event is part of it: {seen:?}");
+        let path = format!("{folder}/state.json");
+        let state = serde_json::to_string_pretty(&view).unwrap() + "\n";
+        if std::env::var_os("FOLD_STATE_WRITE").is_some() {
+            std::fs::write(&path, &state).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), state);
+    }
+}
