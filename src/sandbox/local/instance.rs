@@ -65,6 +65,9 @@ impl LocalSandbox {
             return Err(SandboxError::Unavailable("the server is shutting down".into()));
         }
         let directory = ground.base.make_sandbox(template.is_some()).map_err(failed)?;
+        if let Some(template) = template {
+            ground.base.copy_dev_cache(template, &directory).await.map_err(failed)?;
+        }
         let cgroup = ground.make_cgroup(&directory).map_err(failed)?;
         let setup = setup(ground, template, &directory, cgroup.as_ref());
         let own = directory.path("");
