@@ -102,7 +102,7 @@ impl LocalSandbox {
         };
         let egress = tokio::net::TcpListener::from_std(egress).map_err(failed)?;
         let stop = ground.stop.child_token();
-        tokio::spawn(egress::serve(egress, ground.allowed.clone(), sandbox.name.as_str().into(), stop.clone()));
+        tokio::spawn(egress::serve(egress, ground.egress.clone(), sandbox.name.as_str().into(), stop.clone()));
         tokio::spawn(disk::watch(written, ground.limits.disk, link.clone()));
         ground.tasks.spawn(until_ended(link, health, stop));
         Ok(sandbox)
