@@ -7,6 +7,9 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::model::demo::DEMO_SPEED_DEFAULT;
+pub use crate::secret::Secret;
+
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -36,7 +39,7 @@ pub struct Config {
     pub default_ai_model: String,
 
     /// Characters per second the demo model types; 0 for as fast as possible
-    #[arg(long, env = "DEMO_SPEED", default_value_t = 600, global = true)]
+    #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
 
     /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
@@ -129,36 +132,6 @@ impl fmt::Display for PublicUrl {
     }
 }
 
-/// A value that never shows in a log, an error or a debug print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Adds the variables of `.env` in the working directory (or above) to the environment; those already set win.
 ///
 /// Must be called before the process has a second thread.
@@ -233,13 +206,6 @@ mod tests {
             let line = format!("#{name}={default}");
             assert!(example.lines().any(|l| l == line), "`.env.example` should have the line `{line}`");
         }
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let secret = Secret::new("sk-123");
-        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert_eq!(secret.expose(), "sk-123");
     }
 
     #[test]

@@ -21,5 +21,6 @@ pub mod http;
 pub mod model;
 pub mod project;
 pub mod sandbox;
+pub mod secret;
 pub mod server;
 pub mod store;

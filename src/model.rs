@@ -1,11 +1,33 @@
 //! Model providers: the adapters behind [`crate::project::model_provider`], and the registry that finds one by the
 //! first part of a model's name.
 //!
-//! | room | speaks to |
+//! | room | owns |
 //! |---|---|
-//! | [`demo`] | nobody: canned apps for a server without a key, scripts for tests |
+//! | [`demo`] | canned apps for a server without a key, scripts for tests |
+//! | [`endpoint`] | vendors, their addresses and keys |
+//! | [`catalogue`] | what is known of models: limits, prices, retirements |
+//! | [`ask`] | a request with the parameters that the model takes |
+//! | [`wire`], [`anthropic`], [`openai_responses`], [`openai_chat`], [`gemini`] | the four wires: pure |
+//! | [`vendor_error`], [`usage`] | vendors' errors and counts in one shape |
+//! | [`http`], [`sse`], [`retry`], [`answer`] | the IO: one call, its events, its retries, one whole answer |
 
+pub mod answer;
+pub mod anthropic;
+pub mod ask;
+pub mod catalogue;
 pub mod demo;
+pub mod endpoint;
+pub mod gemini;
+pub mod http;
+pub mod openai_chat;
+pub mod openai_responses;
+pub mod retry;
+pub mod sse;
+#[cfg(test)]
+mod testing;
+pub mod usage;
+pub mod vendor_error;
+pub mod wire;
 
 use std::sync::Arc;
 
@@ -122,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_for_an_unknown_model_fails_in_the_stream() {
         let models = models(None).expect("valid");
-        let request = ModelRequest { model: "no/such".to_owned(), system: String::new(), files: vec![], turns: vec![] };
+        let request = ModelRequest { model: "no/such".to_owned(), ..ModelRequest::default() };
         let answer: Vec<_> = models.stream(request).collect().await;
         assert!(matches!(answer.as_slice(), [Err(ModelError::UnknownModel(_))]));
     }

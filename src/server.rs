@@ -19,6 +19,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     config::{Config, PublicUrl, SandboxChoice},
     http::{App, Door, HttpParts, Timing},
+    model::{
+        Models,
+        demo::{DemoConfig, DemoModel},
+    },
     project::{
         ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
         sandbox_provider::SandboxProvider,
@@ -194,8 +198,12 @@ impl RunningServer {
     }
 }
 
-fn models(_config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
-    unimplemented!()
+/// Every model there is a way to; without a key that is the demo.
+fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
+    let demo: Arc<dyn ModelProvider> = Arc::new(DemoModel::new(DemoConfig { speed: config.demo_speed }));
+    let models = Models::new(vec![("demo".to_owned(), demo)], Some(&config.default_ai_model))
+        .map_err(|error| StartError::Model(error.to_string()))?;
+    Ok(Arc::new(models))
 }
 
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {

@@ -62,8 +62,8 @@ const WRITE_BUFFER_SIZE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What the reader hands to the writer.
 #[derive(Debug)]
 enum Outgoing {
-    /// A frame for this client alone.
-    Frame(ControlFrame),
+    /// A frame for this client alone. Boxed: a queue keeps room for many, and most of the time there is none.
+    Frame(Box<ControlFrame>),
     /// The end of the connection.
     Close(Closing),
 }

@@ -68,6 +68,7 @@ impl ProjectError {
             Self::QueueFull(_) => ErrorCode::QueueFull,
             Self::Model(error) => match error {
                 ModelError::UnknownModel(_) | ModelError::InvalidRequest(_) => ErrorCode::BadRequest,
+                ModelError::ContextTooLong => ErrorCode::TooLarge,
                 ModelError::Unauthorized(_) => ErrorCode::ModelUnauthorized,
                 ModelError::RateLimited { .. } | ModelError::Unavailable(_) => ErrorCode::ModelOverloaded,
                 ModelError::QuotaExceeded(_) => ErrorCode::QuotaExceeded,

@@ -2,8 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use bytes::Bytes;
 use cobuild_protocol::{FilePath, value::MessageRole, value::Usage};
 use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 /// Resolves a model's name and streams its answers.
 ///
@@ -34,7 +36,7 @@ pub struct ModelInfo {
 }
 
 /// One call of a model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ModelRequest {
     /// `provider/model`, resolved.
     pub model: String,
@@ -44,6 +46,55 @@ pub struct ModelRequest {
     pub files: Vec<ContextFile>,
     /// The conversation, oldest first; the last turn is the prompt to answer.
     pub turns: Vec<Turn>,
+    /// Pictures that belong to the prompt.
+    pub images: Vec<Image>,
+    /// What the user set.
+    pub parameters: ModelParameters,
+}
+
+/// A picture for a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// The file's bytes.
+    pub data: Bytes,
+}
+
+/// What a user may set for one call. `None` leaves it to the model; a default never counts as set, because flagship
+/// models refuse sampling parameters outright.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelParameters {
+    /// Sent only where the model takes it.
+    pub temperature: Option<f64>,
+    /// Sent only where the model takes it.
+    pub top_p: Option<f64>,
+    /// Sent only where the model and the wire take it.
+    pub top_k: Option<u32>,
+    /// How hard to think; sent only where the model knows this level.
+    pub effort: Option<ReasoningEffort>,
+    /// Most tokens of the answer, reasoning included; never more than the model can. `None`: 32,000.
+    pub output_tokens_max: Option<u64>,
+}
+
+/// How hard a model thinks before it answers. A model knows some of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReasoningEffort {
+    /// Not at all.
+    None,
+    /// Hardly.
+    Minimal,
+    /// A little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// Very much.
+    Xhigh,
+    /// As much as it can.
+    Max,
 }
 
 /// A file in a model's context.
@@ -100,6 +151,9 @@ pub enum ModelError {
     /// The vendor will not take this request; changing it may help.
     #[error("{0}")]
     InvalidRequest(String),
+    /// The request is longer than the model's context window; a shorter one may do.
+    #[error("the conversation and the files are longer than the model's context window")]
+    ContextTooLong,
     /// Too many requests; wait.
     #[error("the model's rate limit is reached")]
     RateLimited {

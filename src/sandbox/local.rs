@@ -14,6 +14,7 @@ mod bubblewrap;
 mod cgroup;
 mod diagnosis;
 mod disk;
+pub mod doctor;
 mod egress;
 mod files;
 mod ground;

@@ -22,7 +22,7 @@ use super::template;
 use crate::project::{
     content_hash,
     sandbox_provider::{
-        ByteStream, ExecRequest, FileChange, OutputSender, Process, ProgressSender, Sandbox, SandboxEntry,
+        ByteStream, ExecRequest, FileChange, OutputSender, Process, Program, ProgressSender, Sandbox, SandboxEntry,
         SandboxError, SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec, Template,
     },
 };
@@ -153,6 +153,9 @@ impl Sandbox for MemorySandbox {
 
     async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
         self.check_alive()?;
+        if matches!(&request.program, Program::Argv(words) if words.is_empty()) {
+            return Err(SandboxError::Refused("there is nothing to run".into()));
+        }
         let program = process::find(&self.provider.programs, &request.program);
         Ok(Box::new(process::start(program, request.timeout, &self.files, output, self.alive.child_token())))
     }
@@ -169,7 +172,7 @@ impl Sandbox for MemorySandbox {
     }
 
     fn preview_log(&self) -> String {
-        String::new()
+        "the files are served from memory\n".to_owned()
     }
 
     fn health(&self) -> watch::Receiver<SandboxHealth> {

@@ -76,8 +76,7 @@ impl TestServer {
 
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (model, preview) =
-            (ScriptedModel { pause: setup.pause, ..ScriptedModel::default() }, PreviewSwitch::default());
+        let (model, preview) = (ScriptedModel::new(setup.pause), PreviewSwitch::default());
         let running = start(folder.path(), &setup, &model, &preview).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { address: running.address(), running: Some(running), model, preview, http, folder, setup }

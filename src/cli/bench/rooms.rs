@@ -23,8 +23,7 @@ use self::{pace::Plan, viewers::Viewers};
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
-    http,
-    machine,
+    http, machine,
     report::{Measure, Report},
 };
 

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn request() -> ModelRequest {
-        ModelRequest { model: TEST_MODEL.to_owned(), system: String::new(), files: vec![], turns: vec![] }
+        ModelRequest { model: TEST_MODEL.to_owned(), ..ModelRequest::default() }
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{
 
 fn request(prompt: &str, files: &[ContextFile]) -> ModelRequest {
     let turn = Turn { role: MessageRole::User, text: prompt.to_owned() };
-    ModelRequest { model: DEMO_MODEL.to_owned(), system: String::new(), files: files.to_vec(), turns: vec![turn] }
+    ModelRequest { model: DEMO_MODEL.to_owned(), files: files.to_vec(), turns: vec![turn], ..ModelRequest::default() }
 }
 
 /// A project that takes every reply as a run would.

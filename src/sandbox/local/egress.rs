@@ -63,6 +63,13 @@ enum Denial {
     Unresolved,
 }
 
+impl std::fmt::Display for AllowList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let targets: Vec<String> = self.0.iter().map(|target| format!("{}:{}", target.host, target.port)).collect();
+        f.write_str(&targets.join(", "))
+    }
+}
+
 impl AllowList {
     /// The registry of an `https:` address; its port is 443 unless the address says otherwise.
     pub(super) fn registry(url: &str) -> Result<Self, String> {

@@ -84,6 +84,7 @@ fn build(setup: &Setup) -> Result<(OwnedFd, serve::Server), StepError> {
         std::fs::write(file, "0").step("joining the cgroup")?;
     }
     prefer_as_victim();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step("subreaper")?;
     let filters = seccomp::filters().map_err(std::io::Error::other).step("system-call filter")?;
     namespaces::enter(setup)?;
     // The change of user cleared it.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LocalLimits,
+    EGRESS_PORT, LocalLimits,
     bubblewrap::{CACHE_DIRECTORY, PROJECT_DIRECTORY},
     cgroup::Cgroup,
     diagnosis,
@@ -68,7 +68,9 @@ impl LocalSandbox {
         let cgroup = ground.make_cgroup(&directory).map_err(failed)?;
         let setup = setup(ground, template, &directory, cgroup.as_ref());
         let own = directory.path("");
-        let name = format!("sandbox-{}", directory.number());
+        // Those without a template run nobody's code but ours.
+        let kind = if template.is_some() { "sandbox" } else { "probe" };
+        let name = format!("{kind}-{}", directory.number());
         let files = ProjectFiles::open(
             &directory.path(PROJECT),
             &directory.path(STAGING),
@@ -106,6 +108,11 @@ impl LocalSandbox {
     /// Where a part of it is on the host.
     pub(super) fn own(&self, part: &str) -> PathBuf {
         self.directory.join(part)
+    }
+
+    /// A connection to its own way out, for probes.
+    pub(super) async fn connect_egress(&self) -> Result<tokio::net::TcpStream, SandboxError> {
+        self.link.connect(EGRESS_PORT).await
     }
 
     async fn with_files<T: Send + 'static>(

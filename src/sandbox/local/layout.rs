@@ -142,6 +142,11 @@ fn lock(path: &Path, wait: bool) -> io::Result<fs::File> {
     Ok(file)
 }
 
+/// Waits until no other server of this base builds a template, and keeps it so.
+pub(super) fn lock_templates(base: &Path) -> io::Result<fs::File> {
+    lock(&base.join("template.lock"), true)
+}
+
 /// Removes the runs whose lock nobody holds.
 fn sweep(runs: &Path) -> io::Result<()> {
     for run in fs::read_dir(runs)? {

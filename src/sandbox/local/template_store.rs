@@ -102,7 +102,18 @@ impl TemplateStore {
 async fn find_or_build(ground: &Arc<Ground>, report: &watch::Sender<Build>) -> Result<PathBuf, SandboxError> {
     let version = node_version(&ground.host.node).await?;
     let directory = PathBuf::from(format!("{PREFIX}{}", key(template::LOCKFILE_TEXT, &version)));
-    if !ground.base.path().join(&directory).is_dir() {
+    let there = ground.base.path().join(&directory);
+    if there.is_dir() {
+        return Ok(directory);
+    }
+    // Usually at once. Servers that share a data directory build one after the other.
+    let lock = ground.base.path().to_owned();
+    let _turn = tokio::task::spawn_blocking(move || layout::lock_templates(&lock))
+        .await
+        .map_err(io::Error::from)
+        .flatten()
+        .map_err(|error| SandboxError::Failed(format!("the template's lock: {error}")))?;
+    if !there.is_dir() {
         let started = Instant::now();
         build(ground, &directory, report).await?;
         tracing::info!(duration_ms = started.elapsed().as_millis() as u64, "the sandboxes' template is built");

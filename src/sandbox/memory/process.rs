@@ -12,7 +12,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Files, lock};
-use crate::project::sandbox_provider::{Exit, OutputChunk, OutputSender, Process, Program, SandboxFile};
+use crate::{
+    project::sandbox_provider::{Exit, OutputChunk, OutputSender, Process, Program, SandboxFile},
+    sandbox::output::{self, OutputBudget},
+};
 
 /// Signal 9, which ends a killed process.
 const SIGKILL: i32 = 9;
@@ -40,6 +43,20 @@ pub enum Ending {
 }
 
 impl MemoryProgram {
+    /// The same program, saying this on standard error as well.
+    #[must_use]
+    pub fn complaining(mut self, text: &str) -> Self {
+        self.output.push(OutputChunk { stream: OutputStream::Stderr, text: text.to_owned() });
+        self
+    }
+
+    /// The same program, writing these files as well.
+    #[must_use]
+    pub fn writing(mut self, files: Vec<SandboxFile>) -> Self {
+        self.writes = files;
+        self
+    }
+
     /// A program that prints a line and ends.
     #[must_use]
     pub fn new(prefix: &str, output: &str, ending: Ending) -> Self {
@@ -84,13 +101,15 @@ pub(super) fn start(
     timeout: Duration,
     files: &Arc<Mutex<Files>>,
     output: OutputSender,
-    killed: CancellationToken,
+    gone: CancellationToken,
 ) -> MemoryProcess {
     let (exit, exited) = watch::channel(None);
+    let killed = CancellationToken::new();
     let (files, kill) = (Arc::clone(files), killed.clone());
     tokio::spawn(async move {
         let end = tokio::select! {
             biased;
+            () = gone.cancelled() => Exit::Lost,
             () = killed.cancelled() => Exit::Signal(SIGKILL),
             code = run(action, &files, &output) => Exit::Code(code),
             () = tokio::time::sleep(timeout) => Exit::TimedOut,
@@ -106,9 +125,9 @@ async fn run(action: Action, files: &Mutex<Files>, output: &OutputSender) -> i32
         Action::Known(program) => program,
         Action::Install(packages) => install(&packages, files),
     };
-    for chunk in program.output {
-        // Nobody listens any more: the process goes on, as a real one would.
-        let _ = output.send(chunk).await;
+    let budget = OutputBudget::default();
+    for chunk in &program.output {
+        output::pump(chunk.text.as_bytes(), chunk.stream, &budget, output.clone()).await;
     }
     lock(files).extend(program.writes.into_iter().map(|file| (file.path, file.content)));
     match program.ending {

@@ -19,8 +19,7 @@ use futures_util::{
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ScriptedModel {
-    /// Pause before each chunk.
-    pub(crate) pause: Duration,
+    pause: Duration,
     calls: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
 }
@@ -36,6 +35,11 @@ impl Drop for Open {
 
 impl ScriptedModel {
     pub(crate) const NAME: &str = "test/scripted";
+
+    /// With a pause before each chunk.
+    pub(crate) fn new(pause: Duration) -> Self {
+        Self { pause, ..Self::default() }
+    }
 
     /// How often the model was asked.
     pub(crate) fn calls(&self) -> usize {

@@ -1,6 +1,9 @@
 //! A WebSocket client that keeps its place and insists on contiguous events.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use cobuild_protocol::{
     Cursor, Epoch, Event, EventFrame, RunId, Seq,
@@ -38,7 +41,6 @@ pub(crate) struct WsClient {
     pub(crate) lines: Vec<String>,
     /// Received while waiting for something else.
     kept: VecDeque<Received>,
-    commands: usize,
 }
 
 /// Opens a socket without saying anything.
@@ -114,7 +116,7 @@ impl WsClient {
             last = frame.seq;
             snapshot = Some(frame);
         }
-        Self { stream, welcome, snapshot, last, lines: Vec::new(), kept: VecDeque::new(), commands: 0 }
+        Self { stream, welcome, snapshot, last, lines: Vec::new(), kept: VecDeque::new() }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -193,8 +195,9 @@ impl WsClient {
 
     /// Sends a command with a new id and waits for its reply; whatever comes before it is kept for later.
     pub(crate) async fn command(&mut self, command: Value) -> ControlFrame {
-        self.commands += 1;
-        let id = format!("t{}-{}", self.welcome.participant.number(), self.commands + 1000 * self.last as usize);
+        /// Ids are unique over all clients of all tests, as those of real clients are.
+        static COMMANDS: AtomicUsize = AtomicUsize::new(0);
+        let id = format!("t{}", COMMANDS.fetch_add(1, Ordering::Relaxed));
         self.command_as(&id, command).await
     }
 

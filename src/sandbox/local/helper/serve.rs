@@ -69,10 +69,11 @@ impl Server {
         for running in &mut self.running {
             kill(&mut running.child);
         }
-        for running in &mut self.running {
+        for mut running in self.running.drain(..) {
             // Without it a zombie stays for as long as the helper's own parent does not look.
             let _ = running.child.wait();
         }
+        self.end_orphans();
         outcome
     }
 
@@ -94,10 +95,23 @@ impl Server {
                 continue;
             };
             let Running { id, .. } = self.running.swap_remove(at);
+            self.end_orphans();
             let ended = FromHelper::Exited { id, code: status.code(), signal: status.signal() };
             wire::send(socket, &ended, &[])?;
         }
         Ok(())
+    }
+
+    /// Ends the process namespaces whose bubblewrap is gone. It asks the kernel that they end with it, but one that is
+    /// killed at its very start has not done so yet. Orphans become children of the helper, which is their subreaper;
+    /// when the first process of a namespace has been waited for, all of them are gone.
+    fn end_orphans(&self) {
+        let ours = |pid: &i32| self.running.iter().any(|running| running.child.id().cast_signed() == *pid);
+        for orphan in children().into_iter().filter(|pid| !ours(pid)) {
+            let orphan = nix::unistd::Pid::from_raw(orphan);
+            let _ = nix::sys::signal::kill(orphan, nix::sys::signal::Signal::SIGKILL);
+            let _ = nix::sys::wait::waitpid(orphan, None);
+        }
     }
 
     /// Takes a request, if there is one. False once the server has closed the socketpair.
@@ -140,6 +154,12 @@ impl Server {
         self.running.push(Running { id, child, ended });
         Ok(())
     }
+}
+
+/// The helper's living and unreaped children.
+fn children() -> Vec<i32> {
+    let list = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Kills bubblewrap, and with it the command's process namespace.

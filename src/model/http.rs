@@ -1,0 +1,255 @@
+//! Calls to vendors: connections, time limits, status and content type, and what to make of a refusal.
+//!
+//! It knows no wire. Nothing here follows redirects, so a key goes to the address it was meant for and nowhere else.
+
+use std::{error::Error as _, time::Duration};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+    redirect,
+};
+use serde_json::Value;
+use sseer::event::Event;
+
+use super::{
+    endpoint::Endpoint,
+    retry::{self, Failure},
+    sse::{self, EVENT_SIZE_BYTES_MAX, SseError},
+    vendor_error::VendorError,
+    wire::Call,
+};
+use crate::project::model_provider::ModelError;
+
+/// Largest error body that is read; vendors' have a kilobyte.
+const ERROR_BODY_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// Longest wait for a body that is not a stream, once its head is there.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// Largest list of models; OpenRouter's has about a megabyte.
+const LIST_BODY_SIZE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The time and size limits of calls. Tests make them shorter.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// To open a connection, TLS included.
+    pub connect: Duration,
+    /// Longest silence while waiting for an answer or inside one. Reasoning can be silent for long; `ping`s and
+    /// comments reset it. There is no limit on the whole.
+    pub idle: Duration,
+    /// Unused connections are closed after this, before the vendors' front ends close theirs.
+    pub pool_idle: Duration,
+    /// Largest event.
+    pub event_size_bytes_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_mins(2),
+            pool_idle: Duration::from_secs(50),
+            event_size_bytes_max: EVENT_SIZE_BYTES_MAX,
+        }
+    }
+}
+
+/// The connections to all vendors.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    outside: Client,
+    /// Servers on this machine are never reached through a proxy.
+    loopback: Client,
+    event_size_bytes_max: usize,
+}
+
+/// Events of one answer.
+pub type Events = BoxStream<'static, Result<Event, SseError<reqwest::Error>>>;
+
+impl Connections {
+    /// Opens nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// TLS cannot be set up on this machine.
+    pub fn new(limits: &HttpLimits) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("cobuild/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .connect_timeout(limits.connect)
+                .read_timeout(limits.idle)
+                .pool_idle_timeout(limits.pool_idle)
+        };
+        Ok(Self {
+            outside: builder().build()?,
+            loopback: builder().no_proxy().build()?,
+            event_size_bytes_max: limits.event_size_bytes_max,
+        })
+    }
+
+    pub(super) fn client(&self, endpoint: &Endpoint) -> &Client {
+        if endpoint.is_loopback() { &self.loopback } else { &self.outside }
+    }
+
+    /// Makes a call and returns its events. Dropping them closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// The vendor cannot be reached, refuses, or answers with something else than a stream of events.
+    pub async fn stream(&self, endpoint: &Endpoint, call: &Call) -> Result<Events, Refusal> {
+        let request = self.client(endpoint).post(call.url.clone()).headers(call.headers.clone()).json(&call.body);
+        let response = request.send().await.map_err(|error| unreachable(endpoint, &error))?;
+        if !response.status().is_success() {
+            return Err(refusal(endpoint, response).await);
+        }
+        if !is_event_stream(response.headers()) {
+            return Err(not_a_stream(endpoint, response).await);
+        }
+        let bytes = response.bytes_stream().boxed();
+        Ok(sse::events(bytes, self.event_size_bytes_max).boxed())
+    }
+
+    /// Gets a JSON document, such as a list of models.
+    ///
+    /// # Errors
+    ///
+    /// The vendor cannot be reached, refuses, or answers with something else.
+    pub async fn json(
+        &self,
+        endpoint: &Endpoint,
+        url: reqwest::Url,
+        headers: HeaderMap,
+        within: Duration,
+    ) -> Result<Value, Refusal> {
+        let request = self.client(endpoint).get(url).headers(headers).timeout(within);
+        let response = request.send().await.map_err(|error| unreachable(endpoint, &error))?;
+        if !response.status().is_success() {
+            return Err(refusal(endpoint, response).await);
+        }
+        let body = read_body(response, LIST_BODY_SIZE_BYTES_MAX).await;
+        serde_json::from_slice(&body).map_err(|_| {
+            let title = endpoint.provider.title();
+            ModelError::Unavailable(format!("{title} did not answer with JSON; is this its address?")).into()
+        })
+    }
+}
+
+/// A call that brought no answer.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What went wrong, and the vendor's wishes.
+    pub failure: Failure,
+    /// What the vendor said, if it said something: it may blame a parameter.
+    pub said: Option<VendorError>,
+}
+
+impl From<ModelError> for Refusal {
+    fn from(error: ModelError) -> Self {
+        Self { failure: error.into(), said: None }
+    }
+}
+
+/// No connection, or one that broke before an answer; a pooled one that the vendor closed is among them.
+fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> Refusal {
+    let title = endpoint.provider.title();
+    let what = transport_fault(error);
+    tracing::warn!(provider = endpoint.provider.name(), fault = what, error = %causes(error), "a model call failed");
+    ModelError::Unavailable(format!("{title} cannot be reached: {what}")).into()
+}
+
+/// The layer at which a connection failed, as people call it.
+pub(super) fn transport_fault(error: &reqwest::Error) -> &'static str {
+    let causes = causes(error).to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+    if any(&["dns error", "failed to lookup address", "name or service not known"]) {
+        "its name cannot be found (DNS)"
+    } else if any(&["certificate", "tls", "handshake", "corrupt message", "invalidcontenttype"]) {
+        "no secure connection (TLS)"
+    } else if any(&["connection refused"]) {
+        "nothing listens there (connection refused)"
+    } else if error.is_timeout() {
+        "it does not answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    }
+}
+
+/// An error and its causes, without the address: that may hold what nobody should log.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+async fn refusal(endpoint: &Endpoint, response: Response) -> Refusal {
+    let status = response.status();
+    let should_retry = retry::should_retry(response.headers());
+    let asked = retry::asked_wait(response.headers(), Timestamp::now());
+    let body = read_body(response, ERROR_BODY_SIZE_BYTES_MAX).await;
+    let mut said = read_error(status, &body);
+    said.retry_after = asked.or(said.retry_after);
+    let wait = said.retry_after;
+    let error = said.clone().into_model_error(endpoint);
+    Refusal { failure: Failure { error, should_retry, wait }, said: Some(said) }
+}
+
+fn read_error(status: StatusCode, body: &[u8]) -> VendorError {
+    match serde_json::from_slice::<Value>(body) {
+        // Gemini wraps a streamed error into a list.
+        Ok(Value::Array(list)) => VendorError::read(Some(status.as_u16()), list.first().unwrap_or(&Value::Null)),
+        Ok(value) => VendorError::read(Some(status.as_u16()), &value),
+        Err(_) => VendorError::read(Some(status.as_u16()), &Value::Null),
+    }
+}
+
+/// A success that is no stream: a portal's page, or a server that does not stream.
+async fn not_a_stream(endpoint: &Endpoint, response: Response) -> Refusal {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
+    let body = read_body(response, ERROR_BODY_SIZE_BYTES_MAX).await;
+    if let Ok(value) = serde_json::from_slice::<Value>(&body)
+        && value.get("error").is_some_and(|error| !error.is_null())
+    {
+        return VendorError::read(None, &value).into_model_error(endpoint).into();
+    }
+    let title = endpoint.provider.title();
+    let shown = if kind.len() <= 64 && kind.is_ascii() && !kind.is_empty() { kind.as_str() } else { "something" };
+    tracing::warn!(provider = endpoint.provider.name(), status = status.as_u16(), kind, "the answer is no stream");
+    let error = ModelError::Unavailable(format!(
+        "{title} answered with {shown} instead of a stream of events; is something in between?"
+    ));
+    // It would answer the same again.
+    Refusal { failure: Failure { error, should_retry: Some(false), wait: None }, said: None }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// A body that comes in time and is not too large; else nothing.
+async fn read_body(mut response: Response, size_bytes_max: usize) -> Vec<u8> {
+    let whole = async {
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            if body.len() + chunk.len() > size_bytes_max {
+                return Vec::new();
+            }
+            body.extend_from_slice(&chunk);
+        }
+        body
+    };
+    tokio::time::timeout(BODY_WITHIN, whole).await.unwrap_or_default()
+}

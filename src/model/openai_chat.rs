@@ -1,0 +1,336 @@
+//! OpenAI Chat Completions as Groq, OpenRouter and the many compatible servers speak it.
+//!
+//! Complete only after a `finish_reason` that is not `error`; then reading goes on to `[DONE]`, because usage comes in
+//! between. OpenAI itself is asked on the Responses wire.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cobuild_protocol::value::{MessageRole, Usage};
+use reqwest::header::HeaderValue;
+use serde_json::{Value, json};
+
+use super::{
+    ask::Ask,
+    endpoint::{Endpoint, Provider},
+    usage,
+    vendor_error::VendorError,
+    wire::{self, Call, Wire},
+};
+use crate::project::model_provider::{ModelChunk, ModelError, StopReason};
+
+/// Builds `POST {base}/chat/completions`.
+pub(super) fn call(endpoint: &Endpoint, ask: &Ask) -> Result<Call, ModelError> {
+    let mut body = json!({
+        "model": ask.model.id,
+        "stream": true,
+        "stream_options": {"include_usage": true},
+        "messages": messages(ask),
+    });
+    // Groq calls the older name deprecated; most local servers know no other.
+    let cap = if endpoint.provider == Provider::Groq { "max_completion_tokens" } else { "max_tokens" };
+    for (name, value) in [
+        (cap, ask.output_tokens_max.map(Value::from)),
+        ("temperature", ask.temperature.map(Value::from)),
+        ("top_p", ask.top_p.map(Value::from)),
+        ("top_k", ask.top_k.filter(|_| endpoint.provider != Provider::Groq).map(Value::from)),
+    ] {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    }
+    if let Some(effort) = ask.effort {
+        match endpoint.provider {
+            Provider::Openrouter => body["reasoning"] = json!({"effort": effort}),
+            _ => body["reasoning_effort"] = json!(effort),
+        }
+    }
+    let mut headers = wire::headers(endpoint)?;
+    if endpoint.provider == Provider::Openrouter {
+        headers.insert("x-title", HeaderValue::from_static("Cobuild"));
+    }
+    Ok(Call { url: endpoint.url(&["chat", "completions"]), headers, body })
+}
+
+fn messages(ask: &Ask) -> Vec<Value> {
+    // Sticky routing keeps other caches warm by itself; Claude behind OpenRouter needs to be told where.
+    let marked = ask.model.provider == Provider::Openrouter && ask.model.id.starts_with("anthropic/");
+    let mut messages = Vec::new();
+    if !ask.system.is_empty() {
+        let content = if marked { json!([text_part(&ask.system, true)]) } else { json!(ask.system) };
+        messages.push(json!({"role": "system", "content": content}));
+    }
+    let last = ask.turns.len().saturating_sub(1);
+    for (at, turn) in ask.turns.iter().enumerate() {
+        let role = match turn.role {
+            MessageRole::User => "user",
+            MessageRole::Assistant => "assistant",
+        };
+        let mut parts = Vec::new();
+        if at == 0
+            && let Some(files) = &ask.files
+        {
+            parts.push(text_part(files, marked));
+        }
+        if at == last {
+            parts.extend(ask.images.iter().map(|image| {
+                let url = format!("data:{};base64,{}", image.media_type, STANDARD.encode(&image.data));
+                json!({"type": "image_url", "image_url": {"url": url}})
+            }));
+        }
+        // Older templates take a plain text only, so parts are for what needs them.
+        let content = match (parts.as_slice(), &ask.files) {
+            ([], _) => json!(turn.text),
+            ([_], Some(files)) if at == 0 && !marked && ask.images.is_empty() => {
+                json!(format!("{files}\n{}", turn.text))
+            }
+            _ => {
+                parts.push(text_part(&turn.text, false));
+                json!(parts)
+            }
+        };
+        messages.push(json!({"role": role, "content": content}));
+    }
+    messages
+}
+
+fn text_part(text: &str, marked: bool) -> Value {
+    let mut part = json!({"type": "text", "text": text});
+    if marked {
+        part["cache_control"] = json!({"type": "ephemeral"});
+    }
+    part
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct State {
+    endpoint: Arc<Endpoint>,
+    stop: Option<StopReason>,
+    usage: Option<Usage>,
+    refused: bool,
+    over: bool,
+}
+
+impl State {
+    /// At the beginning of an answer.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self { endpoint, stop: None, usage: None, refused: false, over: false }
+    }
+
+    fn finish(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        let stop = self.stop.take().ok_or(ModelError::Incomplete)?;
+        self.over = true;
+        out.push(ModelChunk::Stop(if self.refused { StopReason::Refused(None) } else { stop }));
+        Ok(())
+    }
+
+    /// Groq has put usage into `x_groq`, others at the top; a server may send it more than once.
+    fn take_usage(&mut self, value: &Value, out: &mut Vec<ModelChunk>) {
+        let places = [value.get("usage"), value.pointer("/x_groq/usage")];
+        let Some(read) = places.into_iter().flatten().find_map(usage::from_chat) else { return };
+        if self.usage.as_ref() != Some(&read) {
+            self.usage = Some(read.clone());
+            out.push(ModelChunk::Usage(read));
+        }
+    }
+
+    fn take_choice(&mut self, choice: &Value, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        let delta = &choice["delta"];
+        let reasoning = wire::text(delta.get("reasoning")).or_else(|| wire::text(delta.get("reasoning_content")));
+        out.extend(reasoning.map(ModelChunk::Reasoning));
+        out.extend(wire::text(delta.get("content")).map(ModelChunk::Text));
+        if let Some(refusal) = wire::text(delta.get("refusal")) {
+            self.refused = true;
+            out.push(ModelChunk::Text(refusal));
+        }
+        match choice.get("finish_reason").and_then(Value::as_str) {
+            None => {}
+            Some("error") => return Err(VendorError::default().into_model_error(&self.endpoint)),
+            Some("length") => self.stop = Some(StopReason::Truncated),
+            Some("content_filter") => self.stop = Some(StopReason::Refused(Some("content_filter".into()))),
+            Some(_) => self.stop = Some(StopReason::Complete),
+        }
+        Ok(())
+    }
+}
+
+impl Wire for State {
+    fn on_event(&mut self, _event: &str, data: &str, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        if self.over || data.is_empty() {
+            return Ok(());
+        }
+        if data == "[DONE]" {
+            return self.finish(out);
+        }
+        let value = wire::parse(data, &self.endpoint)?;
+        let groq = value.get("x_groq").and_then(|groq| wire::reported_error(groq, &self.endpoint));
+        if let Some(error) = wire::reported_error(&value, &self.endpoint).or(groq) {
+            return Err(error);
+        }
+        // We ask for one choice; should more come, they are other answers.
+        if let Some(choice) = value.pointer("/choices/0")
+            && choice["index"].as_u64().unwrap_or(0) == 0
+        {
+            self.take_choice(choice, out)?;
+        }
+        self.take_usage(&value, out);
+        Ok(())
+    }
+
+    fn on_end(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        self.finish(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{self, ask, chunks};
+
+    fn body(provider: Provider, model: &str) -> Value {
+        let mut ask = ask(model);
+        ask.images.clear();
+        call(&testing::endpoint(provider), &ask).expect("valid").body
+    }
+
+    #[test]
+    fn the_request() {
+        let endpoint = testing::endpoint(Provider::Groq);
+        let call = call(&endpoint, &ask("groq/openai/gpt-oss-120b")).expect("valid");
+        assert_eq!(call.url.as_str(), "https://api.groq.com/openai/v1/chat/completions");
+        assert_eq!(call.headers["authorization"], "Bearer test-key");
+        let expected = json!({
+            "model": "openai/gpt-oss-120b", "stream": true, "stream_options": {"include_usage": true},
+            "max_completion_tokens": 32000,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [
+                    {"type": "text", "text": testing::FILES}, {"type": "text", "text": "one"}]},
+                {"role": "assistant", "content": "two"},
+                {"role": "user", "content": [
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AQI="}},
+                    {"type": "text", "text": "three"}]},
+            ],
+        });
+        assert_eq!(call.body, expected);
+    }
+
+    #[test]
+    fn servers_differ() {
+        let local = body(Provider::Ollama, "ollama/qwen3:8b");
+        assert_eq!(local["messages"][1]["content"], format!("{}\none", testing::FILES), "plain text only");
+        assert_eq!(local["max_tokens"], 32000);
+        let claude = body(Provider::Openrouter, "openrouter/anthropic/claude-opus-5.5");
+        let mark = json!({"type": "ephemeral"});
+        assert_eq!(claude["messages"][0]["content"][0]["cache_control"], mark);
+        assert_eq!(claude["messages"][1]["content"][0]["cache_control"], mark);
+        assert_eq!(claude["messages"][1]["content"][1], json!({"type": "text", "text": "one"}));
+        let mut endpoint = testing::endpoint(Provider::Ollama);
+        endpoint.key = None;
+        let call = call(&endpoint, &ask("ollama/x")).expect("valid");
+        assert!(!call.headers.contains_key("authorization"), "no key, no header");
+    }
+
+    #[test]
+    fn efforts_have_two_spellings() {
+        let mut ask = ask("groq/openai/gpt-oss-20b");
+        ask.effort = Some(crate::project::model_provider::ReasoningEffort::Low);
+        let body = |provider| call(&testing::endpoint(provider), &ask).expect("valid").body;
+        assert_eq!(body(Provider::Groq)["reasoning_effort"], "low");
+        assert_eq!(body(Provider::Openrouter)["reasoning"], json!({"effort": "low"}));
+    }
+
+    fn read(frames: &[Value]) -> Result<Vec<ModelChunk>, ModelError> {
+        chunks(Provider::Groq, frames)
+    }
+
+    fn text(delta: &str) -> Value {
+        json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": delta}, "finish_reason": null}]})
+    }
+
+    fn finish(reason: &str) -> Value {
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    }
+
+    fn done() -> Value {
+        json!("[DONE]")
+    }
+
+    fn used() -> Usage {
+        Usage { input_tokens: Some(2), output_tokens: Some(2), cache_read_tokens: Some(3), ..Usage::default() }
+    }
+
+    fn usage_json() -> Value {
+        json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}})
+    }
+
+    #[test]
+    fn an_answer() {
+        let frames = [
+            json!({"choices": [{"index": 0, "delta": {"content": null, "reasoning": "hm"}}]}),
+            json!({"choices": [{"index": 0, "delta": {"reasoning_content": "m"}}]}),
+            text("Hel"),
+            text("lo"),
+            finish("stop"),
+            json!({"choices": [], "usage": usage_json()}),
+            done(),
+        ];
+        let expected = [
+            ModelChunk::Reasoning("hm".into()),
+            ModelChunk::Reasoning("m".into()),
+            ModelChunk::Text("Hel".into()),
+            ModelChunk::Text("lo".into()),
+            ModelChunk::Usage(used()),
+            ModelChunk::Stop(StopReason::Complete),
+        ];
+        assert_eq!(read(&frames).expect("complete"), expected);
+    }
+
+    #[test]
+    fn usage_may_come_in_two_places_and_twice() {
+        let groq =
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "x_groq": {"usage": usage_json()}});
+        let twice = [groq, json!({"choices": [], "usage": usage_json()}), done()];
+        let expected = [ModelChunk::Usage(used()), ModelChunk::Stop(StopReason::Complete)];
+        assert_eq!(read(&twice).expect("complete"), expected);
+    }
+
+    #[test]
+    fn reasons_to_stop() {
+        let check = |frames: &[Value], expected: StopReason| {
+            assert_eq!(read(frames).expect("complete").last(), Some(&ModelChunk::Stop(expected)));
+        };
+        check(&[finish("stop"), done()], StopReason::Complete);
+        check(&[finish("length"), done()], StopReason::Truncated);
+        check(&[finish("content_filter"), done()], StopReason::Refused(Some("content_filter".into())));
+        let refusal = json!({"choices": [{"index": 0, "delta": {"refusal": "no"}}]});
+        check(&[refusal, finish("stop"), done()], StopReason::Refused(None));
+        check(&[text("Hello"), finish("stop")], StopReason::Complete);
+    }
+
+    #[test]
+    fn only_a_finish_reason_completes() {
+        for frames in [
+            vec![],
+            vec![text("Hel")],
+            vec![text("Hel"), done()],
+            vec![json!({"choices": [], "usage": usage_json()}), done()],
+        ] {
+            assert!(matches!(read(&frames), Err(ModelError::Incomplete)), "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn errors_inside_the_stream() {
+        let check = |frame: Value| read(&[text("Hel"), frame, finish("stop"), done()]).expect_err("error");
+        let openrouter = json!({"error": {"code": 502, "message": "m"}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]});
+        assert!(matches!(check(openrouter), ModelError::Unavailable(_)));
+        assert!(matches!(check(finish("error")), ModelError::Unavailable(_)));
+        let groq = json!({"choices": [], "x_groq": {"error": {"code": "rate_limit_exceeded", "message": "m"}}});
+        assert!(matches!(check(groq), ModelError::RateLimited { .. }));
+        assert!(matches!(check(json!({"error": "text"})), ModelError::Unavailable(_)));
+        assert!(matches!(read(&[json!("<html>")]), Err(ModelError::Unavailable(_))));
+    }
+}
