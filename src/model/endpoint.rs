@@ -2,7 +2,7 @@
 //!
 //! It knows no wire format and does no IO.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use reqwest::Url;
 
@@ -338,16 +338,6 @@ fn is_loopback(url: &Url) -> bool {
 fn looks_like_key(word: &str) -> bool {
     const BEGINNINGS: [&str; 5] = ["sk-", "gsk_", "AIza", "AQ.", "pk-"];
     BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
-}
-
-/// All endpoints that are set up.
-#[must_use]
-pub fn endpoints(settings: &ModelSettings) -> BTreeMap<Provider, Arc<Endpoint>> {
-    Provider::ALL
-        .into_iter()
-        .filter(|provider| !provider.is_local())
-        .filter_map(|provider| Some((provider, Arc::new(Endpoint::new(provider, settings).ok()?))))
-        .collect()
 }
 
 #[cfg(test)]
