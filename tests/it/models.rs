@@ -5,5 +5,7 @@ pub(crate) mod fake_vendors;
 
 mod faults;
 mod lists;
+mod node;
 mod replay;
+mod sdks;
 pub(crate) mod support;
