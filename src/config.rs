@@ -10,6 +10,9 @@ use clap::{Args, ValueEnum};
 use crate::model::demo::DEMO_SPEED_DEFAULT;
 pub use crate::secret::Secret;
 
+/// What a server logs when nothing else is said.
+pub const LOG_LEVEL_DEFAULT: &str = "info";
+
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -56,7 +59,7 @@ pub struct Config {
     pub cors_origins: Vec<AllowedOrigin>,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
-    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]
     pub log_level: String,
 
     /// How to log

@@ -22,17 +22,21 @@ use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use cobuild_protocol::frame::{Limits, ModelNotice};
-use tokio::{net::TcpListener, sync::Semaphore};
+use cobuild_protocol::{
+    ErrorCode,
+    frame::{Limits, ModelNotice},
+};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use self::{
     auth::Access,
+    error::Problem,
     origin::{OriginPolicy, Target},
 };
 use crate::{
@@ -47,6 +51,10 @@ use crate::{
 /// Largest frame or body from a client. A `write_file` carries a file of 1 MiB as JSON or Base64, and an `apply` about
 /// twice that; announced as `frame_size_bytes_max`.
 const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Longest time until an answer begins. What handlers do takes milliseconds and streams begin at once, so beyond this a
+/// client sends its body too slowly.
+const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(60);
 
 /// What HTTP needs of the rest of the server.
 #[derive(Debug)]
@@ -211,8 +219,13 @@ impl App {
         let mut response = if origin::is_preflight(&request) {
             origin::preflight_answer()
         } else {
-            // A router has an answer to everything; its error type has no values.
-            self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+            match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
+                // A router has an answer to everything; its error type has no values.
+                Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+                Err(_) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
+                    .with_status(StatusCode::REQUEST_TIMEOUT)
+                    .into_response(),
+            }
         };
         origin.apply(&mut response);
         response
