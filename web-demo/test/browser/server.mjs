@@ -18,6 +18,7 @@ export class TestServer {
   #child;
   #folder;
   #log = [];
+  #isMeantToEnd = false;
 
   static async start() {
     const server = new TestServer();
@@ -34,39 +35,44 @@ export class TestServer {
 
   async run() {
     const { PATH, HOME } = process.env;
-    this.#child = spawn(BINARY, ["serve", "--port", String(this.port), "--data-dir", join(this.#folder, "data")], {
-      // Not what the person who runs the tests has configured, and not where a .env may lie.
-      env: { PATH, HOME, DEMO_SPEED: CHARACTERS_PER_SECOND, LOG_LEVEL: "info" },
-      cwd: this.#folder,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    this.#child = spawn(
+      BINARY,
+      ["serve", "--port", String(this.port), "--data-dir", join(this.#folder, "data")],
+      {
+        // Not what the person who runs the tests has configured, and not where a .env may lie.
+        env: { PATH, HOME, DEMO_SPEED: CHARACTERS_PER_SECOND, LOG_LEVEL: "info" },
+        cwd: this.#folder,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.#child.stderr.on("data", (chunk) => this.#log.push(String(chunk)));
     const lines = createInterface(this.#child.stdout);
     const ready = once(lines, "line", { signal: AbortSignal.timeout(START_MS_MAX) });
-    const ended = once(this.#child, "exit").then(([code]) => {
-      throw new Error(`the server ended with code ${code}:\n${this.log}`);
+    this.#isMeantToEnd = false;
+    const ended = once(this.#child, "exit").then(([code, signal]) => {
+      throw new Error(`the server ended (${code ?? signal}), having said:\n${this.#log.join("")}`);
     });
-    ended.catch(() => {});
+    ended.catch((error) => {
+      if (!this.#isMeantToEnd) console.error(String(error));
+    });
     await Promise.race([ready, ended]);
   }
 
   /** No warning, no chance to write anything down. */
   async kill9() {
+    this.#isMeantToEnd = true;
     this.#child.kill("SIGKILL");
     await once(this.#child, "exit");
   }
 
   async stop() {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#isMeantToEnd = true;
       const exit = once(this.#child, "exit", { signal: AbortSignal.timeout(STOP_MS_MAX) });
       this.#child.kill("SIGTERM");
       await exit.catch(() => this.kill9());
     }
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-
-  get log() {
-    return this.#log.join("");
   }
 
   /** Gives a project a command over REST, and says what the answer was. */

@@ -66,7 +66,11 @@ test("the project is in the list, in light and in dark", async () => {
 });
 
 test("it fits a phone", async () => {
-  const phone = await Visitor.arrive(browser, server.url, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const phone = await Visitor.arrive(browser, server.url, {
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  });
   await phone.screenshot("13-phone-start");
   await phone.see("project-list").getByText("A dashboard with charts").click();
   await phone.isConnected();
@@ -83,7 +87,10 @@ test("it fits a phone", async () => {
 
 test("an address that leads nowhere says so", async () => {
   const lost = await Visitor.arrive(browser, `${server.url}/p/no-such-project`);
-  await lost.page.getByText(/no project|not found|no such|does not exist/i).first().waitFor();
+  await lost.page
+    .getByText(/no project|not found|no such|does not exist/i)
+    .first()
+    .waitFor();
   await lost.screenshot("14-no-such-project");
 });
 

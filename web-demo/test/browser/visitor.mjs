@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 
 const SCREENSHOTS = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
 /** How long anything may take to show. The first preview of a data folder waits for the template to be built. */
-const SHOW_MS_MAX = 120_000;
+const SHOW_MS_MAX = 60_000;
 
 export async function launch() {
   await mkdir(SCREENSHOTS, { recursive: true });
@@ -72,10 +72,18 @@ export class Visitor {
     return frame;
   }
 
-  /** What the conversation says and which files it shows, as text. */
-  async conversation() {
-    const messages = await this.see("message").allInnerTexts();
-    return messages.map((text) => text.replace(/\s+/g, " ").trim());
+  /**
+   * What the conversation says, message by message. Without the lengths of files: who saw a file being typed is told
+   * its lines, who came later its size.
+   */
+  conversation() {
+    return this.see("message").evaluateAll((messages) =>
+      messages.map((message) => {
+        const copy = message.cloneNode(true);
+        for (const length of copy.querySelectorAll(".file-lines")) length.remove();
+        return copy.textContent.replace(/\s+/g, " ").trim();
+      }),
+    );
   }
 
   async isConnected() {
