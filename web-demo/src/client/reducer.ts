@@ -169,7 +169,11 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
       if (!participant) return state;
       const { removed: _, ...rest } = participant;
       const role = frame.role ?? "viewer";
-      return withParticipant(state, { ...rest, role, ...(frame.role === undefined ? { removed: true } : {}) });
+      return withParticipant(state, {
+        ...rest,
+        role,
+        ...(frame.role === undefined ? { removed: true } : {}),
+      });
     }
     // What follows them says what became of it.
     case "packages_detected":
