@@ -3,6 +3,7 @@
 //! Each subcommand has its file in `cli/`. Nothing here ends the process or reads a signal; `main` does.
 
 mod bench;
+mod doctor;
 mod serve;
 mod token;
 
@@ -11,7 +12,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, server::StartError};
+use crate::{
+    config::{Config, LOG_LEVEL_DEFAULT},
+    server::StartError,
+};
 
 /// Rooms in which people and AI models build an app together.
 #[derive(Debug, Parser)]
@@ -30,6 +34,8 @@ pub struct Cli {
 pub enum CliCommand {
     /// Run the server (the default)
     Serve,
+    /// Check by real probes what the local sandbox keeps in on this machine, and print a table
+    Doctor,
     /// Print a token for a server with a JWT_SECRET
     Token(token::TokenArgs),
     /// Measure this build on this machine
@@ -54,6 +60,15 @@ pub enum CliError {
 }
 
 impl Cli {
+    /// What to log. Commands that print an answer log only what goes wrong, unless asked for more.
+    #[must_use]
+    pub fn log_level(&self) -> &str {
+        match &self.command {
+            Some(CliCommand::Doctor | CliCommand::Bench(_)) if self.config.log_level == LOG_LEVEL_DEFAULT => "error",
+            _ => &self.config.log_level,
+        }
+    }
+
     /// Does what was asked, until it is done or `shutdown` is cancelled.
     ///
     /// # Errors
@@ -62,6 +77,7 @@ impl Cli {
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
+            CliCommand::Doctor => doctor::run(&self.config).await,
             CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
         }

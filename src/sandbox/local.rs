@@ -65,6 +65,8 @@ pub struct LocalConfig {
     pub pool_size: usize,
     /// The `https:` address of the only place sandboxes can connect to.
     pub registry: String,
+    /// The `http://host:port` of the proxy that the server itself must go through to reach the registry, if it must.
+    pub upstream_proxy: Option<String>,
     /// Our own program; it is started again as each sandbox's helper.
     pub executable: PathBuf,
     /// bubblewrap, when it is not the `bwrap` of the search path.
@@ -81,6 +83,7 @@ impl LocalConfig {
             data_dir: data_dir.into(),
             pool_size: 1,
             registry: REGISTRY_DEFAULT.into(),
+            upstream_proxy: None,
             // Stays right when the file is replaced while the server runs.
             executable: "/proc/self/exe".into(),
             bubblewrap: None,

@@ -2,6 +2,7 @@
 
 mod auth;
 mod fakes;
+mod models;
 mod preview;
 mod process;
 mod rest;

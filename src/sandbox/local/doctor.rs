@@ -135,7 +135,7 @@ async fn in_sandbox(ground: &Ground) -> Vec<ProbeResult> {
 
 /// Asks the egress proxy for the registry, from inside.
 async fn registry(ground: &Ground, sandbox: &LocalSandbox) -> Result<String, String> {
-    let target = ground.allowed.to_string();
+    let target = ground.egress.allowed().to_string();
     let mut stream = sandbox.connect_egress().await.map_err(|error| error.to_string())?;
     let request = format!("CONNECT {target} HTTP/1.1\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
