@@ -3,6 +3,7 @@
 //!
 //! | room | owns |
 //! |---|---|
+//! | [`vendors`] | all vendors as providers |
 //! | [`demo`] | canned apps for a server without a key, scripts for tests |
 //! | [`endpoint`] | vendors, their addresses and keys |
 //! | [`catalogue`] | what is known of models: limits, prices, retirements |
@@ -10,15 +11,18 @@
 //! | [`wire`], [`anthropic`], [`openai_responses`], [`openai_chat`], [`gemini`] | the four wires: pure |
 //! | [`vendor_error`], [`usage`] | vendors' errors and counts in one shape |
 //! | [`http`], [`sse`], [`retry`], [`answer`] | the IO: one call, its events, its retries, one whole answer |
+//! | [`listing`], [`detect`] | the models vendors say they have; servers on this machine |
 
 pub mod answer;
 pub mod anthropic;
 pub mod ask;
 pub mod catalogue;
 pub mod demo;
+pub mod detect;
 pub mod endpoint;
 pub mod gemini;
 pub mod http;
+pub mod listing;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod retry;
@@ -27,6 +31,7 @@ pub mod sse;
 mod testing;
 pub mod usage;
 pub mod vendor_error;
+pub mod vendors;
 pub mod wire;
 
 use std::sync::Arc;

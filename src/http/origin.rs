@@ -113,12 +113,14 @@ impl OriginPolicy {
     ///
     /// To a browser, `localhost` and `<id>.localhost` are different sites, and Chromium denies a frame of another site
     /// its storage: apps that use `localStorage` would fail in the preview. `cobuild.localhost` and
-    /// `<id>.cobuild.localhost` are one site. Only what a browser navigates to is led there; a browser that says so in
-    /// `Sec-Fetch-Mode` also resolves the name.
+    /// `<id>.cobuild.localhost` are one site. Only Chromium and its relatives – known by `Sec-CH-UA` – are led there, and
+    /// only where they navigate to: others keep a framed page's storage apart instead of denying it, and Safari may not
+    /// resolve the name.
     pub(crate) fn better_address<B>(&self, request: &Request<B>) -> Option<String> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let navigates = header("sec-fetch-mode") == Some("navigate") && header("sec-fetch-dest") == Some("document");
-        if !self.loopback_only || !navigates || request.method() != Method::GET {
+        let is_chromium = header("sec-ch-ua").is_some_and(|brands| brands.contains("Chrom"));
+        if !self.loopback_only || !navigates || !is_chromium || request.method() != Method::GET {
             return None;
         }
         let authority = request_authority(request)?;
@@ -270,14 +272,18 @@ mod tests {
 
     #[test]
     fn browsers_are_led_to_the_site_of_the_previews() {
-        let navigate = |policy: &OriginPolicy, host: &str, mode: &str| {
+        const CHROMIUM: &str = r#""Chromium";v="156", "Not A Brand";v="24""#;
+        let open_with = |policy: &OriginPolicy, host: &str, mode: &str, brands: &str| {
             let mut request = request(host, None);
             *request.uri_mut() = "/p/x?y=1".parse().expect("valid");
             request.headers_mut().insert("sec-fetch-mode", mode.parse().expect("valid"));
             request.headers_mut().insert("sec-fetch-dest", "document".parse().expect("valid"));
+            request.headers_mut().insert("sec-ch-ua", brands.parse().expect("valid"));
             policy.better_address(&request)
         };
+        let navigate = |policy: &OriginPolicy, host: &str, mode: &str| open_with(policy, host, mode, CHROMIUM);
         let policy = open(&[]);
+        assert_eq!(open_with(&policy, "localhost:3100", "navigate", r#""Other";v="1""#), None);
         for host in ["localhost:3100", "127.0.0.1:3100", "[::1]:3100"] {
             let better = navigate(&policy, host, "navigate");
             assert_eq!(better.as_deref(), Some("http://cobuild.localhost:3100/p/x?y=1"), "{host}");

@@ -2,7 +2,7 @@
 //!
 //! It knows no wire format and does no IO.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use reqwest::Url;
 
@@ -256,7 +256,7 @@ pub enum EndpointError {
         variable: &'static str,
     },
     /// The address is none.
-    #[error("{variable} is not an http or https address")]
+    #[error("{variable} is not an http or https address without a key in it")]
     BadBaseUrl {
         /// The variable to correct.
         variable: &'static str,
@@ -281,10 +281,14 @@ impl Endpoint {
         let variable = provider.base_url_variable().unwrap_or("the address");
         let base_url = set.base_url.filter(|url| !url.trim().is_empty());
         let base_url = base_url.as_deref().or(provider.base_url()).ok_or(EndpointError::NoBaseUrl { variable })?;
-        let base_url = Url::parse(base_url.trim().trim_end_matches('/'))
+        let mut base_url = Url::parse(base_url.trim().trim_end_matches('/'))
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            // An address gets logged, so nothing secret may be part of it.
+            .filter(|url| url.username().is_empty() && url.password().is_none())
             .ok_or(EndpointError::BadBaseUrl { variable })?;
+        base_url.set_query(None);
+        base_url.set_fragment(None);
         if let (None, Some(variable)) = (&key, provider.key_variable())
             && provider != Provider::Compatible
             && !is_loopback(&base_url)
@@ -340,16 +344,6 @@ fn looks_like_key(word: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
 }
 
-/// All endpoints that are set up.
-#[must_use]
-pub fn endpoints(settings: &ModelSettings) -> BTreeMap<Provider, Arc<Endpoint>> {
-    Provider::ALL
-        .into_iter()
-        .filter(|provider| !provider.is_local())
-        .filter_map(|provider| Some((provider, Arc::new(Endpoint::new(provider, settings).ok()?))))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,7 +382,10 @@ mod tests {
         check(Provider::Anthropic, " ", "", Err("Anthropic needs a key: set ANTHROPIC_API_KEY"));
         check(Provider::Anthropic, "", "http://[::1]:99/", Ok("http://[::1]:99/"));
         check(Provider::Google, "", "", Err("Google Gemini needs a key: set GEMINI_API_KEY"));
-        check(Provider::Openai, "k", "ftp://x", Err("OPENAI_BASE_URL is not an http or https address"));
+        let bad = "OPENAI_BASE_URL is not an http or https address without a key in it";
+        check(Provider::Openai, "k", "https://u:p@x/v1", Err(bad));
+        check(Provider::Openai, "k", "https://x/v1?key=1", Ok("https://x/v1"));
+        check(Provider::Openai, "k", "ftp://x", Err(bad));
         check(Provider::Ollama, "", "", Ok("http://127.0.0.1:11434/v1"));
         check(Provider::Compatible, "", "https://models.example.com/v1/", Ok("https://models.example.com/v1"));
         let missing = "set COMPATIBLE_BASE_URL to the server's address, such as http://127.0.0.1:9000/v1";

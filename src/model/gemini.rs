@@ -253,7 +253,7 @@ mod tests {
         };
         let checkpoint = json!({"candidates": [{"index": 0}], "continuationToken": "t1"});
         let end = json!({"candidates": [{"finishReason": "CONTINUATION"}], "continuationToken": "t2"});
-        assert_eq!(token(&[checkpoint.clone()]), None);
+        assert_eq!(token(std::slice::from_ref(&checkpoint)), None);
         assert_eq!(token(&[checkpoint.clone(), finish("STOP")]), None);
         assert_eq!(token(&[checkpoint.clone(), end]).as_deref(), Some("t2"));
         assert_eq!(token(&[checkpoint, finish("CONTINUATION")]).as_deref(), Some("t1"));

@@ -89,7 +89,7 @@ impl Connections {
         })
     }
 
-    pub(super) fn client(&self, endpoint: &Endpoint) -> &Client {
+    fn client(&self, endpoint: &Endpoint) -> &Client {
         if endpoint.is_loopback() { &self.loopback } else { &self.outside }
     }
 
@@ -143,38 +143,66 @@ pub struct Refusal {
     pub failure: Failure,
     /// What the vendor said, if it said something: it may blame a parameter.
     pub said: Option<VendorError>,
+    /// Where the connection failed, if it did.
+    pub fault: Option<TransportFault>,
 }
 
 impl From<ModelError> for Refusal {
     fn from(error: ModelError) -> Self {
-        Self { failure: error.into(), said: None }
+        Self { failure: error.into(), said: None, fault: None }
     }
 }
 
 /// No connection, or one that broke before an answer; a pooled one that the vendor closed is among them.
 fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> Refusal {
     let title = endpoint.provider.title();
-    let what = transport_fault(error);
-    tracing::warn!(provider = endpoint.provider.name(), fault = what, error = %causes(error), "a model call failed");
-    ModelError::Unavailable(format!("{title} cannot be reached: {what}")).into()
+    let fault = TransportFault::of(error);
+    tracing::warn!(provider = endpoint.provider.name(), %fault, error = %causes(error), "a model call failed");
+    let failure = ModelError::Unavailable(format!("{title} cannot be reached: {fault}")).into();
+    Refusal { failure, said: None, fault: Some(fault) }
 }
 
 /// The layer at which a connection failed, as people call it.
-pub(super) fn transport_fault(error: &reqwest::Error) -> &'static str {
-    let causes = causes(error).to_ascii_lowercase();
-    let any = |words: &[&str]| words.iter().any(|word| causes.contains(word));
-    if any(&["dns error", "failed to lookup address", "name or service not known"]) {
-        "its name cannot be found (DNS)"
-    } else if any(&["certificate", "tls", "handshake", "corrupt message", "invalidcontenttype"]) {
-        "no secure connection (TLS)"
-    } else if any(&["connection refused"]) {
-        "nothing listens there (connection refused)"
-    } else if error.is_timeout() {
-        "it does not answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransportFault {
+    /// The name has no address.
+    #[error("its name cannot be found (DNS)")]
+    Dns,
+    /// Nobody is there.
+    #[error("nothing listens there (connection refused)")]
+    Refused,
+    /// Not the other side we expect, or not encrypted.
+    #[error("no secure connection (TLS)")]
+    Tls,
+    /// Silence.
+    #[error("it does not answer in time")]
+    TimedOut,
+    /// Something else while connecting.
+    #[error("no connection")]
+    NoConnection,
+    /// It was there and went away.
+    #[error("the connection broke")]
+    Broken,
+}
+
+impl TransportFault {
+    fn of(error: &reqwest::Error) -> Self {
+        // The causes are private types of several crates; their words are all there is to go by.
+        let causes = causes(error).to_ascii_lowercase();
+        let any = |words: &[&str]| words.iter().any(|word| causes.contains(word));
+        if any(&["dns error", "failed to lookup address"]) {
+            Self::Dns
+        } else if any(&["certificate", "tls", "handshake", "corrupt message", "invalidcontenttype"]) {
+            Self::Tls
+        } else if any(&["connection refused"]) {
+            Self::Refused
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else if error.is_connect() {
+            Self::NoConnection
+        } else {
+            Self::Broken
+        }
     }
 }
 
@@ -201,7 +229,7 @@ async fn refusal(endpoint: &Endpoint, response: Response) -> Refusal {
     said.retry_after = asked.or(said.retry_after);
     let wait = said.retry_after;
     let error = said.clone().into_model_error(endpoint);
-    Refusal { failure: Failure { error, should_retry, wait }, said: Some(said) }
+    Refusal { failure: Failure { error, should_retry, wait }, said: Some(said), fault: None }
 }
 
 fn read_error(status: StatusCode, body: &[u8]) -> VendorError {
@@ -231,7 +259,7 @@ async fn not_a_stream(endpoint: &Endpoint, response: Response) -> Refusal {
         "{title} answered with {shown} instead of a stream of events; is something in between?"
     ));
     // It would answer the same again.
-    Refusal { failure: Failure { error, should_retry: Some(false), wait: None }, said: None }
+    Refusal { failure: Failure { error, should_retry: Some(false), wait: None }, said: None, fault: None }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -1,6 +1,7 @@
 //! Tests of the whole server, through its sockets.
 
 mod fakes;
+mod models;
 mod preview;
 mod process;
 mod rest;

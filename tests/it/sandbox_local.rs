@@ -292,3 +292,29 @@ fn walk(directory: &std::path::Path, depth: usize) -> Vec<String> {
         })
         .collect()
 }
+
+/// The dev server prepares a new package by renaming its own directory; an overlay must not stand in its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_is_added_is_served() {
+    let Some(provider) = local_provider("local: a package").await else { return };
+    let sandbox = create(&*provider, provider.template().files).await;
+    sandbox.start_preview().await.expect("a dev server");
+    get(&*sandbox, "/src/main.jsx").await;
+    let (exit, printed) = sh(&*sandbox, "npm install --ignore-scripts --no-audit --no-fund clsx").await;
+    assert_eq!(exit, Exit::Code(0), "{printed}");
+    let uses = "import clsx from 'clsx'; export default () => <h1>{clsx('a')}</h1>;";
+    sandbox.write(write("src/App.jsx", uses)).await.expect("written");
+    let served = async {
+        loop {
+            let app = get(&*sandbox, "/src/App.jsx").await;
+            let import = app.split('"').find(|part| part.contains("/.vite/deps/clsx")).map(str::to_owned);
+            if let Some(import) = import
+                && get(&*sandbox, &import).await.starts_with("HTTP/1.1 200")
+            {
+                break;
+            }
+        }
+    };
+    timeout(STEP_TIME_MAX, served).await.expect("the package is served in time");
+    sandbox.stop().await;
+}

@@ -135,7 +135,7 @@ async fn in_sandbox(ground: &Ground) -> Vec<ProbeResult> {
 
 /// Asks the egress proxy for the registry, from inside.
 async fn registry(ground: &Ground, sandbox: &LocalSandbox) -> Result<String, String> {
-    let target = ground.allowed.to_string();
+    let target = ground.egress.allowed().to_string();
     let mut stream = sandbox.connect_egress().await.map_err(|error| error.to_string())?;
     let request = format!("CONNECT {target} HTTP/1.1\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
@@ -197,7 +197,8 @@ fn runs(word: &str) -> bool {
 
 /// Makes a sandbox with small limits and goes beyond them.
 async fn limits(mut config: LocalConfig) -> ProbeResult {
-    const FIX: &str = "Give the server cgroups: run it as root, or as a systemd service with Delegate=yes. Without them \
+    const FIX: &str = "Give the server cgroups: run it as root, or as a systemd service with Delegate=yes and \
+        DelegateSubgroup=server. Without them \
         a sandbox can use all of the machine's memory";
     config.limits.resources.memory_bytes_max = PROBE_MEMORY_BYTES;
     config.limits.resources.tasks_max = PROBE_TASKS;

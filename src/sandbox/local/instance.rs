@@ -65,6 +65,9 @@ impl LocalSandbox {
             return Err(SandboxError::Unavailable("the server is shutting down".into()));
         }
         let directory = ground.base.make_sandbox(template.is_some()).map_err(failed)?;
+        if let Some(template) = template {
+            ground.base.copy_dev_cache(template, &directory).await.map_err(failed)?;
+        }
         let cgroup = ground.make_cgroup(&directory).map_err(failed)?;
         let setup = setup(ground, template, &directory, cgroup.as_ref());
         let own = directory.path("");
@@ -99,7 +102,7 @@ impl LocalSandbox {
         };
         let egress = tokio::net::TcpListener::from_std(egress).map_err(failed)?;
         let stop = ground.stop.child_token();
-        tokio::spawn(egress::serve(egress, ground.allowed.clone(), sandbox.name.as_str().into(), stop.clone()));
+        tokio::spawn(egress::serve(egress, ground.egress.clone(), sandbox.name.as_str().into(), stop.clone()));
         tokio::spawn(disk::watch(written, ground.limits.disk, link.clone()));
         ground.tasks.spawn(until_ended(link, health, stop));
         Ok(sandbox)

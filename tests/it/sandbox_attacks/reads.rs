@@ -2,39 +2,45 @@
 
 use super::*;
 
-/// In the environment of this very process, the server's stand-in, set by cargo.
-const SECRET: &str = concat!("CARGO_MANIFEST_DIR=", env!("CARGO_MANIFEST_DIR"));
+/// All that a sandboxed process's environment holds.
+const ENVIRONMENT: [&str; 11] = [
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_USE_ENV_PROXY",
+    "NO_PROXY",
+    "PATH",
+    "PWD",
+    "SSL_CERT_FILE",
+    "npm_config_update_notifier",
+];
 
 #[tokio::test]
 async fn attack_01_secrets_in_environments() {
     let Some(arena) = Arena::open("attack 1").await else { return };
+    let secret = format!("SECRET={:032x}", rand::random::<u128>());
+    let (name, value) = secret.split_once('=').expect("a variable");
+    let bystander = Bystander(Command::new("sleep").arg("600").env(name, value).spawn().expect("started"));
     let probe = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; test -r /proc/1/environ && echo readable";
     let inside = arena.sh(probe).await;
     assert!(inside.succeeds().contains("readable"), "the probe sees process 1: {inside:?}");
-    assert!(!inside.text.contains("CARGO_"), "{inside:?}");
-    let own = format!("tr '\\0' '\\n' < /proc/{}/environ", std::process::id());
-    assert!(outside_sh(temporary().path(), &own).succeeds().contains(SECRET));
+    assert!(!inside.text.contains(&secret), "{inside:?}");
+    // Nothing of this very process either, which stands for the server.
+    for (name, _) in std::env::vars().filter(|(name, _)| !ENVIRONMENT.contains(&name.as_str())) {
+        assert!(!inside.text.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}: {inside:?}");
+    }
+    let twin = format!("tr '\\0' '\\n' < /proc/{}/environ", bystander.pid());
+    assert!(outside_sh(temporary().path(), &twin).succeeds().contains(&secret));
 }
 
 #[tokio::test]
 async fn attack_02_host_paths_in_own_environment_and_arguments() {
     let Some(arena) = Arena::open("attack 2").await else { return };
     let names = arena.sh("env | cut -d= -f1 | sort | tr '\\n' ' '").await;
-    let allowed = [
-        "HOME",
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "LANG",
-        "NODE_EXTRA_CA_CERTS",
-        "NODE_USE_ENV_PROXY",
-        "NO_PROXY",
-        "PATH",
-        "PWD",
-        "SSL_CERT_FILE",
-        "npm_config_update_notifier",
-    ];
     for name in names.succeeds().split_whitespace() {
-        assert!(allowed.contains(&name), "{name}");
+        assert!(ENVIRONMENT.contains(&name), "{name}");
     }
     let probe = "tr '\\0' ' ' < /proc/1/cmdline; tr '\\0' ' ' < /proc/self/cmdline";
     let inside = arena.sh(probe).await;

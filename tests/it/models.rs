@@ -1,0 +1,11 @@
+//! The four model wires over real connections, against stand-ins for the vendors.
+
+#[path = "../fakes/models/mod.rs"]
+pub(crate) mod fake_vendors;
+
+mod faults;
+mod lists;
+mod node;
+mod replay;
+mod sdks;
+pub(crate) mod support;

@@ -1,0 +1,91 @@
+//! The vendors' own SDKs read our stand-in: what it says is the wire, not our idea of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::{
+    fake_vendors::{script::PIECES, server::FaultServer},
+    node,
+};
+
+/// What an SDK should make of a mode.
+enum Expected {
+    /// The whole answer, with the vendor's word for its end.
+    Whole,
+    /// An error of this class.
+    Error(&'static [&'static str]),
+    /// The partial text as if it were the answer: the trap we do not fall into.
+    FooledByCut,
+}
+
+fn expected(sdk: &str, mode: &str) -> Expected {
+    match (mode, sdk) {
+        ("normal" | "bytewise" | "crlf", _) => Expected::Whole,
+        ("no_terminal", "anthropic") => Expected::Error(&["AnthropicError"]),
+        ("no_terminal", _) => Expected::FooledByCut,
+        ("error", "gemini") => Expected::Error(&["ApiError"]),
+        ("error", "anthropic") => Expected::Error(&["APIError", "OverloadedError"]),
+        ("error", _) => Expected::Error(&["APIError"]),
+        ("reset", "anthropic") => Expected::Error(&["AnthropicError"]),
+        ("reset", _) => Expected::Error(&["TypeError"]),
+        ("overloaded", "anthropic") => Expected::Error(&["OverloadedError", "InternalServerError"]),
+        ("overloaded", "gemini") => Expected::Error(&["ApiError"]),
+        ("overloaded", _) => Expected::Error(&["InternalServerError"]),
+        _ => panic!("{sdk} {mode}"),
+    }
+}
+
+#[tokio::test]
+async fn the_vendors_sdks_read_our_stand_in() {
+    let Some(folder) = node::packages() else { return };
+    let server = FaultServer::start().await;
+    let mut node = Command::new("node");
+    node.arg("sdks.mjs").arg(format!("http://{}", server.address)).current_dir(folder).kill_on_drop(true);
+    node.args(["normal", "bytewise", "crlf", "no_terminal", "error", "reset", "overloaded"]);
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), node.output()).await.expect("in time").expect("node runs");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let outcomes: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(outcomes.len(), 7 * 4, "{lines}\n{}", String::from_utf8_lossy(&output.stderr));
+    for outcome in &outcomes {
+        let (sdk, mode) = (outcome["sdk"].as_str().expect("sdk"), outcome["mode"].as_str().expect("mode"));
+        match expected(sdk, mode) {
+            Expected::Whole => {
+                let stop = match sdk {
+                    "anthropic" => "end_turn",
+                    "chat" => "stop",
+                    "responses" => "completed",
+                    _ => "STOP",
+                };
+                assert_eq!(
+                    (outcome["text"].as_str(), outcome["stop"].as_str()),
+                    (Some(PIECES.concat().as_str()), Some(stop)),
+                    "{outcome}"
+                );
+                let tokens = match sdk {
+                    "anthropic" => (5, 7),
+                    "gemini" => (8, 5),
+                    _ => (8, 7),
+                };
+                assert_eq!(
+                    (outcome["input"].as_u64(), outcome["output"].as_u64()),
+                    (Some(tokens.0), Some(tokens.1)),
+                    "{outcome}"
+                );
+            }
+            Expected::Error(names) => {
+                let name = outcome["error"].as_str().unwrap_or_default();
+                assert!(names.contains(&name), "{outcome}");
+            }
+            Expected::FooledByCut => {
+                assert_eq!(
+                    (outcome["text"].as_str(), outcome["stop"].as_str()),
+                    (Some(PIECES[..2].concat().as_str()), None),
+                    "{outcome}"
+                );
+            }
+        }
+    }
+}
