@@ -113,18 +113,17 @@ impl Wire for State {
                 self.refused = true;
                 out.extend(wire::text(value.get("delta")).map(ModelChunk::Text));
             }
-            "response.completed" => self.finish(response, StopReason::Complete, out),
-            "response.incomplete" => {
-                let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
-                let stop = match reason {
-                    Some("content_filter") => StopReason::Refused(Some("content_filter".into())),
-                    _ => StopReason::Truncated,
-                };
-                self.finish(response, stop, out);
-            }
-            "response.failed" => {
-                out.extend(response.get("usage").and_then(usage::from_responses).map(ModelChunk::Usage));
-                return Err(VendorError::read(None, response).into_model_error(&self.endpoint));
+            terminal @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                // Some servers name every end `completed` and tell the truth in the status.
+                let status = response["status"].as_str().unwrap_or(terminal.trim_start_matches("response."));
+                match (terminal, status) {
+                    ("response.failed", _) | (_, "failed" | "cancelled") => {
+                        out.extend(response.get("usage").and_then(usage::from_responses).map(ModelChunk::Usage));
+                        return Err(VendorError::read(None, response).into_model_error(&self.endpoint));
+                    }
+                    ("response.incomplete", _) | (_, "incomplete") => self.finish(response, incomplete(response), out),
+                    _ => self.finish(response, StopReason::Complete, out),
+                }
             }
             "error" => return Err(VendorError::read(None, &value).into_model_error(&self.endpoint)),
             _ => {
@@ -134,6 +133,13 @@ impl Wire for State {
             }
         }
         Ok(())
+    }
+}
+
+fn incomplete(response: &Value) -> StopReason {
+    match response.pointer("/incomplete_details/reason").and_then(Value::as_str) {
+        Some("content_filter") => StopReason::Refused(Some("content_filter".into())),
+        _ => StopReason::Truncated,
     }
 }
 
@@ -226,6 +232,8 @@ mod tests {
         let incomplete = |reason: &str| json!({"type": "response.incomplete", "response": {"incomplete_details": {"reason": reason}}});
         check(&[incomplete("max_output_tokens")], StopReason::Truncated);
         check(&[incomplete("content_filter")], StopReason::Refused(Some("content_filter".into())));
+        let status = json!({"type": "response.completed", "response": {"status": "incomplete"}});
+        check(&[status], StopReason::Truncated);
         let refusal = json!({"type": "response.refusal.delta", "delta": "I can't"});
         check(&[refusal, json!({"type": "response.completed", "response": {}})], StopReason::Refused(None));
     }

@@ -3,6 +3,7 @@
 #[path = "../fakes/models/mod.rs"]
 pub(crate) mod fake_vendors;
 
+mod aimock;
 mod faults;
 mod lists;
 mod node;

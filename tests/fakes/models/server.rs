@@ -386,7 +386,7 @@ impl Reply<'_> {
             "ping" => {
                 // Each pause is short of the tests' idle limit, all together are longer.
                 for text in texts {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                     self.chunk(b": still here\n\n").await?;
                     self.chunk(text.as_bytes()).await?;
                 }

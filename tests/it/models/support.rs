@@ -49,11 +49,15 @@ pub(crate) fn settings(address: SocketAddr) -> ModelSettings {
 
 /// Short limits, and waits that are told rather than waited.
 pub(crate) fn vendors(settings: ModelSettings) -> Arc<Vendors> {
-    let limits =
-        HttpLimits { idle: Duration::from_millis(300), event_size_bytes_max: 256 * 1024, ..HttpLimits::default() };
+    let limits = HttpLimits {
+        idle: Duration::from_millis(800),
+        local: Duration::from_secs(5),
+        event_size_bytes_max: 256 * 1024,
+        ..HttpLimits::default()
+    };
     let retry = RetryPolicy {
         first_wait: Duration::from_millis(2),
-        asked_wait_max: Duration::from_secs(2),
+        asked_wait_max: Duration::from_millis(500),
         ..RetryPolicy::default()
     };
     Vendors::new(settings, Catalogue::built_in(), &limits, retry).expect("TLS is there")
