@@ -7,6 +7,7 @@ mod aimock;
 mod faults;
 mod lists;
 mod node;
+mod oracle;
 mod replay;
 mod sdks;
 pub(crate) mod support;
