@@ -3,6 +3,7 @@
 //! Each subcommand has its file in `cli/`. Nothing here ends the process or reads a signal; `main` does.
 
 mod bench;
+mod doctor;
 mod serve;
 
 use std::process::ExitCode;
@@ -10,7 +11,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, server::StartError};
+use crate::{
+    config::{Config, LOG_LEVEL_DEFAULT},
+    server::StartError,
+};
 
 /// Rooms in which people and AI models build an app together.
 #[derive(Debug, Parser)]
@@ -29,6 +33,8 @@ pub struct Cli {
 pub enum CliCommand {
     /// Run the server (the default)
     Serve,
+    /// Check by real probes what the local sandbox keeps in on this machine, and print a table
+    Doctor,
     /// Measure this build on this machine
     Bench(bench::BenchArgs),
 }
@@ -48,6 +54,15 @@ pub enum CliError {
 }
 
 impl Cli {
+    /// What to log. Commands that print an answer log only what goes wrong, unless asked for more.
+    #[must_use]
+    pub fn log_level(&self) -> &str {
+        match &self.command {
+            Some(CliCommand::Doctor | CliCommand::Bench(_)) if self.config.log_level == LOG_LEVEL_DEFAULT => "error",
+            _ => &self.config.log_level,
+        }
+    }
+
     /// Does what was asked, until it is done or `shutdown` is cancelled.
     ///
     /// # Errors
@@ -56,6 +71,7 @@ impl Cli {
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
+            CliCommand::Doctor => doctor::run(&self.config).await,
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
         }
     }

@@ -10,6 +10,9 @@ use clap::{Args, ValueEnum};
 use crate::model::demo::DEMO_SPEED_DEFAULT;
 pub use crate::secret::Secret;
 
+/// What a server logs when nothing else is said.
+pub const LOG_LEVEL_DEFAULT: &str = "info";
+
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -47,7 +50,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
 
     /// Domain below which each project's preview has its own host
-    #[arg(long, env = "PREVIEW_DOMAIN", default_value = "localhost", global = true, value_parser = domain)]
+    #[arg(long, env = "PREVIEW_DOMAIN", default_value = "cobuild.localhost", global = true, value_parser = domain)]
     pub preview_domain: String,
 
     /// Origins whose pages may use the API, separated by commas; `*` for all. Loopback origins always may
@@ -56,7 +59,7 @@ pub struct Config {
     pub cors_origins: Vec<AllowedOrigin>,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
-    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]
     pub log_level: String,
 
     /// How to log

@@ -22,17 +22,21 @@ use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use cobuild_protocol::frame::{Limits, ModelNotice};
-use tokio::{net::TcpListener, sync::Semaphore};
+use cobuild_protocol::{
+    ErrorCode,
+    frame::{Limits, ModelNotice},
+};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use self::{
     auth::Access,
+    error::Problem,
     origin::{OriginPolicy, Target},
 };
 use crate::{
@@ -47,6 +51,10 @@ use crate::{
 /// Largest frame or body from a client. A `write_file` carries a file of 1 MiB as JSON or Base64, and an `apply` about
 /// twice that; announced as `frame_size_bytes_max`.
 const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Longest time until an answer begins. What handlers do takes milliseconds and streams begin at once, so beyond this a
+/// client sends its body too slowly.
+const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(60);
 
 /// What HTTP needs of the rest of the server.
 #[derive(Debug)]
@@ -208,11 +216,19 @@ impl App {
             Ok(origin) => origin,
             Err(problem) => return problem.into_response(),
         };
+        if let Some(address) = self.state.origins.better_address(&request) {
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
+        }
         let mut response = if origin::is_preflight(&request) {
             origin::preflight_answer()
         } else {
-            // A router has an answer to everything; its error type has no values.
-            self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+            match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
+                // A router has an answer to everything; its error type has no values.
+                Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+                Err(_) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
+                    .with_status(StatusCode::REQUEST_TIMEOUT)
+                    .into_response(),
+            }
         };
         origin.apply(&mut response);
         response
@@ -241,13 +257,18 @@ fn routes(state: HttpState) -> Router {
         .with_state(state)
 }
 
-/// Headers for everything on the app's origin. None of them reaches a preview.
+/// Keeps pages of different origins of one site in different processes: a preview that never ends its loop must not stop
+/// the app's page around it. On the app's pages and the previews' alike.
+const OWN_PROCESS: (HeaderName, &str) = (HeaderName::from_static("origin-agent-cluster"), "?1");
+
+/// Headers for everything on the app's origin.
 fn secure(response: &mut Response) {
-    let defaults: [(HeaderName, &str); 4] = [
+    let defaults: [(HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        OWN_PROCESS,
     ];
     for (name, value) in defaults {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

@@ -1,11 +1,11 @@
 //! The `cobuild` process: arguments, tracing, signals, exit code.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
-    config::{Config, LogFormat, load_env_file},
+    config::{LogFormat, load_env_file},
     sandbox::local,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<ExitCode> {
     load_env_file().map_err(anyhow::Error::msg)?;
     let cli = Cli::parse();
-    start_logging(&cli.config)?;
+    start_logging(&cli)?;
     raise_descriptor_limit();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -49,11 +49,15 @@ fn start() -> anyhow::Result<ExitCode> {
 }
 
 /// Logs to standard error, so that standard output stays for what a command answers.
-fn start_logging(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log_level)
-        .map_err(|error| anyhow::anyhow!("LOG_LEVEL `{}` is no level or filter: {error}", config.log_level))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
+fn start_logging(cli: &Cli) -> anyhow::Result<()> {
+    let level = cli.log_level();
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| anyhow::anyhow!("LOG_LEVEL `{level}` is no level or filter: {error}"))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match cli.config.log_format {
         LogFormat::Human => logs.init(),
         LogFormat::Json => logs.json().init(),
     }

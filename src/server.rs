@@ -209,8 +209,7 @@ fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
     match config.sandbox_provider {
         SandboxChoice::Local => {
-            let local = LocalConfig { pool_size: config.sandbox_pool_size, ..LocalConfig::new(&config.data_dir) };
-            let local = Arc::new(LocalProvider::new(local));
+            let local = Arc::new(LocalProvider::new(local_sandboxes(config)));
             tokio::spawn(warm_up(Arc::clone(&local)));
             local
         }
@@ -219,6 +218,11 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
             "this server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
         )),
     }
+}
+
+/// How the configuration wants the sandboxes of this machine.
+pub(crate) fn local_sandboxes(config: &Config) -> LocalConfig {
+    LocalConfig { pool_size: config.sandbox_pool_size, ..LocalConfig::new(&config.data_dir) }
 }
 
 /// Makes the first project wait less. What is wrong with this machine is said once, at start, and again to whoever wants

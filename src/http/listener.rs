@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Connection {
     /// Bytes the socket has taken so far.
     pub(crate) written: Arc<AtomicU64>,
+    /// The connection's place among [`CONNECTIONS_MAX`]. Whoever goes on using the socket after an upgrade keeps it.
+    pub(crate) place: Arc<OwnedSemaphorePermit>,
 }
 
 /// Accepts and serves until `stop` is cancelled; connections under way then finish their request.
@@ -55,13 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationTok
             accepted = accept(&listener, &connections) => accepted,
         };
         match accepted {
-            Ok((socket, permit)) => {
-                let (app, stop) = (app.clone(), stop.clone());
-                tasks.spawn(async move {
-                    serve_connection(socket, app, stop).await;
-                    drop(permit);
-                });
-            }
+            Ok((socket, place)) => drop(tasks.spawn(serve_connection(socket, place, app.clone(), stop.clone()))),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -70,20 +66,17 @@ pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationTok
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
     let (socket, _) = listener.accept().await?;
-    Ok((socket, permit))
+    Ok((socket, place))
 }
 
-async fn serve_connection(socket: TcpStream, app: App, stop: CancellationToken) {
+async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: App, stop: CancellationToken) {
     // Events are small and must not wait for a full segment. It can only fail on a socket that is already dead.
     let _ = socket.set_nodelay(true);
     let written = Arc::new(AtomicU64::new(0));
-    let connection = Connection { written: Arc::clone(&written) };
+    let connection = Connection { written: Arc::clone(&written), place: Arc::new(place) };
     let state: HttpState = app.state().clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());

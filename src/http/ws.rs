@@ -62,8 +62,8 @@ const WRITE_BUFFER_SIZE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What the reader hands to the writer.
 #[derive(Debug)]
 enum Outgoing {
-    /// A frame for this client alone.
-    Frame(ControlFrame),
+    /// A frame for this client alone. Boxed: a queue keeps room for many, and most of the time there is none.
+    Frame(Box<ControlFrame>),
     /// The end of the connection.
     Close(Closing),
 }
@@ -185,7 +185,7 @@ async fn serve(
     };
     match attached {
         Ok((handle, subscription, welcome)) => {
-            run(&state, connection, socket, handle, subscription, welcome).await;
+            run(&state, connection, socket, handle, subscription, welcome);
         }
         Err(Some(closing)) => {
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
@@ -268,8 +268,9 @@ async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closin
     }
 }
 
-/// Runs both halves until either ends.
-async fn run(
+/// Starts both halves. Each is a task of its own, and the one that brought the connection here ends with all it needed
+/// for that: an idle connection is most of what a server holds.
+fn run(
     state: &HttpState,
     connection: Connection,
     socket: WebSocket,
@@ -300,8 +301,11 @@ async fn run(
         drop(ended);
     });
     let mut reader = reader::Reader { stream, outbox, handle, member, heard, writer_ended };
-    reader.run().await;
-    reader.finish().await;
+    state.tasks.spawn(async move {
+        reader.run().await;
+        reader.finish().await;
+        drop(connection.place);
+    });
 }
 
 /// What a failed read means; `None`: the client is gone.

@@ -1,5 +1,5 @@
-//! Sandboxes on the server's own machine: no key, no daemon, no root. `contracts/local-sandbox.md` in the repository's
-//! history of design is what this follows; the parts:
+//! Sandboxes on the server's own machine: no key, no daemon, no root. Model-written code and its dev server run in
+//! namespaces of their own, with one way out. It knows neither rooms nor models. The parts:
 //!
 //! ```text
 //! local.rs        the provider           ground    what all sandboxes stand on: host, layout, cgroup, limits
@@ -14,6 +14,7 @@ mod bubblewrap;
 mod cgroup;
 mod diagnosis;
 mod disk;
+pub mod doctor;
 mod egress;
 mod files;
 mod ground;
@@ -64,6 +65,8 @@ pub struct LocalConfig {
     pub pool_size: usize,
     /// The `https:` address of the only place sandboxes can connect to.
     pub registry: String,
+    /// The `http://host:port` of the proxy that the server itself must go through to reach the registry, if it must.
+    pub upstream_proxy: Option<String>,
     /// Our own program; it is started again as each sandbox's helper.
     pub executable: PathBuf,
     /// bubblewrap, when it is not the `bwrap` of the search path.
@@ -80,6 +83,7 @@ impl LocalConfig {
             data_dir: data_dir.into(),
             pool_size: 1,
             registry: REGISTRY_DEFAULT.into(),
+            upstream_proxy: None,
             // Stays right when the file is replaced while the server runs.
             executable: "/proc/self/exe".into(),
             bubblewrap: None,

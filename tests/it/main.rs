@@ -6,6 +6,7 @@ mod preview;
 mod process;
 mod rest;
 mod resume;
+mod sandbox_attacks;
 mod sandbox_contract;
 mod sandbox_local;
 mod sandbox_support;

@@ -94,9 +94,9 @@ fn a_second_server_on_the_same_data_is_one_sentence() {
 #[test]
 fn settings_that_make_no_sense_are_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bad_level =
-        cobuild(folder.path(), &["--port", "0"]).env("LOG_LEVEL", "x=y=z").args(["--log-level", "a=b=c"]).output();
-    drop(bad_level);
+    let output = cobuild(folder.path(), &["--port", "0"]).env("CORS_ORIGINS", "example").output().expect("ran");
+    assert_eq!(output.status.code(), Some(2), "as for every wrong argument");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("https://app.example.com"));
     std::fs::write(folder.path().join(".env"), "this is no setting\n").expect("written");
     let text = refused(&cobuild(folder.path(), &["--port", "0"]).output().expect("ran"));
     assert!(text.contains(".env") && !text.contains("no setting"), "{text}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cobuild::{
     project::sandbox_provider::{
         ExecRequest, Exit, FileChange, OUTPUT_SIZE_BYTES_MAX, OutputChunk, Process, Program, Sandbox, SandboxError,
-        SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec,
+        SandboxFile, SandboxHealth, SandboxProvider,
     },
     sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
 };

@@ -12,6 +12,9 @@ use tokio::{sync::mpsc, time::timeout};
 /// Longest the first sandbox may take: it installs the template.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(300);
 
+/// Set where sandboxes must work: then a suite that cannot run fails.
+const REQUIRED: &str = "TEST_SANDBOX_REQUIRED";
+
 /// Where the template is kept between tests and runs: below the build's own directory.
 pub(crate) fn data_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sandbox-data")
@@ -35,6 +38,10 @@ pub(crate) async fn local_provider_with(suite: &str, config: LocalConfig) -> Opt
     let provider = LocalProvider::new(config);
     match provider.check().await {
         Ok(()) => Some(Arc::new(provider)),
+        // A machine that cannot make sandboxes is an excuse; sandboxes that do not hold are not.
+        Err(error) if error.to_string().contains("not safe") || std::env::var_os(REQUIRED).is_some() => {
+            panic!("{suite}: {error}")
+        }
         Err(error) => {
             eprintln!("NOT RUN: {suite}: {error}");
             None

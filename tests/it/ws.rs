@@ -117,7 +117,7 @@ async fn bad_input_is_answered_and_the_room_goes_on() {
     server.create("p").await;
     let mut client = WsClient::attach(&server, "p").await;
     let long_path = format!(r#"{{"type":"write_file","id":"b","path":"{}","content":""}}"#, "a/".repeat(400));
-    let huge_prompt = format!(r#"{{"type":"generate","id":"b","prompt":"{}"}}"#, "x".repeat(1024 * 1024));
+    let huge_prompt = format!(r#"{{"type":"generate","id":"b1","prompt":"{}"}}"#, "x".repeat(1024 * 1024));
     let table: Vec<(&str, Option<&str>, ErrorCode, &str)> = vec![
         ("not json", None, ErrorCode::BadRequest, "JSON"),
         ("[]", None, ErrorCode::BadRequest, "object"),
@@ -128,7 +128,7 @@ async fn bad_input_is_answered_and_the_room_goes_on() {
         (r#"{"type":"generate","id":"b"}"#, Some("b"), ErrorCode::BadRequest, "`prompt`"),
         (r#"{"type":"generate","id":"b","prompt":7}"#, Some("b"), ErrorCode::BadRequest, "`prompt`"),
         (r#"{"type":"generate","id":"b","prompt":"  "}"#, Some("b"), ErrorCode::BadRequest, "prompt"),
-        (&huge_prompt, Some("b"), ErrorCode::TooLarge, "prompt"),
+        (&huge_prompt, Some("b1"), ErrorCode::TooLarge, "prompt"),
         (
             r#"{"type":"generate","id":"b2","prompt":"x","model":"no/such"}"#,
             Some("b2"),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{headers, page};
 use crate::{
-    http::{HttpState, origin::request_authority},
+    http::{HttpState, listener::Connection, origin::request_authority},
     project::sandbox_provider::ByteStream,
 };
 
@@ -37,6 +37,7 @@ pub(super) async fn exchange(state: &HttpState, stream: Box<dyn ByteStream>, mut
         return (StatusCode::FORBIDDEN, "pages of another origin may not open a socket here").into_response();
     }
     let browser_side = upgrade.is_some().then(|| on(&mut request));
+    let place = request.extensions_mut().remove::<Connection>().map(|connection| connection.place);
     let Some(request) = rewrite(request, &authority, upgrade) else {
         return (StatusCode::BAD_REQUEST, "this is not a request for a preview").into_response();
     };
@@ -66,8 +67,16 @@ pub(super) async fn exchange(state: &HttpState, stream: Box<dyn ByteStream>, mut
     match (browser_side, response.status()) {
         (Some(browser_side), StatusCode::SWITCHING_PROTOCOLS) => {
             let sandbox_side = on(&mut response);
-            state.tasks.spawn(copy(state.shutdown.clone(), browser_side, sandbox_side));
-            // Connection and Upgrade are the point of this answer, so it passes as it is.
+            let copied = copy(state.shutdown.clone(), browser_side, sandbox_side);
+            state.tasks.spawn(async move {
+                copied.await;
+                drop(place);
+            });
+            // Connection and Upgrade are the point of this answer, so they pass.
+            let protocol = response.headers().get(header::UPGRADE).cloned();
+            headers::to_browser(response.headers_mut());
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            response.headers_mut().extend(protocol.map(|protocol| (header::UPGRADE, protocol)));
             response.map(|_| Body::empty())
         }
         _ => {

@@ -57,7 +57,7 @@ impl Reader {
             let step = tokio::select! {
                 () = self.writer_ended.cancelled() => return,
                 Some(reply) = under_way.next(), if !under_way.is_empty() => {
-                    if self.outbox.send(Outgoing::Frame(reply)).await.is_err() {
+                    if self.outbox.send(Outgoing::Frame(Box::new(reply))).await.is_err() {
                         return;
                     }
                     continue;
@@ -74,7 +74,7 @@ impl Reader {
             match step {
                 Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame)),
                 Step::Reply(rejected) => {
-                    if self.outbox.send(Outgoing::Frame(ControlFrame::Rejected(rejected))).await.is_err() {
+                    if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {
                         return;
                     }
                 }

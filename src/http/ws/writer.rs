@@ -50,16 +50,24 @@ pub(super) struct Writer {
     pub(super) synced_at: Option<Seq>,
 }
 
+/// What the writer wakes up to.
+enum Wake {
+    /// The beginning: what the client is greeted with.
+    Attached(Box<ControlFrame>, Option<Bytes>),
+    Stopping,
+    /// A reply; `None`: the reader has gone.
+    Outgoing(Option<Outgoing>),
+    Events(Result<Vec<Arc<Frame>>, FeedError>),
+    Heartbeat,
+}
+
 /// Why the writer ends. `None`: there is nobody to say it to.
 type Ended = Option<Closing>;
 
 impl Writer {
     /// Speaks until the client, the project or the server ends.
     pub(super) async fn run(mut self, welcome: ControlFrame, snapshot: Option<Bytes>) {
-        let ended = match self.greet(&welcome, snapshot).await {
-            Ok(()) => self.live().await,
-            Err(ended) => ended,
-        };
+        let ended = self.speak(welcome, snapshot).await;
         if let Some(closing) = &ended {
             tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
         }
@@ -75,55 +83,51 @@ impl Writer {
         let _ = timeout(CLOSE_WAIT_MAX, said).await;
     }
 
-    async fn greet(&mut self, welcome: &ControlFrame, snapshot: Option<Bytes>) -> Result<(), Ended> {
+    async fn speak(&mut self, welcome: ControlFrame, snapshot: Option<Bytes>) -> Ended {
+        let mut heartbeat = interval_at(Instant::now() + self.timing.heartbeat, self.timing.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wake = Wake::Attached(Box::new(welcome), snapshot);
+        loop {
+            let messages = match self.messages_for(wake) {
+                Ok(messages) => messages,
+                Err(ended) => return ended,
+            };
+            // The one place where anything is written.
+            if let Err(ended) = self.write(messages).await {
+                return ended;
+            }
+            wake = tokio::select! {
+                () = self.stopping.cancelled() => Wake::Stopping,
+                outgoing = self.replies.recv() => Wake::Outgoing(outgoing),
+                events = next_events(&mut self.feed) => Wake::Events(events),
+                _ = heartbeat.tick() => Wake::Heartbeat,
+            };
+        }
+    }
+
+    fn messages_for(&mut self, wake: Wake) -> Result<Vec<Message>, Ended> {
+        match wake {
+            Wake::Attached(welcome, snapshot) => self.greeting(&welcome, snapshot),
+            Wake::Stopping => Err(Some(Closing::going_away())),
+            Wake::Outgoing(Some(Outgoing::Frame(frame))) => Ok(vec![text(&frame)]),
+            Wake::Outgoing(Some(Outgoing::Close(closing))) => Err(Some(closing)),
+            Wake::Outgoing(None) => Err(None),
+            Wake::Events(Ok(frames)) => self.events(&frames),
+            Wake::Events(Err(error)) => Err(Some(feed_ended(&error))),
+            Wake::Heartbeat => self.beat(),
+        }
+    }
+
+    fn greeting(&mut self, welcome: &ControlFrame, snapshot: Option<Bytes>) -> Result<Vec<Message>, Ended> {
         let mut messages = vec![text(welcome)];
         if let Some(snapshot) = snapshot {
             messages.push(event(snapshot)?);
         }
         messages.extend(self.synced());
-        self.write(messages).await
+        Ok(messages)
     }
 
-    async fn live(&mut self) -> Ended {
-        let mut heartbeat = interval_at(Instant::now() + self.timing.heartbeat, self.timing.heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let written = tokio::select! {
-                () = self.stopping.cancelled() => return Some(Closing::going_away()),
-                outgoing = self.replies.recv() => match outgoing {
-                    Some(outgoing) => self.reply(outgoing).await,
-                    None => return None,
-                },
-                events = next_events(&mut self.feed) => match events {
-                    Ok(frames) => self.events(&frames).await,
-                    Err(error) => return Some(feed_ended(&error)),
-                },
-                _ = heartbeat.tick() => self.beat().await,
-            };
-            if let Err(ended) = written {
-                return ended;
-            }
-        }
-    }
-
-    /// Sends a reply and those that wait behind it.
-    async fn reply(&mut self, first: Outgoing) -> Result<(), Ended> {
-        let mut messages = Vec::new();
-        let mut next = Some(first);
-        while let Some(outgoing) = next {
-            match outgoing {
-                Outgoing::Frame(frame) => messages.push(text(&frame)),
-                Outgoing::Close(closing) => {
-                    self.write(messages).await?;
-                    return Err(Some(closing));
-                }
-            }
-            next = self.replies.try_recv().ok();
-        }
-        self.write(messages).await
-    }
-
-    async fn events(&mut self, frames: &[Arc<Frame>]) -> Result<(), Ended> {
+    fn events(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Message>, Ended> {
         if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
             return Err(Some(Closing::new(CloseCode::Slow, "too far behind; resume")));
         }
@@ -134,7 +138,7 @@ impl Writer {
                 messages.extend(self.synced());
             }
         }
-        self.write(messages).await
+        Ok(messages)
     }
 
     /// `synced`, if the replay is over and it has not been sent.
@@ -143,12 +147,12 @@ impl Writer {
         Some(text(&ControlFrame::Synced(Synced { seq })))
     }
 
-    async fn beat(&mut self) -> Result<(), Ended> {
+    fn beat(&self) -> Result<Vec<Message>, Ended> {
         if self.heard.silence() > self.timing.heartbeat * 2 + ANSWER_DELAY {
             return Err(Some(Closing::new(CloseCode::NoPong, "no sign of life from the client")));
         }
         let ping = ControlFrame::Ping(Ping { head: self.log.head() });
-        self.write(vec![Message::Ping(Bytes::new()), text(&ping)]).await
+        Ok(vec![Message::Ping(Bytes::new()), text(&ping)])
     }
 
     /// Buffers all, flushes once. A client may be slow for as long as it takes something.
@@ -189,13 +193,10 @@ async fn next_events(feed: &mut Feed) -> Result<Vec<Arc<Frame>>, FeedError> {
 }
 
 fn event(json: Bytes) -> Result<Message, Ended> {
-    match Utf8Bytes::try_from(json) {
-        Ok(json) => Ok(Message::Text(json)),
-        Err(error) => {
-            tracing::error!(%error, "a stored frame is not UTF-8");
-            Err(Some(Closing::new(CloseCode::GoingAway, "the log could not be read")))
-        }
-    }
+    Utf8Bytes::try_from(json).map(Message::Text).map_err(|error| {
+        tracing::error!(%error, "a stored frame is not UTF-8");
+        Some(Closing::new(CloseCode::GoingAway, "the log could not be read; come back"))
+    })
 }
 
 fn feed_ended(error: &FeedError) -> Closing {

@@ -28,6 +28,10 @@ const REMOVAL_TIME_MAX: Duration = Duration::from_secs(2);
 const REMOVAL_RETRY: Duration = Duration::from_millis(5);
 /// Period of the quota of processor time: the kernel's default.
 const CPU_PERIOD_MICROS: u64 = 100_000;
+/// Half of the kernel's default, in version 2 and 1.
+const CPU_WEIGHT: &str = "50";
+/// Likewise.
+const CPU_SHARES: &str = "512";
 
 /// Where groups can be made: found once.
 #[derive(Debug, Clone)]
@@ -78,8 +82,16 @@ impl Hierarchy {
     /// Version 2 hands controllers down only when asked to.
     fn prepare(&self) -> io::Result<()> {
         if let Self::V2(directory) = self {
+            const CONTROLLERS: &str = "+memory +pids +cpu";
             fs::create_dir_all(directory)?;
-            fs::write(directory.join("cgroup.subtree_control"), "+memory +pids +cpu")?;
+            if let Some(parent) = directory.parent() {
+                // Often done already, by systemd, and then not allowed to us; the next line finds out.
+                let _ = fs::write(parent.join("cgroup.subtree_control"), CONTROLLERS);
+            }
+            fs::write(directory.join("cgroup.subtree_control"), CONTROLLERS).inspect_err(|_| {
+                // Of no use, then; it stays when another server has groups in it.
+                let _ = fs::remove_dir(directory);
+            })?;
         }
         Ok(())
     }
@@ -113,6 +125,9 @@ impl Hierarchy {
                 group.remove();
                 return Err(error);
             }
+            // When processors are short, the server and its people come first.
+            let _ = fs::write(directory.join("cpu.weight"), CPU_WEIGHT);
+            let _ = fs::write(directory.join("cpu.shares"), CPU_SHARES);
             // Swap is not always counted; where it is, it must not double the memory.
             let _ = fs::write(directory.join("memory.swap.max"), "0");
             let _ = fs::write(directory.join("memory.memsw.limit_in_bytes"), limits.memory_bytes_max.to_string());
@@ -194,10 +209,15 @@ fn start_time(pid: i32) -> Option<u64> {
 fn candidates(mounts: &str, own: &str) -> Vec<Hierarchy> {
     let mut found = Vec::new();
     if let Some(root) = mount_point(mounts, |kind, _| kind == "cgroup2") {
-        // Below our own group, when it was handed to us; else as root beside everything else. A group that has
-        // processes of its own cannot hand controllers down, so the first works only for a delegated, empty one.
+        // Beside our own group, when what is above it was handed to us (systemd: Delegate=yes with DelegateSubgroup=);
+        // else, as root, at the top. Not below our own: a group with processes cannot hand controllers down.
         if let Some(path) = own_path(own, |controllers| controllers.is_empty()) {
-            found.push(Hierarchy::V2(join(&root, path).join("cobuild")));
+            found.extend(
+                join(&root, path)
+                    .parent()
+                    .filter(|above| above.starts_with(&root) && *above != root)
+                    .map(|above| Hierarchy::V2(above.join("cobuild"))),
+            );
         }
         found.push(Hierarchy::V2(root.join("cobuild")));
     }
@@ -252,7 +272,7 @@ mod tests {
 
         let v2 = "30 24 0:26 / /cg rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n";
         let found = candidates(v2, "0::/\n");
-        assert!(matches!(&found[..], [Hierarchy::V2(_), Hierarchy::V2(root)] if root == Path::new("/cg/cobuild")));
+        assert!(matches!(&found[..], [Hierarchy::V2(root)] if root == Path::new("/cg/cobuild")), "{found:?}");
 
         assert!(candidates("", "").is_empty());
     }

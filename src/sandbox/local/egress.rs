@@ -3,13 +3,9 @@
 
 mod address;
 mod client_hello;
+mod outwards;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -19,8 +15,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use address::is_public;
 use client_hello::ServerName;
+use outwards::Failure;
 
 /// Most connections of one sandbox at once: npm opens up to 15.
 const CONNECTIONS_MAX: usize = 64;
@@ -28,8 +24,6 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_SIZE_BYTES_MAX: usize = 8 * 1024;
 /// How long a client may take for the request's head and the first bytes of TLS.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long name resolution and the connection outwards may take.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a tunnel may be silent: longer than npm's own patience with a slow registry.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Most bytes through one tunnel in one direction: far above the largest package, an end for a leak.
@@ -37,9 +31,13 @@ const TUNNEL_SIZE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Copied at a time.
 const COPY_SIZE_BYTES: usize = 16 * 1024;
 
-/// Where sandboxes may connect to.
+/// Where sandboxes may connect to, and how the server gets there.
 #[derive(Debug, Clone)]
-pub(super) struct AllowList(Arc<[Target]>);
+pub(super) struct Policy {
+    allowed: Target,
+    /// The server's own proxy, which sandboxes never see.
+    upstream: Option<Target>,
+}
 
 /// A host and a port, as they stand in a request: names are compared exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,33 +57,47 @@ enum Denial {
     NotListed,
     #[error("the name leads to an address that is not public")]
     Address,
-    #[error("the name cannot be resolved")]
-    Unresolved,
 }
 
-impl AllowList {
-    /// The registry of an `https:` address; its port is 443 unless the address says otherwise.
-    pub(super) fn registry(url: &str) -> Result<Self, String> {
-        let rest = url.strip_prefix("https://").ok_or_else(|| format!("the package registry {url} is not https"))?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| format!("the port of {url} is no number"))?),
-            None => (authority, 443),
-        };
-        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
-        {
-            return Err(format!("the package registry {url} has no plain lower-case host name"));
-        }
-        Ok(Self(Arc::new([Target { host: host.into(), port }])))
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl Policy {
+    /// Only to the registry of this `https:` address, through the proxy of this `http:` address if there is one.
+    pub(super) fn new(registry: &str, upstream: Option<&str>) -> Result<Self, String> {
+        let allowed = Target::of_url(registry, "https://", 443).ok_or_else(|| {
+            format!("The package registry {registry} is not an address like https://npm.example.org/")
+        })?;
+        // Its address may hold a password and is not repeated.
+        let upstream = upstream
+            .map(|url| Target::of_url(url, "http://", 80))
+            .map(|target| target.ok_or("The server's proxy is not an address like http://proxy.example.org:3128"))
+            .transpose()?;
+        Ok(Self { allowed, upstream })
     }
 
-    fn allows(&self, target: &Target) -> bool {
-        self.0.contains(target)
+    pub(super) fn allowed(&self) -> &Target {
+        &self.allowed
+    }
+}
+
+impl Target {
+    fn of_url(url: &str, scheme: &str, default_port: u16) -> Option<Self> {
+        let authority = url.strip_prefix(scheme)?.split('/').next()?;
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (authority, default_port),
+        };
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        (!host.is_empty() && host.bytes().all(plain)).then(|| Self { host: host.into(), port })
     }
 }
 
 /// Serves a sandbox's listener until `stop`.
-pub(super) async fn serve(listener: TcpListener, allowed: AllowList, sandbox: Arc<str>, stop: CancellationToken) {
+pub(super) async fn serve(listener: TcpListener, policy: Policy, sandbox: Arc<str>, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -99,12 +111,12 @@ pub(super) async fn serve(listener: TcpListener, allowed: AllowList, sandbox: Ar
         };
         // With no room the client waits in the listener's own queue.
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let (allowed, sandbox, stop) = (allowed.clone(), sandbox.clone(), stop.clone());
+        let (policy, sandbox, stop) = (policy.clone(), sandbox.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
             tokio::select! {
                 () = stop.cancelled() => {}
-                outcome = tunnel(client, &allowed, &sandbox) => if let Err(error) = outcome {
+                outcome = tunnel(client, &policy, &sandbox) => if let Err(error) = outcome {
                     tracing::debug!(%sandbox, %error, "a sandbox's connection ended early");
                 }
             }
@@ -112,26 +124,26 @@ pub(super) async fn serve(listener: TcpListener, allowed: AllowList, sandbox: Ar
     }
 }
 
-async fn tunnel(mut client: TcpStream, allowed: &AllowList, sandbox: &str) -> io::Result<()> {
+async fn tunnel(mut client: TcpStream, policy: &Policy, sandbox: &str) -> io::Result<()> {
     let (head, early) = timeout(HEAD_TIME_MAX, read_head(&mut client)).await??;
     let line = String::from_utf8_lossy(head.split(|&b| b == b'\r').next().unwrap_or_default()).into_owned();
-    let verdict = match parse(&head) {
-        Ok(target) if allowed.allows(&target) => resolve(&target).await.map(|address| (target, address)),
-        Ok(_) => Err(Denial::NotListed),
-        Err(denial) => Err(denial),
-    };
-    let (target, address) = match verdict {
-        Ok(allowed) => allowed,
-        Err(denial) => {
-            audit(sandbox, &line, &denial.to_string());
-            let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            return client.write_all(refusal.as_bytes()).await;
+    let opened = match parse(&head) {
+        Ok(target) if target == policy.allowed => {
+            outwards::connect(&target, policy.upstream.as_ref()).await.map(|server| (target, server))
         }
+        Ok(_) => Err(Denial::NotListed.into()),
+        Err(denial) => Err(denial.into()),
     };
-    let Ok(Ok(mut server)) = timeout(CONNECT_TIME_MAX, TcpStream::connect(address)).await else {
-        tracing::warn!(%sandbox, host = target.host, "the package registry cannot be reached");
-        let failure = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        return client.write_all(failure.as_bytes()).await;
+    let (target, mut server) = match opened {
+        Ok(opened) => opened,
+        Err(Failure::Denied(denial)) => {
+            audit(sandbox, &line, &denial.to_string());
+            return answer(&mut client, "403 Forbidden").await;
+        }
+        Err(Failure::Unreachable(reason)) => {
+            tracing::warn!(%sandbox, registry = %policy.allowed, reason, "the package registry cannot be reached");
+            return answer(&mut client, "502 Bad Gateway").await;
+        }
     };
     client.write_all(b"HTTP/1.1 200 Connection Established\r\n\r\n").await?;
     // The tunnel carries TLS for that host or nothing: another name would reach another site on a shared address.
@@ -145,6 +157,11 @@ async fn tunnel(mut client: TcpStream, allowed: &AllowList, sandbox: &str) -> io
     }
     server.write_all(&hello.bytes).await?;
     copy_both(client, server).await
+}
+
+async fn answer(client: &mut TcpStream, status: &str) -> io::Result<()> {
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    client.write_all(answer.as_bytes()).await
 }
 
 /// One line per refusal, for whoever watches the server.
@@ -191,37 +208,6 @@ fn parse(head: &[u8]) -> Result<Target, Denial> {
     Ok(Target { host: host.into(), port })
 }
 
-/// Resolves once; the connection goes to the very address that was checked. One bad address spoils the name.
-async fn resolve(target: &Target) -> Result<SocketAddr, Denial> {
-    let found = timeout(CONNECT_TIME_MAX, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
-    let addresses: Vec<SocketAddr> = found.ok().and_then(Result::ok).ok_or(Denial::Unresolved)?.collect();
-    check_addresses(&addresses, own_addresses())
-}
-
-fn check_addresses(addresses: &[SocketAddr], own: &[std::net::IpAddr]) -> Result<SocketAddr, Denial> {
-    if addresses.iter().any(|address| !is_public(address.ip()) || own.contains(&address.ip().to_canonical())) {
-        return Err(Denial::Address);
-    }
-    // IPv4 first: where only one of the two works, it is that one.
-    addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied().ok_or(Denial::Unresolved)
-}
-
-/// The machine's own addresses, public ones too: its services are not for sandboxes.
-fn own_addresses() -> &'static [std::net::IpAddr] {
-    static OWN: OnceLock<Vec<std::net::IpAddr>> = OnceLock::new();
-    OWN.get_or_init(|| {
-        let interfaces = nix::ifaddrs::getifaddrs().map(Vec::from_iter).unwrap_or_default();
-        interfaces
-            .into_iter()
-            .filter_map(|interface| interface.address)
-            .filter_map(|address| {
-                let v4 = address.as_sockaddr_in().map(|v4| std::net::IpAddr::from(v4.ip()));
-                v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
-            })
-            .collect()
-    })
-}
-
 /// Copies both ways until both have ended, one has failed, was silent for too long or carried too much.
 async fn copy_both(client: TcpStream, server: TcpStream) -> io::Result<()> {
     let (client_read, client_write) = client.into_split();
@@ -247,9 +233,9 @@ mod tests {
     use super::*;
 
     fn verdict(head: &str) -> Result<(), Denial> {
-        let allowed = AllowList::registry("https://registry.example.org/").expect("valid");
+        let policy = Policy::new("https://registry.example.org/", None).expect("valid");
         match parse(head.as_bytes())? {
-            target if allowed.allows(&target) => Ok(()),
+            target if target == policy.allowed => Ok(()),
             _ => Err(Denial::NotListed),
         }
     }
@@ -282,23 +268,17 @@ mod tests {
     }
 
     #[test]
-    fn reads_registry_addresses() {
-        let of = |url| AllowList::registry(url).map(|list| list.0[0].clone());
-        assert_eq!(of("https://npm.example.org/path"), Ok(Target { host: "npm.example.org".into(), port: 443 }));
-        assert_eq!(of("https://npm.example.org:8443"), Ok(Target { host: "npm.example.org".into(), port: 8443 }));
+    fn reads_the_addresses_of_registry_and_proxy() {
+        let target = |host: &str, port| Target { host: host.into(), port };
+        let registry = |url| Policy::new(url, None).map(|policy| policy.allowed);
+        assert_eq!(registry("https://npm.example.org/path"), Ok(target("npm.example.org", 443)));
+        assert_eq!(registry("https://npm.example.org:8443"), Ok(target("npm.example.org", 8443)));
         for bad in ["http://npm.example.org", "https://", "https://user@x/", "https://x:y/", "x"] {
-            assert!(of(bad).is_err(), "{bad}");
+            assert!(registry(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn one_bad_address_spoils_a_name() {
-        let public: SocketAddr = "93.184.216.34:443".parse().expect("valid");
-        let private: SocketAddr = "10.0.0.1:443".parse().expect("valid");
-        let public6: SocketAddr = "[2606:2800::1]:443".parse().expect("valid");
-        assert_eq!(check_addresses(&[public6, public], &[]), Ok(public));
-        assert_eq!(check_addresses(&[public, private], &[]), Err(Denial::Address));
-        assert_eq!(check_addresses(&[public], &[public.ip()]), Err(Denial::Address));
-        assert_eq!(check_addresses(&[], &[]), Err(Denial::Unresolved));
+        let proxy = |url| Policy::new("https://x.org", Some(url)).map(|policy| policy.upstream);
+        assert_eq!(proxy("http://proxy.example.org:3128/"), Ok(Some(target("proxy.example.org", 3128))));
+        let error = proxy("http://name:password@proxy.example.org:3128").expect_err("no credentials");
+        assert!(!error.contains("password"));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     LocalConfig, LocalLimits,
     cgroup::{self, Cgroup, Hierarchy},
     diagnosis,
-    egress::AllowList,
+    egress::Policy,
     host::Host,
     layout::{Base, SandboxDirectory},
 };
@@ -24,7 +24,7 @@ pub(super) struct Ground {
     pub(super) base: Base,
     pub(super) limits: LocalLimits,
     pub(super) executable: PathBuf,
-    pub(super) allowed: AllowList,
+    pub(super) egress: Policy,
     /// Why memory and processes are not limited, if they are not.
     pub(super) hierarchy: Result<Hierarchy, String>,
     group_name: String,
@@ -36,7 +36,8 @@ impl Ground {
     /// Looks at the machine and prepares the directories. Blocks for some milliseconds.
     pub(super) fn open(config: &LocalConfig) -> Result<Self, SandboxError> {
         let host = Host::find(config)?;
-        let allowed = AllowList::registry(&config.registry).map_err(SandboxError::Unavailable)?;
+        let egress =
+            Policy::new(&config.registry, config.upstream_proxy.as_deref()).map_err(SandboxError::Unavailable)?;
         let base = Base::open(&config.data_dir, host.identity)
             .map_err(|error| diagnosis::explain_directory(&config.data_dir, &error))?;
         let group_name = format!("{}-{:08x}", cgroup::server_name(), rand::random::<u32>());
@@ -53,7 +54,7 @@ impl Ground {
             base,
             limits: config.limits,
             executable: config.executable.clone(),
-            allowed,
+            egress,
             hierarchy,
             group_name,
             stop: CancellationToken::new(),

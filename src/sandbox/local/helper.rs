@@ -80,7 +80,7 @@ fn run() -> Result<(), StepError> {
 fn build(setup: &Setup) -> Result<(OwnedFd, serve::Server), StepError> {
     die_with(setup.server_pid)?;
     for file in &setup.cgroup_files {
-        // "0" is whoever writes it. Before the user changes, who may not write there.
+        // "0" stands for whoever writes it. Done while still the server's user: the sandbox's may not write there.
         std::fs::write(file, "0").step("joining the cgroup")?;
     }
     prefer_as_victim();

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LocalLimits,
+    EGRESS_PORT, LocalLimits,
     bubblewrap::{CACHE_DIRECTORY, PROJECT_DIRECTORY},
     cgroup::Cgroup,
     diagnosis,
@@ -65,10 +65,15 @@ impl LocalSandbox {
             return Err(SandboxError::Unavailable("the server is shutting down".into()));
         }
         let directory = ground.base.make_sandbox(template.is_some()).map_err(failed)?;
+        if let Some(template) = template {
+            ground.base.copy_dev_cache(template, &directory).await.map_err(failed)?;
+        }
         let cgroup = ground.make_cgroup(&directory).map_err(failed)?;
         let setup = setup(ground, template, &directory, cgroup.as_ref());
         let own = directory.path("");
-        let name = format!("sandbox-{}", directory.number());
+        // Those without a template run nobody's code but ours.
+        let kind = if template.is_some() { "sandbox" } else { "probe" };
+        let name = format!("{kind}-{}", directory.number());
         let files = ProjectFiles::open(
             &directory.path(PROJECT),
             &directory.path(STAGING),
@@ -97,7 +102,7 @@ impl LocalSandbox {
         };
         let egress = tokio::net::TcpListener::from_std(egress).map_err(failed)?;
         let stop = ground.stop.child_token();
-        tokio::spawn(egress::serve(egress, ground.allowed.clone(), sandbox.name.as_str().into(), stop.clone()));
+        tokio::spawn(egress::serve(egress, ground.egress.clone(), sandbox.name.as_str().into(), stop.clone()));
         tokio::spawn(disk::watch(written, ground.limits.disk, link.clone()));
         ground.tasks.spawn(until_ended(link, health, stop));
         Ok(sandbox)
@@ -106,6 +111,11 @@ impl LocalSandbox {
     /// Where a part of it is on the host.
     pub(super) fn own(&self, part: &str) -> PathBuf {
         self.directory.join(part)
+    }
+
+    /// A connection to its own way out, for probes.
+    pub(super) async fn connect_egress(&self) -> Result<tokio::net::TcpStream, SandboxError> {
+        self.link.connect(EGRESS_PORT).await
     }
 
     async fn with_files<T: Send + 'static>(

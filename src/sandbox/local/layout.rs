@@ -28,6 +28,8 @@ const LOCK: &str = "lock";
 pub(super) const PROJECT: &str = "project";
 pub(super) const STAGING: &str = "staging";
 pub(super) const NODE_MODULES: &str = "node_modules";
+/// What the dev server has prepared: a directory in `node_modules`, and beside it in a template.
+pub(super) const DEV_CACHE: &str = ".vite";
 pub(super) const CACHE: &str = "cache";
 
 /// The base directory and this server's run in it.
@@ -87,6 +89,15 @@ impl Base {
             }
         }
         Ok(directory)
+    }
+
+    /// Gives a layered sandbox its own copy of what the template's dev server has prepared.
+    pub(super) async fn copy_dev_cache(&self, template: &Path, sandbox: &SandboxDirectory) -> io::Result<()> {
+        let to = sandbox.path(NODE_MODULES).join("upper").join(DEV_CACHE);
+        let mut copy = tokio::process::Command::new("cp");
+        copy.arg("-a").arg(self.path.join(template).join(DEV_CACHE)).arg(to).env_clear().kill_on_drop(true);
+        let status = copy.status().await?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("cp: {status}"))) }
     }
 
     /// Makes a directory of the sandbox user's.

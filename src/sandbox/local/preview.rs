@@ -78,7 +78,10 @@ impl Preview {
     }
 
     pub(super) async fn connect(&self) -> Result<TcpStream, SandboxError> {
-        self.link.connect(DEV_SERVER_PORT).await
+        self.link.connect(DEV_SERVER_PORT).await.map_err(|error| match error {
+            SandboxError::Failed(reason) => SandboxError::Failed(format!("the dev server does not answer: {reason}")),
+            other => other,
+        })
     }
 
     pub(super) fn log(&self) -> String {

@@ -43,14 +43,15 @@ pub(super) struct Outputs {
 /// read.
 pub(super) async fn start(link: &Link, argv: Vec<String>) -> Result<(Started, Outputs), SandboxError> {
     let failed = |error: io::Error| SandboxError::Failed(format!("pipes for a command: {error}"));
-    let (input, _closed) = new_pipe().map_err(failed)?;
+    let (input, writer) = new_pipe().map_err(failed)?;
+    // Nobody writes: the command reads the end of its input at once.
+    drop(writer);
     let (stdout, stdout_inside) = new_pipe().map_err(failed)?;
     let (stderr, stderr_inside) = new_pipe().map_err(failed)?;
     let outputs = Outputs {
         stdout: pipe::Receiver::from_owned_fd(stdout).map_err(failed)?,
         stderr: pipe::Receiver::from_owned_fd(stderr).map_err(failed)?,
     };
-    drop(_closed);
     let started = link.spawn(argv, [input, stdout_inside, stderr_inside]).await?;
     Ok((started, outputs))
 }

@@ -35,8 +35,13 @@ pub(super) fn filters() -> Result<Vec<Vec<u8>>, SeccompError> {
     if arch == TargetArch::x86_64 {
         programs.push(without_x32());
     }
-    Ok(programs.iter().map(|program| bytes(program)).collect())
+    Ok(programs.iter().map(bytes).collect())
 }
+
+/// The same on both architectures; the C libraries disagree about its type.
+const TIOCSTI: u64 = 0x5412;
+/// Likewise.
+const TIOCLINUX: u64 = 0x541C;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -46,7 +51,7 @@ fn refused() -> Result<Rules, SeccompError> {
     let query = 0xffff_ffff;
     rules.insert(libc::SYS_personality, vec![all([(0, SeccompCmpOp::Ne, 0), (0, SeccompCmpOp::Ne, query)])?]);
     // Typing into the terminal of whoever started us.
-    let typing = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| all([(1, SeccompCmpOp::Eq, request as u64)]));
+    let typing = [TIOCSTI, TIOCLINUX].map(|request| all([(1, SeccompCmpOp::Eq, request)]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
     rules.insert(libc::SYS_clone, namespace_flags()?);
     rules.insert(libc::SYS_socket, other_sockets()?);

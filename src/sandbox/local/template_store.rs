@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     ground::Ground,
     instance::LocalSandbox,
-    layout::{self, CACHE, NODE_MODULES},
+    layout::{self, CACHE, DEV_CACHE, NODE_MODULES},
 };
 use crate::{
     project::sandbox_provider::{
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Changes when what is frozen changes in another way than the lockfile says.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// How long the installation may take: seconds, or minutes on a slow line.
 const INSTALL_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long the dev server may take to prepare its dependencies.
@@ -217,6 +217,9 @@ fn freeze(ground: &Ground, sandbox: &LocalSandbox, to: &Path) -> io::Result<()> 
     for part in [NODE_MODULES, CACHE] {
         std::fs::rename(sandbox.own(part), unfinished.join(part))?;
     }
+    // Not a layer: the dev server renames its directory when a package is added, which an overlay does not allow for
+    // what lies in its lower layer. Each sandbox gets a copy instead.
+    std::fs::rename(unfinished.join(NODE_MODULES).join(DEV_CACHE), unfinished.join(DEV_CACHE))?;
     let frozen = std::fs::rename(&unfinished, to);
     if frozen.is_err() {
         layout::remove(&unfinished);

@@ -184,7 +184,7 @@ fn vouch(connection: &mut Connection, boot_id: Option<&str>) -> rusqlite::Result
 pub(super) fn mark_clean(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute("UPDATE meta SET value = '1' WHERE key = 'clean'", [])?;
-    connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(()))
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// What distinguishes one boot of this machine from another. `None` where the system doesn't say: then no unclean end

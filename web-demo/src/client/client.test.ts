@@ -329,11 +329,15 @@ describe("commands", () => {
   it("given while offline are sent once, when in step", async () => {
     const reply = start() && client.send(generate, "c1");
     last().open();
+    void client.send({ type: "status" }, "c2");
     expect(last().commands).toEqual([]);
     last().says(welcome({ mode: "snapshot", head: 1 }), { type: "snapshot", seq: 1, state: emptyState() });
     expect(last().commands).toEqual([]);
-    last().says({ type: "synced", seq: 1 });
-    expect(last().commands).toEqual([{ ...generate, id: "c1" }]);
+    last().says({ type: "synced", seq: 1 }, { type: "result", id: "c2", data: {} });
+    expect(last().commands).toEqual([
+      { ...generate, id: "c1" },
+      { type: "status", id: "c2" },
+    ]);
     last().says({ type: "accepted", id: "c1", run: "r1", seq: 2 });
     expect((await reply).run).toBe("r1");
     last().close(1006);

@@ -51,6 +51,9 @@ fn server_name(bytes: &[u8]) -> Option<ServerName> {
     let mut rest = bytes;
     // The message may be spread over several records.
     loop {
+        if message.first().is_some_and(|kind| *kind != MESSAGE_CLIENT_HELLO) {
+            return Some(ServerName::Unclear);
+        }
         if let Some(&length) = message.get(1..MESSAGE_HEADER_SIZE).and_then(|length| length.first_chunk::<3>()) {
             let [a, b, c] = length.map(usize::from);
             let end = MESSAGE_HEADER_SIZE + (a << 16 | b << 8 | c);
@@ -59,9 +62,7 @@ fn server_name(bytes: &[u8]) -> Option<ServerName> {
                 return Some(found.map_or(ServerName::Unclear, ServerName::Is));
             }
         }
-        if rest.first().is_some_and(|kind| *kind != RECORD_HANDSHAKE)
-            || message.first().is_some_and(|kind| *kind != MESSAGE_CLIENT_HELLO)
-        {
+        if rest.first().is_some_and(|kind| *kind != RECORD_HANDSHAKE) {
             return Some(ServerName::Unclear);
         }
         let header = rest.get(..RECORD_HEADER_SIZE)?;

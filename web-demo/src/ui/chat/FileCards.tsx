@@ -52,8 +52,8 @@ const FileCard = memo(function FileCard({ file, isRunning }: { file: FilePart; i
       >
         <ProgressIcon progress={progress} />
         <span className="file-path truncate" title={file.path}>
-          <span>{file.path.slice(0, slash)}</span>
-          {file.path.slice(slash)}
+          {slash > 0 && <span>{file.path.slice(0, slash)}</span>}
+          <b>{file.path.slice(slash)}</b>
         </span>
         <span className="file-lines">
           <Lines file={file} />

@@ -1,5 +1,6 @@
 import { ExternalLink, Monitor, RotateCw, Smartphone } from "lucide-react";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
+import type { RunId, RunInfo } from "../../protocol.ts";
 import { useView } from "../room.ts";
 import { PreviewErrorBar } from "./PreviewErrorBar.tsx";
 import { PreviewOverlay } from "./PreviewOverlay.tsx";
@@ -15,6 +16,7 @@ export function PreviewPane() {
   const [path, setPath] = useState("/");
   const [typed, setTyped] = useState("/");
   const [loads, setLoads] = useState(0);
+  const reload = useCallback(() => setLoads((loads) => loads + 1), []);
   const [phone, setPhone] = useState(false);
   const frame = useRef<HTMLIFrameElement>(null);
   const isReady = preview.state === "ready";
@@ -23,16 +25,24 @@ export function PreviewPane() {
   // A server that was away has nothing to do with the page that is still shown.
   const wasReady = useRef(isReady);
   useEffect(() => {
-    if (isReady && !wasReady.current) setLoads((loads) => loads + 1);
+    if (isReady && !wasReady.current) reload();
     wasReady.current = isReady;
-  }, [isReady]);
+  }, [isReady, reload]);
+
+  // New packages make the dev server bundle its dependencies anew; a page from before asks for files that are gone.
+  const lastInstall = useView((view) => (view.loaded ? (installedBy(view.state.runs) ?? "none") : undefined));
+  const knownInstall = useRef(lastInstall);
+  useEffect(() => {
+    if (knownInstall.current !== undefined && knownInstall.current !== lastInstall) reload();
+    knownInstall.current = lastInstall;
+  }, [lastInstall, reload]);
 
   function go(event: FormEvent) {
     event.preventDefault();
     const next = typed.startsWith("/") ? typed : `/${typed}`;
     setTyped(next);
     setPath(next);
-    setLoads((loads) => loads + 1);
+    reload();
     frame.current?.focus();
   }
 
@@ -43,7 +53,7 @@ export function PreviewPane() {
           type="button"
           className="icon-button"
           disabled={!isReady}
-          onClick={() => setLoads((loads) => loads + 1)}
+          onClick={reload}
           aria-label="Reload the preview"
           title="Reload"
           data-testid="preview-reload"
@@ -105,6 +115,12 @@ export function PreviewPane() {
       </div>
     </>
   );
+}
+
+/** The last run that ended and had installed packages. */
+function installedBy(runs: RunInfo[]): RunId | undefined {
+  const installed = (run: RunInfo) => run.steps.some((step) => step.type === "install" && !step.error);
+  return runs.findLast((run) => run.state === "finished" && installed(run))?.run;
 }
 
 /** The host without the project's unguessable label, which nobody wants to read. */

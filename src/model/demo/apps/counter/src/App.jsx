@@ -25,7 +25,11 @@ export default function App() {
     }))
 
   useEffect(() => {
-    localStorage.setItem('counter', JSON.stringify(state))
+    try {
+      localStorage.setItem('counter', JSON.stringify(state))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [state])
 
   useEffect(() => {

@@ -27,7 +27,11 @@ export function useBoard() {
   const [cards, setCards] = useState(stored)
 
   useEffect(() => {
-    localStorage.setItem('board', JSON.stringify(cards))
+    try {
+      localStorage.setItem('board', JSON.stringify(cards))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [cards])
 
   return {

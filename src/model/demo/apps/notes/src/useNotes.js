@@ -40,7 +40,11 @@ export function useNotes() {
   const [notes, setNotes] = useState(stored)
 
   useEffect(() => {
-    localStorage.setItem('notes', JSON.stringify(notes))
+    try {
+      localStorage.setItem('notes', JSON.stringify(notes))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [notes])
 
   return {

@@ -45,7 +45,11 @@ export function useScores() {
   })
 
   useEffect(() => {
-    localStorage.setItem('scores', JSON.stringify(scores))
+    try {
+      localStorage.setItem('scores', JSON.stringify(scores))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [scores])
 
   return {

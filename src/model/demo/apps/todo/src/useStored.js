@@ -11,7 +11,11 @@ export function useStored(key, initial) {
   })
 
   useEffect(() => {
-    localStorage.setItem(key, JSON.stringify(value))
+    try {
+      localStorage.setItem(key, JSON.stringify(value))
+    } catch {
+      // A private window may keep no storage: then it lasts until the page is closed.
+    }
   }, [key, value])
 
   return [value, setValue]

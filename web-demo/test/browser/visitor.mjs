@@ -1,0 +1,112 @@
+// A person with a browser of their own: a page, what they do on it, and everything that went wrong on it.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const SCREENSHOTS = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
+/** How long anything may take to show. The first preview of a data folder waits for the template to be built. */
+const SHOW_MS_MAX = 60_000;
+
+export async function launch() {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  // Chromium's own sandbox does not run as root.
+  const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  return chromium.launch({ executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium", args });
+}
+
+export class Visitor {
+  /** What the console complained about. */
+  complaints = [];
+  /** While the server is away, complaints about that are no fault of the page. */
+  serverIsAway = false;
+
+  static async arrive(browser, url, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+    context.setDefaultTimeout(SHOW_MS_MAX);
+    const visitor = new Visitor();
+    visitor.page = await context.newPage();
+    visitor.page.on("pageerror", (error) => visitor.#complain(`uncaught: ${error}`));
+    visitor.page.on("console", (message) => {
+      const { url, lineNumber } = message.location();
+      if (message.type() === "error") visitor.#complain(`${message.text()} (${url}:${lineNumber})`);
+    });
+    await visitor.page.goto(url);
+    return visitor;
+  }
+
+  #complain(text) {
+    if (!this.serverIsAway) this.complaints.push(text);
+  }
+
+  get project() {
+    return /\/p\/([\w-]+)/.exec(this.page.url())?.[1];
+  }
+
+  get app() {
+    return this.page.frameLocator('[data-testid="preview-frame"]');
+  }
+
+  see(testId) {
+    return this.page.getByTestId(testId);
+  }
+
+  async prompt(text) {
+    await this.see("prompt-input").fill(text);
+    await this.see("send").click();
+  }
+
+  /** Waits for the nth run of the conversation to end, and checks how. */
+  async runEnds(nth, outcome = "completed") {
+    const footer = this.see("run-footer").nth(nth - 1);
+    await footer.waitFor();
+    const text = await footer.innerText();
+    assert.equal(await footer.getAttribute("data-outcome"), outcome, text);
+    return text;
+  }
+
+  /** The window inside the preview, for what only it knows. */
+  async appFrame() {
+    const frame = await (await this.see("preview-frame").elementHandle()).contentFrame();
+    return frame;
+  }
+
+  /**
+   * What the conversation says, message by message. Without the lengths of files: who saw a file being typed is told
+   * its lines, who came later its size.
+   */
+  conversation() {
+    return this.see("message").evaluateAll((messages) =>
+      messages.map((message) => {
+        const copy = message.cloneNode(true);
+        for (const length of copy.querySelectorAll(".file-lines")) length.remove();
+        return copy.textContent.replace(/\s+/g, " ").trim();
+      }),
+    );
+  }
+
+  async isConnected() {
+    await this.page.locator('[data-testid="connection-state"][data-phase="live"]').waitFor();
+  }
+
+  async screenshot(name) {
+    await this.page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
+  }
+
+  async leave() {
+    await this.page.context().close();
+  }
+}
+
+/** Waits until a condition holds, and says what it was when it never does. */
+export async function until(what, condition, withinMs = 20_000) {
+  const deadline = Date.now() + withinMs;
+  let seen = await condition();
+  while (!seen) {
+    assert.ok(Date.now() < deadline, `in ${withinMs} ms it did not come to this: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+    seen = await condition();
+  }
+  return seen;
+}
