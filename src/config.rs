@@ -50,7 +50,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
 
     /// Domain below which each project's preview has its own host
-    #[arg(long, env = "PREVIEW_DOMAIN", default_value = "localhost", global = true, value_parser = domain)]
+    #[arg(long, env = "PREVIEW_DOMAIN", default_value = "cobuild.localhost", global = true, value_parser = domain)]
     pub preview_domain: String,
 
     /// Origins whose pages may use the API, separated by commas; `*` for all. Loopback origins always may

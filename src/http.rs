@@ -216,6 +216,9 @@ impl App {
             Ok(origin) => origin,
             Err(problem) => return problem.into_response(),
         };
+        if let Some(address) = self.state.origins.better_address(&request) {
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
+        }
         let mut response = if origin::is_preflight(&request) {
             origin::preflight_answer()
         } else {
@@ -254,13 +257,18 @@ fn routes(state: HttpState) -> Router {
         .with_state(state)
 }
 
-/// Headers for everything on the app's origin. None of them reaches a preview.
+/// Keeps pages of different origins of one site in different processes: a preview that never ends its loop must not stop
+/// the app's page around it. On the app's pages and the previews' alike.
+const OWN_PROCESS: (HeaderName, &str) = (HeaderName::from_static("origin-agent-cluster"), "?1");
+
+/// Headers for everything on the app's origin.
 fn secure(response: &mut Response) {
-    let defaults: [(HeaderName, &str); 4] = [
+    let defaults: [(HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        OWN_PROCESS,
     ];
     for (name, value) in defaults {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));

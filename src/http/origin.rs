@@ -54,7 +54,7 @@ impl OriginPolicy {
         if let Some(id) = self.preview_id(&host) {
             return Ok(Target::Preview(id.to_owned()));
         }
-        if self.loopback_only && !is_loopback(&host) {
+        if self.loopback_only && !self.is_local_name(&host) {
             let message = "this server answers to localhost only; set HOST to serve other names";
             return Err(Problem::new(ErrorCode::Forbidden, message).with_status(StatusCode::MISDIRECTED_REQUEST));
         }
@@ -88,14 +88,49 @@ impl OriginPolicy {
             request_authority(request)
                 .is_some_and(|own| origin.split_once("://").is_some_and(|(_, rest)| own.eq_ignore_ascii_case(rest)))
         };
-        listed || if self.loopback_only { is_loopback(host) } else { own() }
+        listed || if self.loopback_only { self.is_local_name(host) } else { own() }
     }
 
     /// The preview id of a host name, if it is a preview's.
     fn preview_id<'a>(&self, host: &'a str) -> Option<&'a str> {
         let (label, domain) = host.split_once('.')?;
         let is_id = label.len() == PREVIEW_ID_LENGTH && label.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        (is_id && domain == self.preview_domain).then_some(label)
+        let is_ours = domain == self.preview_domain || self.loopback_only && domain == "localhost";
+        (is_id && is_ours).then_some(label)
+    }
+
+    /// Whether a name always leads to this machine.
+    fn is_local_name(&self, host: &str) -> bool {
+        is_loopback(host) || self.is_local_site(host)
+    }
+
+    /// Whether a name is the one below which previews are, where that is a part of `localhost`.
+    fn is_local_site(&self, host: &str) -> bool {
+        host == self.preview_domain && host.ends_with(".localhost")
+    }
+
+    /// Where a browser should open this page instead.
+    ///
+    /// To a browser, `localhost` and `<id>.localhost` are different sites, and Chromium denies a frame of another site
+    /// its storage: apps that use `localStorage` would fail in the preview. `cobuild.localhost` and
+    /// `<id>.cobuild.localhost` are one site. Only Chromium and its relatives – known by `Sec-CH-UA` – are led there, and
+    /// only where they navigate to: others keep a framed page's storage apart instead of denying it, and Safari may not
+    /// resolve the name.
+    pub(crate) fn better_address<B>(&self, request: &Request<B>) -> Option<String> {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let navigates = header("sec-fetch-mode") == Some("navigate") && header("sec-fetch-dest") == Some("document");
+        let is_chromium = header("sec-ch-ua").is_some_and(|brands| brands.contains("Chrom"));
+        if !self.loopback_only || !navigates || !is_chromium || request.method() != Method::GET {
+            return None;
+        }
+        let authority = request_authority(request)?;
+        let host = without_port(authority);
+        if !self.is_local_site(&self.preview_domain) || !is_loopback(&host.to_ascii_lowercase()) {
+            return None;
+        }
+        let port = &authority[host.len()..];
+        let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        Some(format!("http://{}{port}{path}", self.preview_domain))
     }
 }
 
@@ -176,7 +211,7 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn open(allowed: &[AllowedOrigin]) -> OriginPolicy {
-        OriginPolicy::new(&Access::Open, "localhost".into(), allowed.to_vec())
+        OriginPolicy::new(&Access::Open, "cobuild.localhost".into(), allowed.to_vec())
     }
 
     fn request(host: &str, origin: Option<&str>) -> Request<()> {
@@ -190,15 +225,15 @@ mod tests {
     #[test]
     fn hosts_of_an_open_server() {
         let policy = open(&[]);
-        for host in ["localhost", "localhost:3100", "LOCALHOST:1", "127.0.0.1:3100", "[::1]:3100", "[::1]"] {
+        let good =
+            ["localhost", "localhost:3100", "LOCALHOST:1", "cobuild.localhost:3100", "127.0.0.1:3100", "[::1]:3100"];
+        for host in good {
             assert_eq!(policy.target(&request(host, None)).ok(), Some(Target::App), "{host}");
         }
-        let preview = format!("{ID}.localhost:3100");
-        assert_eq!(policy.target(&request(&preview, None)).ok(), Some(Target::Preview(ID.into())));
-        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.", "foo.localhost", "10.0.0.1", "", "::1"] {
-            if host == "::1" {
-                continue; // Not a valid Host, but it names loopback all the same.
-            }
+        for preview in [format!("{ID}.localhost:3100"), format!("{ID}.cobuild.localhost:3100")] {
+            assert_eq!(policy.target(&request(&preview, None)).ok(), Some(Target::Preview(ID.into())));
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.", "foo.localhost", "10.0.0.1", ""] {
             assert!(policy.target(&request(host, None)).is_err(), "{host}");
         }
     }
@@ -209,6 +244,7 @@ mod tests {
         let admits = |origin: &str| policy.admit(&request("localhost:3100", Some(origin))).is_ok();
         for good in [
             "http://localhost:3100",
+            "http://cobuild.localhost:3100",
             "http://localhost:5173",
             "http://127.0.0.1",
             "http://[::1]:9",
@@ -216,7 +252,7 @@ mod tests {
         ] {
             assert!(admits(good), "{good}");
         }
-        let preview = format!("http://{ID}.localhost:3100");
+        let (preview, short) = (format!("http://{ID}.cobuild.localhost:3100"), format!("http://{ID}.localhost:3100"));
         for bad in [
             "null",
             "",
@@ -227,10 +263,35 @@ mod tests {
             "http://localhost@evil.example",
             "file://",
             &preview,
+            &short,
         ] {
             assert!(!admits(bad), "{bad}");
         }
         assert!(policy.admit(&request("localhost:3100", None)).is_ok(), "programs send no origin");
+    }
+
+    #[test]
+    fn browsers_are_led_to_the_site_of_the_previews() {
+        const CHROMIUM: &str = r#""Chromium";v="156", "Not A Brand";v="24""#;
+        let open_with = |policy: &OriginPolicy, host: &str, mode: &str, brands: &str| {
+            let mut request = request(host, None);
+            *request.uri_mut() = "/p/x?y=1".parse().expect("valid");
+            request.headers_mut().insert("sec-fetch-mode", mode.parse().expect("valid"));
+            request.headers_mut().insert("sec-fetch-dest", "document".parse().expect("valid"));
+            request.headers_mut().insert("sec-ch-ua", brands.parse().expect("valid"));
+            policy.better_address(&request)
+        };
+        let navigate = |policy: &OriginPolicy, host: &str, mode: &str| open_with(policy, host, mode, CHROMIUM);
+        let policy = open(&[]);
+        assert_eq!(open_with(&policy, "localhost:3100", "navigate", r#""Other";v="1""#), None);
+        for host in ["localhost:3100", "127.0.0.1:3100", "[::1]:3100"] {
+            let better = navigate(&policy, host, "navigate");
+            assert_eq!(better.as_deref(), Some("http://cobuild.localhost:3100/p/x?y=1"), "{host}");
+        }
+        assert_eq!(navigate(&policy, "cobuild.localhost:3100", "navigate"), None);
+        assert_eq!(navigate(&policy, "localhost:3100", "cors"), None);
+        let elsewhere = OriginPolicy::new(&Access::Open, "localhost".into(), vec![]);
+        assert_eq!(navigate(&elsewhere, "localhost:3100", "navigate"), None);
     }
 
     #[test]

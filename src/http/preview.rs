@@ -8,7 +8,7 @@ mod forward;
 mod headers;
 mod page;
 
-use axum::{extract::Request, response::Response};
+use axum::{extract::Request, http::HeaderValue, response::Response};
 
 use self::page::Waiting;
 use super::HttpState;
@@ -16,6 +16,13 @@ use crate::project::Preview;
 
 /// Answers a request for a preview.
 pub(crate) async fn serve(state: &HttpState, preview_id: &str, request: Request) -> Response {
+    let mut response = answer(state, preview_id, request).await;
+    let (name, value) = super::OWN_PROCESS;
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
+}
+
+async fn answer(state: &HttpState, preview_id: &str, request: Request) -> Response {
     let handle = match state.registry.find_preview(preview_id).await {
         Ok(Some(handle)) => handle,
         Ok(None) => return page::unknown(),

@@ -59,7 +59,11 @@ async fn bodies_pass_both_ways() {
     let echoed = server.http.post(server.url("/echo")).header("host", &host).body(body.clone()).send().await;
     assert_eq!(echoed.expect("an answer").text().await.expect("text"), body);
     let page = get(&server, &host, "/").send().await.expect("an answer");
+    assert_eq!(page.headers()["origin-agent-cluster"], "?1");
     assert!(page.text().await.expect("text").contains("<div id=\"root\">"));
+    // The name of the domain's first part alone leads there, too.
+    let short = host.replace(".cobuild.localhost", ".localhost");
+    assert_eq!(get(&server, &short, "/").send().await.expect("an answer").status(), 200);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn every_address_of_the_app_is_its_page() {
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
         let policy = answer.headers()["content-security-policy"].to_str().expect("ASCII").to_owned();
-        assert!(policy.contains("frame-src http://*.localhost:*"), "{policy}");
+        assert!(policy.contains("frame-src http://*.cobuild.localhost:*"), "{policy}");
         assert_eq!(answer.headers()["referrer-policy"], "no-referrer");
     }
 }

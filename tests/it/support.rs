@@ -139,7 +139,7 @@ impl TestServer {
     /// The host of a project's preview, without port.
     pub(crate) async fn preview_host(&self, project: &str) -> String {
         let status = self.json(&format!("/api/v1/projects/{project}")).await;
-        format!("{}.localhost", status["state"]["preview_id"].as_str().expect("an id"))
+        format!("{}.cobuild.localhost", status["state"]["preview_id"].as_str().expect("an id"))
     }
 
     pub(crate) fn stop_dev_servers(&self, stopped: bool) {
