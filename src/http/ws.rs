@@ -28,7 +28,6 @@ use axum::{
 use cobuild_protocol::{
     CloseCode, ErrorBody, ErrorCode, PROTOCOL_VERSION, ProjectId,
     frame::{ControlFrame, HelloFrame, Welcome},
-    value::Role,
 };
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, time::timeout};
@@ -184,8 +183,8 @@ async fn serve(
         () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
-        Ok((handle, subscription, welcome)) => {
-            run(&state, connection, socket, handle, subscription, welcome);
+        Ok((handle, subscription, welcome, pace)) => {
+            run(&state, connection, socket, handle, subscription, welcome, pace);
         }
         Err(Some(closing)) => {
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
@@ -207,7 +206,7 @@ async fn attach(
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
     socket: &mut WebSocket,
-) -> Result<(ProjectHandle, Subscription, ControlFrame), Option<Closing>> {
+) -> Result<(ProjectHandle, Subscription, ControlFrame, writer::Pace), Option<Closing>> {
     let hello = match timeout(state.timing.hello_wait_max, first_frame(socket)).await {
         Ok(hello) => hello?,
         Err(_) => return Err(Some(Closing::new(CloseCode::Protocol, "no hello in time"))),
@@ -216,7 +215,8 @@ async fn attach(
         let reason = format!("this server speaks protocol {PROTOCOL_VERSION}, not {}", hello.protocol);
         return Err(Some(Closing::new(CloseCode::Protocol, reason)));
     }
-    let (handle, subscription, role) = join(state, project, bearer, hello).await.map_err(Some)?;
+    let pace = writer::Pace::asked(hello.rollup_ms);
+    let (handle, subscription) = join(state, project, bearer, hello).await.map_err(Some)?;
     let welcome = ControlFrame::Welcome(Welcome {
         protocol: PROTOCOL_VERSION,
         project: project.clone(),
@@ -224,12 +224,12 @@ async fn attach(
         head: subscription.head,
         mode: subscription.mode,
         participant: subscription.member.participant(),
-        role,
+        role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
         limits: super::limits(),
         default_model: super::notice(state.models.default_model()),
     });
-    Ok((handle, subscription, welcome))
+    Ok((handle, subscription, welcome, pace))
 }
 
 async fn join(
@@ -237,7 +237,7 @@ async fn join(
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
     hello: HelloFrame,
-) -> Result<(ProjectHandle, Subscription, Role), Closing> {
+) -> Result<(ProjectHandle, Subscription), Closing> {
     let grant = match &hello.token {
         Some(token) => state.access.admit(Some(token)),
         None => bearer,
@@ -248,7 +248,7 @@ async fn join(
     let key = grant.subject.or(hello.client).filter(|key| (1..=CLIENT_KEY_LENGTH_MAX).contains(&key.len()));
     let identity = Identity { key, name: grant.name.or(hello.name), role };
     let subscription = handle.join(identity, hello.since).await?;
-    Ok((handle, subscription, role))
+    Ok((handle, subscription))
 }
 
 async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closing>> {
@@ -277,6 +277,7 @@ fn run(
     handle: ProjectHandle,
     subscription: Subscription,
     welcome: ControlFrame,
+    pace: writer::Pace,
 ) {
     let Subscription { member, head, snapshot, feed, .. } = subscription;
     let (sink, stream) = socket.split();
@@ -292,6 +293,8 @@ fn run(
         written: connection.written,
         stopping: state.shutdown.clone(),
         timing: state.timing,
+        presence: handle.presence().view(),
+        pace,
         synced_at: Some(head),
     };
     tracing::debug!(project = %handle.project(), participant = %member.participant(), "a client is in the room");

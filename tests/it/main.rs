@@ -2,6 +2,7 @@
 
 mod fakes;
 mod models;
+mod presence;
 mod preview;
 mod process;
 mod rest;
