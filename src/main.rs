@@ -55,7 +55,7 @@ fn start_logging(cli: &Cli) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)
         .map_err(|error| anyhow::anyhow!("LOG_LEVEL `{level}` is no level or filter: {error}"))?;
     // At its finest, the WebSocket library writes down whole frames, and the first holds the client's token.
-    let filter = filter.add_directive("tungstenite=debug".parse().context("a log directive")?);
+    let filter = filter.add_directive("tungstenite=warn".parse().context("a log directive")?);
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -209,7 +209,7 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
         }
         SandboxChoice::Memory => Arc::new(MemoryProvider::default()),
         SandboxChoice::None => Arc::new(NoSandboxes::new(
-            "this server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
+            "This server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
         )),
     }
 }

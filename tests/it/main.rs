@@ -3,6 +3,7 @@
 mod auth;
 mod fakes;
 mod models;
+mod presence;
 mod preview;
 mod process;
 mod rest;

@@ -83,7 +83,7 @@ pub(crate) async fn receive(stream: &mut WebSocketStream<TcpStream>) -> Received
 fn parse(text: &str) -> Received {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let name = value["type"].as_str().expect("a type");
-    if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping"].contains(&name) {
+    if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping", "presence"].contains(&name) {
         Received::Control(serde_json::from_value(value).expect("a control frame"))
     } else {
         Received::Event(serde_json::from_value(value).expect("an event"), text.to_owned())
