@@ -107,6 +107,16 @@ impl WsClient {
         Self::attach_as(server, project, json!({ "type": "hello", "protocol": 1, "token": token }), None).await
     }
 
+    /// Comes back into the room with a token.
+    pub(crate) async fn attach_with_token_since(
+        server: &TestServer,
+        project: &str,
+        token: &str,
+        since: Cursor,
+    ) -> Self {
+        Self::attach_as(server, project, json!({ "type": "hello", "protocol": 1, "token": token }), Some(since)).await
+    }
+
     async fn attach_as(server: &TestServer, project: &str, mut hello: Value, since: Option<Cursor>) -> Self {
         let mut stream = open(server, project).await;
         if let Some(since) = &since {
