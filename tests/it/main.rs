@@ -1,9 +1,11 @@
 //! Tests of the whole server, through its sockets.
 
 mod fakes;
+mod faults;
 mod models;
 mod preview;
 mod process;
+mod reconnect;
 mod rest;
 mod resume;
 mod sandbox_attacks;

@@ -80,7 +80,7 @@ pub(crate) async fn receive(stream: &mut WebSocketStream<TcpStream>) -> Received
     }
 }
 
-fn parse(text: &str) -> Received {
+pub(super) fn parse(text: &str) -> Received {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let name = value["type"].as_str().expect("a type");
     if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping"].contains(&name) {
@@ -98,8 +98,13 @@ impl WsClient {
 
     /// Enters the room where one has left it. Returns before the replay.
     pub(crate) async fn attach_since(server: &TestServer, project: &str, since: Option<Cursor>) -> Self {
+        Self::attach_as(server, project, "test-client", since).await
+    }
+
+    /// The same as somebody in particular.
+    pub(crate) async fn attach_as(server: &TestServer, project: &str, client: &str, since: Option<Cursor>) -> Self {
         let mut stream = open(server, project).await;
-        let mut hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": "test-client" });
+        let mut hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": client });
         if let Some(since) = &since {
             hello["since"] = serde_json::to_value(since).expect("JSON");
         }
