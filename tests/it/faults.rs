@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use cobuild_protocol::{Seq, value::ContentHash};
-use serde_json::{Value, json};
+use cobuild_protocol::Seq;
 
-use crate::support::{Ended, Fault, FaultProxy, Seed, Setup, TestServer, Visitor, WsClient, text_hash};
+use crate::support::{
+    Ended, Fault, FaultProxy, Seed, Setup, TestServer, Visitor, WsClient, text_hash, write_own_files,
+};
 
 /// Connections that end badly, over both ways in together.
 const CUTS: usize = 1000;
@@ -38,7 +39,7 @@ async fn a_thousand_cuts_lose_and_repeat_nothing() {
     let mut visits = tokio::task::JoinSet::new();
     for number in 0..2 * VISITORS {
         let way = if number % 2 == 0 { Way::WebSocket } else { Way::EventStream };
-        let visitor = Visitor::new(format!("v{number}"), "p", epoch.clone()).doing(next_command);
+        let visitor = Visitor::new(format!("v{number}"), "p", epoch.clone()).doing(write_own_files);
         let proxy = FaultProxy::start(server.address).await;
         let (cuts, mut rng) = (Arc::clone(&cuts), seed.of(number as u64));
         visits.spawn(async move {
@@ -91,14 +92,4 @@ async fn visit(visitor: &mut Visitor, way: Way, proxy: &FaultProxy, until: Seq) 
         Way::WebSocket => visitor.over_websocket(proxy.address, until).await,
         Way::EventStream => visitor.over_sse(proxy.address, until).await,
     }
-}
-
-/// Each visitor writes its own files, one after the other and again from the first.
-fn next_command(name: &str, number: usize) -> Value {
-    const FILES: usize = 5;
-    let content = |number: usize| format!("{name} {number}");
-    let base: Option<ContentHash> =
-        number.checked_sub(FILES).map(|earlier| cobuild::project::content_hash(content(earlier).as_bytes()));
-    let path = format!("notes/{name}-{}.txt", number % FILES);
-    json!({ "type": "write_file", "path": path, "content": content(number), "base": base })
 }

@@ -1,5 +1,6 @@
 //! Tests of the whole server, through its sockets.
 
+mod crash;
 mod fakes;
 mod faults;
 mod models;

@@ -2,6 +2,7 @@
 
 mod fault_proxy;
 mod random;
+mod server_process;
 mod sse;
 mod visitor;
 mod ws_client;
@@ -24,7 +25,8 @@ use tempfile::TempDir;
 pub(crate) use self::{
     fault_proxy::{Fault, FaultProxy},
     random::Seed,
-    visitor::{Ended, Visitor, text_hash},
+    server_process::ServerProcess,
+    visitor::{Ended, Visitor, text_hash, write_own_files},
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};

@@ -215,3 +215,13 @@ pub(crate) fn text_hash(lines: &[String]) -> ContentHash {
     });
     cobuild::project::content_hash(texts.collect::<String>().as_bytes())
 }
+
+/// A visitor's next command: it writes a few files of its own, one after the other and again from the first.
+pub(crate) fn write_own_files(name: &str, number: usize) -> Value {
+    const FILES: usize = 5;
+    let content = |number: usize| format!("{name} {number}");
+    let base: Option<ContentHash> =
+        number.checked_sub(FILES).map(|earlier| cobuild::project::content_hash(content(earlier).as_bytes()));
+    let path = format!("notes/{name}-{}.txt", number % FILES);
+    json!({ "type": "write_file", "path": path, "content": content(number), "base": base })
+}
