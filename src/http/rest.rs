@@ -231,7 +231,7 @@ pub(crate) async fn readable(state: &HttpState, caller: &Caller) -> Result<Proje
 pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
     let identity = Identity {
         key: Some(caller.grant.program_key()),
-        name: Some(caller.grant.program_name().to_owned()),
+        name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.
