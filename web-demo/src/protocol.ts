@@ -48,9 +48,10 @@ export type Cancel = {
 run: RunId, };
 
 /**
- * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
+ * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
+ * `refresh_token` or a `pong`.
  */
-export type ClientFrame = HelloFrame | PongFrame | CommandFrame;
+export type ClientFrame = HelloFrame | PongFrame | RefreshTokenFrame | CommandFrame;
 
 /**
  * A command with the id its reply will carry.
@@ -985,6 +986,30 @@ message: MessageId,
  * What comes next.
  */
 text: string, };
+
+/**
+ * Shows a new token before the old one expires: `result` with `{expires_at}`, or `rejected`, and then the old token
+ * counts on. The new token must be the same person's. When it gives another role, the connection is closed with 4000
+ * behind the result: come back with the new token.
+ */
+export type RefreshTokenFrame = {
+/**
+ * Always `refresh_token`.
+ */
+type: RefreshTokenTag,
+/**
+ * What the reply will carry.
+ */
+id: RequestId,
+/**
+ * The new token.
+ */
+token: string, };
+
+/**
+ * The fixed text `refresh_token`.
+ */
+export type RefreshTokenTag = "refresh_token";
 
 /**
  * A package or file that was left out, and why.
