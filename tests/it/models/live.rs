@@ -5,8 +5,9 @@ use std::env;
 use cobuild::{
     model::{
         catalogue::Catalogue,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
         http::HttpLimits,
+        provider::Provider,
         retry::RetryPolicy,
         vendors::Vendors,
     },

@@ -10,7 +10,8 @@ use std::{
 use cobuild::{
     model::{
         Models,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
+        provider::Provider,
     },
     project::model_provider::{ModelError, ModelParameters, ModelProvider as _, StopReason, Turn},
 };
