@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    id::RunId,
+    id::{ConflictId, ParticipantId, RunId, Seq},
     package::PackageSpec,
     path::FilePath,
-    value::{ContentHash, Encoding},
+    value::{ContentHash, Encoding, Role},
 };
 
 /// A command. Each is answered by exactly one of `accepted`, `rejected` and `result`.
@@ -33,6 +33,20 @@ pub enum Command {
     RenameFile(RenameFile),
     /// Read one file.
     ReadFile(ReadFile),
+    /// Keep others from changing a file for a while.
+    LockFile(LockFile),
+    /// Let others change a file again.
+    UnlockFile(UnlockFile),
+    /// Decide between two versions of a file.
+    ResolveConflict(ResolveConflict),
+    /// Bring the files back as they were.
+    Restore(Restore),
+    /// Give a waiting run another place in the queue.
+    MoveQueued(MoveQueued),
+    /// Take a waiting run out of the queue.
+    RemoveQueued(RemoveQueued),
+    /// Change what a participant may do.
+    SetRole(SetRole),
     /// Run a shell command in the sandbox.
     Exec(Exec),
     /// Make sure there is a sandbox with a running preview.
@@ -55,6 +69,13 @@ impl Command {
             Self::DeleteFile(_) => "delete_file",
             Self::RenameFile(_) => "rename_file",
             Self::ReadFile(_) => "read_file",
+            Self::LockFile(_) => "lock_file",
+            Self::UnlockFile(_) => "unlock_file",
+            Self::ResolveConflict(_) => "resolve_conflict",
+            Self::Restore(_) => "restore",
+            Self::MoveQueued(_) => "move_queued",
+            Self::RemoveQueued(_) => "remove_queued",
+            Self::SetRole(_) => "set_role",
             Self::Exec(_) => "exec",
             Self::StartSandbox(_) => "start_sandbox",
             Self::StopSandbox(_) => "stop_sandbox",
@@ -69,7 +90,7 @@ impl Command {
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 12] = [
+pub const COMMAND_NAMES: [&str; 19] = [
     "generate",
     "apply",
     "install",
@@ -79,6 +100,13 @@ pub const COMMAND_NAMES: [&str; 12] = [
     "delete_file",
     "rename_file",
     "read_file",
+    "lock_file",
+    "unlock_file",
+    "resolve_conflict",
+    "restore",
+    "move_queued",
+    "remove_queued",
+    "set_role",
     "exec",
     "start_sandbox",
     "stop_sandbox",
@@ -97,6 +125,24 @@ pub struct Generate {
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[ts(as = "Option<bool>")]
     pub apply: bool,
+    /// What to do when another run is under way.
+    #[serde(default, skip_serializing_if = "is_queue")]
+    #[ts(as = "Option<Delivery>")]
+    pub delivery: Delivery,
+}
+
+/// What a prompt does when another run is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// It waits for its turn.
+    #[default]
+    Queue,
+    /// The run under way is cancelled (by its author or an owner only), and this one is next.
+    Interrupt,
+    /// It joins the run under way at its next model turn. A run without another turn cannot be joined: then it waits
+    /// like any other, and `run_queued` says so.
+    Steer,
 }
 
 /// Puts a ready reply into effect, as if a model had just written it.
@@ -128,7 +174,11 @@ pub struct Cancel {
     pub run: RunId,
 }
 
-/// Creates or replaces one file. Rejected with `stale_base` when the file is not what `base` says.
+/// Creates or replaces one file.
+///
+/// When the file is no longer what `base` says, the two changes are merged line by line; what cannot be merged becomes
+/// `file_conflicted` with both versions kept. Rejected with `stale_base` when that is impossible: `base` is absent
+/// although the file exists, or names a content this project never had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[ts(optional_fields)]
 pub struct WriteFile {
@@ -167,9 +217,86 @@ pub struct RenameFile {
 
 /// Reads one file: `result` with `{path, hash, size_bytes, encoding, content}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct ReadFile {
     /// Where.
     pub path: FilePath,
+    /// As of this event; absent: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Seq>,
+}
+
+/// Keeps others – participants and runs – from changing a file until it is unlocked or the locker leaves. What a run
+/// writes to it meanwhile becomes `file_conflicted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct LockFile {
+    /// Where.
+    pub path: FilePath,
+}
+
+/// Lets others change a file again. For the locker and owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct UnlockFile {
+    /// Where.
+    pub path: FilePath,
+}
+
+/// Decides between two versions of a file. Without `content`, `keep` decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ResolveConflict {
+    /// Which conflict.
+    pub conflict: ConflictId,
+    /// Which version to keep.
+    pub keep: ConflictSide,
+    /// A third version, made of the two by hand; then `keep` does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// One of two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictSide {
+    /// What is in the tree.
+    Current,
+    /// What could not be merged into it.
+    Proposed,
+}
+
+/// Brings all files back as they were after event `to`. A new event; nothing of the history is lost, so a restore can be
+/// undone by another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Restore {
+    /// The event.
+    pub to: Seq,
+}
+
+/// Gives a waiting run another place in the queue. For its author and owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct MoveQueued {
+    /// Which run.
+    pub run: RunId,
+    /// Its new place, from 1.
+    pub position: u32,
+}
+
+/// Takes a waiting run out of the queue; it ends as cancelled. For its author and owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RemoveQueued {
+    /// Which run.
+    pub run: RunId,
+}
+
+/// Changes what a participant may do, from now on and on every connection they have. For owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct SetRole {
+    /// Who.
+    pub participant: ParticipantId,
+    /// What they may do; absent: nothing at all, their connections are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 /// Runs a shell command in the sandbox, in the project's root: `accepted{run}`, then `exec_…` events.
@@ -198,6 +325,11 @@ const fn yes() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 const fn is_true(value: &bool) -> bool {
     *value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_queue(value: &Delivery) -> bool {
+    matches!(value, Delivery::Queue)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

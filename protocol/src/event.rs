@@ -6,7 +6,7 @@ use ts_rs::TS;
 
 use crate::{
     error::ErrorBody,
-    id::{MessageId, ParticipantId, RequestId, RunId, Seq},
+    id::{ConflictId, MessageId, ParticipantId, RequestId, RunId, Seq},
     path::FilePath,
     value::{
         ContentHash, FileAction, FileEntry, FileOrigin, MessageRole, Outcome, OutputStream, PreviewState, Refusal,
@@ -75,6 +75,20 @@ pub enum Event {
     FileRenamed(FileRenamed),
     /// A file of a reply was not written.
     FileRefused(FileRefused),
+    /// Two changes of one file could not be merged. The tree keeps the current version, the store both.
+    FileConflicted(FileConflicted),
+    /// Somebody decided between two versions.
+    ConflictResolved(ConflictResolved),
+    /// A file may be changed by one participant only.
+    FileLocked(FileLocked),
+    /// A file may be changed by everybody again.
+    FileUnlocked(FileUnlocked),
+    /// The files are as they were after an earlier event; the changes that make them so follow.
+    Restored(Restored),
+    /// The waiting runs are in another order.
+    QueueChanged(QueueChanged),
+    /// A participant may do something else from now on.
+    RoleChanged(RoleChanged),
     /// The packages a run needs are known.
     PackagesDetected(PackagesDetected),
     /// The package manager was started.
@@ -96,6 +110,9 @@ pub enum Event {
     /// The preview shows an error instead of the app.
     PreviewError(PreviewError),
 }
+
+/// How many kinds of events there are; for tests that claim to cover all.
+pub const EVENTS_COUNT: usize = 32;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -138,6 +155,10 @@ pub struct RunQueued {
     pub kind: RunKind,
     /// Its place in the queue, from 1.
     pub position: u32,
+    /// True when it was to join the run under way, which has no other model turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub not_steered: bool,
     /// The prompt, for `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
@@ -278,6 +299,75 @@ pub struct FileRefused {
     pub reason: String,
 }
 
+/// Two changes of one file could not be merged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct FileConflicted {
+    /// Names the conflict.
+    pub conflict: ConflictId,
+    /// Where.
+    pub path: FilePath,
+    /// What is in the tree; absent: the file is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<ContentHash>,
+    /// What could not be merged into it; absent: it was to be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<ContentHash>,
+    /// How long that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed_size_bytes: Option<u64>,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// Somebody decided between two versions. A change of the file, if any, follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ConflictResolved {
+    /// Which conflict.
+    pub conflict: ConflictId,
+}
+
+/// A file may be changed by one participant only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileLocked {
+    /// Where.
+    pub path: FilePath,
+    /// By whom.
+    pub participant: ParticipantId,
+}
+
+/// A file may be changed by everybody again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct FileUnlocked {
+    /// Where.
+    pub path: FilePath,
+}
+
+/// The files are as they were after an earlier event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Restored {
+    /// That event.
+    pub to: Seq,
+}
+
+/// The waiting runs are in another order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct QueueChanged {
+    /// All waiting runs, next first.
+    pub queue: Vec<RunId>,
+}
+
+/// A participant may do something else from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RoleChanged {
+    /// Who.
+    pub participant: ParticipantId,
+    /// What they may do; absent: nothing at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
 /// The packages a run needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct PackagesDetected {
@@ -399,6 +489,13 @@ impl Event {
             Self::FileDeleted(_) => "file_deleted",
             Self::FileRenamed(_) => "file_renamed",
             Self::FileRefused(_) => "file_refused",
+            Self::FileConflicted(_) => "file_conflicted",
+            Self::ConflictResolved(_) => "conflict_resolved",
+            Self::FileLocked(_) => "file_locked",
+            Self::FileUnlocked(_) => "file_unlocked",
+            Self::Restored(_) => "restored",
+            Self::QueueChanged(_) => "queue_changed",
+            Self::RoleChanged(_) => "role_changed",
             Self::PackagesDetected(_) => "packages_detected",
             Self::InstallStarted(_) => "install_started",
             Self::InstallOutput(_) => "install_output",

@@ -13,7 +13,8 @@ use crate::{
     value::Role,
 };
 
-/// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
+/// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
+/// `refresh_token` or a `pong`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, TS)]
 #[serde(untagged)]
 pub enum ClientFrame {
@@ -21,6 +22,8 @@ pub enum ClientFrame {
     Hello(HelloFrame),
     /// Answers a `ping`. Optional: WebSocket pongs and any other frame count as a sign of life too.
     Pong(PongFrame),
+    /// Shows a new token before the old one expires.
+    RefreshToken(RefreshTokenFrame),
     /// Asks for something.
     Command(CommandFrame),
 }
@@ -30,11 +33,12 @@ impl<'de> Deserialize<'de> for ClientFrame {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let frame = serde_json::Map::deserialize(deserializer)?;
         let is = |tag: &str| frame.get("type").and_then(|value| value.as_str()) == Some(tag);
-        let (hello, pong) = (is("hello"), is("pong"));
+        let (hello, pong, refresh) = (is("hello"), is("pong"), is("refresh_token"));
         let frame = serde_json::Value::Object(frame);
-        match (hello, pong) {
-            (true, _) => serde_json::from_value(frame).map(Self::Hello),
-            (_, true) => serde_json::from_value(frame).map(Self::Pong),
+        match (hello, pong, refresh) {
+            (true, _, _) => serde_json::from_value(frame).map(Self::Hello),
+            (_, true, _) => serde_json::from_value(frame).map(Self::Pong),
+            (_, _, true) => serde_json::from_value(frame).map(Self::RefreshToken),
             _ => serde_json::from_value(frame).map(Self::Command),
         }
         .map_err(D::Error::custom)
@@ -68,6 +72,7 @@ macro_rules! tag {
 
 tag!(HelloTag, "hello");
 tag!(PongTag, "pong");
+tag!(RefreshTokenTag, "refresh_token");
 
 /// The first frame of a connection: `{"type":"hello","protocol":1,…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -103,6 +108,20 @@ pub struct PongFrame {
     /// The last event the client has applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
+}
+
+/// Shows a new token before the old one expires: `result` with `{expires_at}`, or `rejected`, and then the old token
+/// counts on. The new token must be the same person's. When it gives another role, the connection is closed with 4000
+/// behind the result: come back with the new token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RefreshTokenFrame {
+    /// Always `refresh_token`.
+    #[serde(rename = "type")]
+    pub tag: RefreshTokenTag,
+    /// What the reply will carry.
+    pub id: RequestId,
+    /// The new token.
+    pub token: String,
 }
 
 /// Anything the server sends.

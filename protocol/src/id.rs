@@ -194,6 +194,10 @@ counted_id! {
     MessageId, "m", "^m[0-9]+$"
 }
 counted_id! {
+    /// Two versions of one file that could not be merged.
+    ConflictId, "k", "^k[0-9]+$"
+}
+counted_id! {
     /// A person (or program) in the room, however many connections they have.
     ParticipantId, "u", "^u[0-9]+$"
 }

@@ -30,7 +30,7 @@ pub use command::Command;
 pub use error::{CloseCode, ErrorBody, ErrorCode};
 pub use event::{Event, EventFrame};
 pub use frame::{ClientFrame, CommandFrame, ServerFrame};
-pub use id::{Cursor, Epoch, MessageId, ParticipantId, ProjectId, RequestId, RunId, Seq};
+pub use id::{ConflictId, Cursor, Epoch, MessageId, ParticipantId, ProjectId, RequestId, RunId, Seq};
 pub use package::PackageSpec;
 pub use path::FilePath;
 pub use state::ProjectState;

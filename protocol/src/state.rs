@@ -10,6 +10,7 @@ use ts_rs::TS;
 
 use crate::{
     error::ErrorBody,
+    event::FileConflicted,
     id::{ParticipantId, RunId},
     path::FilePath,
     value::{ContentHash, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage},
@@ -38,6 +39,10 @@ pub struct ProjectState {
     pub sandbox: SandboxInfo,
     /// The live preview.
     pub preview: PreviewInfo,
+    /// Who may change a locked file.
+    pub locks: BTreeMap<FilePath, ParticipantId>,
+    /// Conflicts nobody has resolved yet, oldest first; at most 100.
+    pub conflicts: Vec<FileConflicted>,
     /// Everybody who was ever in the room.
     pub participants: BTreeMap<ParticipantId, Participant>,
 }

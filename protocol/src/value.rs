@@ -87,6 +87,10 @@ pub enum FileOrigin {
     Reply,
     /// A participant, by `write_file`, `delete_file` or `rename_file`.
     Participant,
+    /// A participant's change and somebody else's, merged.
+    Merge,
+    /// A restore.
+    Restore,
     /// A process in the sandbox, such as an install that changed `package.json`.
     Sandbox,
 }
@@ -222,6 +226,10 @@ pub struct Participant {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// Whether an owner has removed them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub removed: bool,
     /// Whether they have a connection now.
     pub present: bool,
 }

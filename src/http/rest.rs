@@ -18,12 +18,9 @@ use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile},
+    share_links,
 };
 use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
-
-/// How programs that use REST are known in a room, where no token says who they are.
-const REST_KEY: &str = "rest";
-const REST_NAME: &str = "API";
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
@@ -135,6 +132,7 @@ pub(crate) async fn project(State(state): State<HttpState>, caller: Caller) -> R
 /// `DELETE /api/v1/projects/{project}`
 pub(crate) async fn delete_project(State(state): State<HttpState>, caller: Caller) -> Result<StatusCode, Problem> {
     caller.grant.administer()?;
+    share_links::revoke_all(&state, &caller).await?;
     state.registry.delete(&caller.project).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -217,10 +215,10 @@ async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
 
 /// A place in the room for as long as one command takes. The room keeps whoever left for a while, so a program that
 /// sends many commands does not come and go with each.
-async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
+pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
     let identity = Identity {
-        key: Some(caller.grant.subject.clone().unwrap_or_else(|| REST_KEY.into())),
-        name: Some(caller.grant.name.clone().unwrap_or_else(|| REST_NAME.into())),
+        key: Some(caller.grant.program_key()),
+        name: Some(caller.grant.program_name().to_owned()),
         role: caller.role,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.

@@ -9,10 +9,13 @@ mod intake;
 mod life;
 mod outcome;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use cobuild_protocol::{
-    Command, CommandFrame, ProjectId, Seq,
+    Command, CommandFrame, ProjectId, RequestId, Seq,
     frame::{ControlFrame, Rejected, ResultFrame},
 };
 use futures_util::future::BoxFuture;
@@ -25,7 +28,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     batch::Batch,
     command,
-    error::ProjectError,
     event_log::{CloseReason, EventLog},
     event_store::StoreError,
     file_tree::Tree,
@@ -79,6 +81,8 @@ pub(crate) struct ProjectActor {
     appending: Option<Appending>,
     /// A batch the store refused, and when to try it again. Jobs wait meanwhile; nothing of theirs is lost.
     refused: Option<(Batch, Instant)>,
+    /// Commands a job is finding out about, and who waits for their replies.
+    settling: HashMap<RequestId, Vec<oneshot::Sender<ControlFrame>>>,
     /// Whether requests go before updates the next time, so that neither starves the other.
     requests_first: bool,
     runs: Runs,
@@ -135,6 +139,7 @@ impl ProjectActor {
             backlog: VecDeque::new(),
             appending: None,
             refused: None,
+            settling: HashMap::new(),
             requests_first: false,
             runs: Runs::default(),
             room: Room::default(),
@@ -232,17 +237,11 @@ impl ProjectActor {
         let id = frame.id;
         match frame.command {
             Command::ReadFile(read) => {
-                let Some(info) = self.state.view.files.get(&read.path).cloned() else {
-                    let error = ProjectError::NotFound(format!("there is no file {}", read.path)).body();
-                    return drop(reply.send(ControlFrame::Rejected(Rejected { id: Some(id), error })));
-                };
-                let store = Arc::clone(&self.parts.store);
+                let (store, project) = (Arc::clone(&self.parts.store), self.project.clone());
+                let now = self.state.view.files.get(&read.path).cloned();
                 self.jobs.spawn(async move {
-                    let answer = match super::sandbox_link::read_content(&store, &info).await {
-                        Ok(content) => {
-                            let data = command::status::file(&read.path, &info, &content);
-                            ControlFrame::Result(ResultFrame { id, data })
-                        }
+                    let answer = match command::status::read_file(&store, &project, &read, now).await {
+                        Ok(data) => ControlFrame::Result(ResultFrame { id, data }),
                         Err(error) => ControlFrame::Rejected(Rejected { id: Some(id), error: error.body() }),
                     };
                     let _ = reply.send(answer);

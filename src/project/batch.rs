@@ -6,7 +6,7 @@ use cobuild_protocol::{
     Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
     event::{FileDeleted, FileWritten},
     frame::ControlFrame,
-    value::{FileOrigin, Role},
+    value::{ContentHash, FileOrigin, Role},
 };
 use tokio::sync::oneshot;
 
@@ -42,6 +42,10 @@ pub(crate) enum After {
     Join(oneshot::Sender<Result<Joined, ProjectError>>, PendingJoin),
     /// Line the run up.
     Queue(Waiting),
+    /// Line the run up before all others.
+    QueueFirst(Waiting),
+    /// Put the waiting runs into this order.
+    Reorder(Vec<RunId>),
     /// Stop the run, running or waiting.
     Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
@@ -124,6 +128,13 @@ impl Batch {
             }
             None => self.push(Event::FileDeleted(FileDeleted { path, origin }), stamp),
         }
+    }
+
+    /// Adds a content no event puts into the tree; returns its hash.
+    pub(crate) fn keep_blob(&mut self, content: Bytes) -> ContentHash {
+        let hash = content_hash(&content);
+        self.blobs.push(NewBlob { hash: hash.clone(), content });
+        hash
     }
 
     /// Adds a reply that leaves no event, so that the command gets it again.

@@ -5,26 +5,40 @@
 
 pub(crate) mod apply;
 pub(crate) mod cancel;
+pub(crate) mod conflicts;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod generate;
 pub(crate) mod install;
+pub(crate) mod locks;
 pub(crate) mod preview_check;
+pub(crate) mod queued;
+pub(crate) mod restore;
+pub(crate) mod role;
 pub(crate) mod sandbox;
 pub(crate) mod status;
 
+use std::sync::Arc;
+
 use cobuild_protocol::{
-    Command, Event, ParticipantId, RequestId, RunId, Seq,
+    Command, Event, FilePath, ParticipantId, ProjectId, RequestId, RunId, Seq,
+    command::Delivery,
     event::{RunQueued, RunStarted},
-    value::RunKind,
+    value::{FileOrigin, Role, RunKind},
 };
+
+use tokio::sync::watch;
 
 use super::{
     batch::{After, Batch, Stamp},
     error::ProjectError,
+    event_store::SharedStore,
+    file_tree::{self, Tree},
+    history,
     queue::Waiting,
+    reconcile::Reconciler,
     registry::ProjectParts,
-    run::Work,
+    run::{Reporter, StagedFile, UpdateBody, Work},
     runs::Runs,
     state::State,
 };
@@ -41,6 +55,7 @@ pub(crate) struct Desk<'a> {
     /// Set when a sandbox is wanted.
     pub(crate) sandbox_wanted: &'a mut SandboxWish,
     pub(crate) by: ParticipantId,
+    pub(crate) role: Role,
     pub(crate) id: RequestId,
 }
 
@@ -60,21 +75,73 @@ pub(crate) struct Acceptance {
     pub(crate) seq: Option<Seq>,
 }
 
+/// What becomes of a command that is not rejected.
+pub(crate) enum Answer {
+    /// It is accepted.
+    Now(Acceptance),
+    /// A job finds out.
+    Later(Later),
+}
+
+/// What a job does before a command can be answered: it reads from the store.
+pub(crate) enum Later {
+    /// Merges a write with what is there now.
+    Write(StagedFile),
+    /// Reads what the tree was.
+    Restore { to: Seq },
+}
+
+impl Later {
+    /// Does it. What it changes is reported under the command's own stamp.
+    pub(crate) async fn perform(
+        self,
+        store: &SharedStore,
+        tree: &watch::Receiver<Arc<Tree>>,
+        project: &ProjectId,
+        reporter: &Reporter,
+    ) -> Result<(), ProjectError> {
+        match self {
+            Self::Write(file) => {
+                let stale = ProjectError::StaleBase(format!("{} was never what base says", file.path));
+                let base = file.base.clone();
+                if !matches!(base, Some(base) if store.blob(&base).await?.is_some()) {
+                    return Err(stale);
+                }
+                let reconciler = Reconciler { store, tree, reporter };
+                let result = reconciler.write(vec![file], FileOrigin::Participant).await?;
+                result.refused.into_iter().next().map_or(Ok(()), |(_, reason)| Err(ProjectError::Conflict(reason)))
+            }
+            Self::Restore { to } => {
+                let then = history::tree_at(store, project, to).await?;
+                Ok(reporter.report(UpdateBody::Restore { to, tree: then }).await?)
+            }
+        }
+    }
+}
+
 /// Carries a command out as far as the log is concerned.
-pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Acceptance, ProjectError> {
-    match command {
+pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, ProjectError> {
+    let done = match command {
+        Command::WriteFile(command) => return files::write(desk, command),
+        Command::Restore(command) => return restore::accept(desk, &command),
         Command::Generate(command) => generate::accept(desk, command),
         Command::Apply(command) => apply::accept(desk, command),
         Command::Install(command) => install::accept(desk, command),
         Command::Cancel(command) => cancel::accept(desk, &command),
-        Command::WriteFile(command) => files::write(desk, command),
         Command::DeleteFile(command) => files::delete(desk, command),
         Command::RenameFile(command) => files::rename(desk, command),
         Command::Exec(command) => exec::accept(desk, command),
         Command::StartSandbox(_) => sandbox::start(desk),
         Command::StopSandbox(_) => sandbox::stop(desk),
+        Command::LockFile(command) => locks::lock(desk, command),
+        Command::UnlockFile(command) => locks::unlock(desk, command),
+        Command::ResolveConflict(command) => conflicts::resolve(desk, command),
+        Command::MoveQueued(command) => queued::move_to(desk, &command),
+        Command::RemoveQueued(command) => queued::remove(desk, &command),
+        Command::SetRole(command) => role::set(desk, &command),
         Command::Status(_) | Command::ReadFile(_) => unreachable!("reads are answered without a batch"),
-    }
+    }?;
+    Ok(Answer::Now(done))
 }
 
 impl Desk<'_> {
@@ -83,13 +150,30 @@ impl Desk<'_> {
         Stamp { run, by: Some(self.by), command: Some(self.id.clone()) }
     }
 
+    /// Whether the participant may decide about what another one has begun.
+    pub(crate) fn may_decide_for(&self, author: Option<ParticipantId>) -> Result<(), ProjectError> {
+        if self.role == Role::Owner || author == Some(self.by) {
+            Ok(())
+        } else {
+            Err(ProjectError::Forbidden("only its author and owners can do this"))
+        }
+    }
+
+    /// Whether somebody else has locked the file.
+    pub(crate) fn check_lock(&self, path: &FilePath) -> Result<(), ProjectError> {
+        file_tree::check_lock(&self.state.view, path, Some(self.by))
+    }
+
     /// Begins a run at once, or lines it up behind the one that is under way.
-    pub(crate) fn begin_or_queue(&mut self, work: Work) -> Result<Acceptance, ProjectError> {
+    pub(crate) fn begin_or_queue(&mut self, work: Work, delivery: Delivery) -> Result<Acceptance, ProjectError> {
         let run = self.state.next_run();
         let stamp = self.stamp(Some(run));
         if self.runs.is_idle() {
             let seq = begin(self.batch, self.state, run, self.by, stamp, work);
             return Ok(Acceptance { run: Some(run), seq: Some(seq) });
+        }
+        if delivery == Delivery::Interrupt {
+            return self.interrupt(run, stamp, work);
         }
         if self.runs.queue.is_full() {
             return Err(ProjectError::QueueFull("too many prompts are waiting; try again when one is done".into()));
@@ -97,10 +181,26 @@ impl Desk<'_> {
         let queued = RunQueued {
             kind: work.kind(),
             position: self.runs.queue.position_for(self.by),
+            not_steered: delivery == Delivery::Steer,
             prompt: work.prompt().map(str::to_owned),
         };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
         self.batch.after.push(After::Queue(Waiting { run, by: self.by, work }));
+        Ok(Acceptance { run: Some(run), seq: Some(seq) })
+    }
+
+    /// Ends the run under way and is next.
+    fn interrupt(&mut self, run: RunId, stamp: Stamp, work: Work) -> Result<Acceptance, ProjectError> {
+        let kind = work.kind();
+        if let Some(active) = self.runs.active() {
+            let author = self.state.view.runs.iter().rev().find(|info| info.run == active).and_then(|info| info.by);
+            self.may_decide_for(author)?;
+            cancel::finish(self.batch, active, self.by);
+        }
+        let prompt = work.prompt().map(str::to_owned);
+        let queued = RunQueued { kind, position: 1, not_steered: false, prompt };
+        let seq = self.batch.push(Event::RunQueued(queued), stamp);
+        self.batch.after.push(After::QueueFirst(Waiting { run, by: self.by, work }));
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
     }
 }

@@ -11,8 +11,8 @@ pub enum ProjectError {
     #[error("{0}")]
     BadRequest(String),
     /// The participant's role does not allow it.
-    #[error("a viewer cannot do this")]
-    Forbidden,
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// No such thing.
     #[error("{0}")]
     NotFound(String),
@@ -60,7 +60,7 @@ impl ProjectError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::BadRequest(_) => ErrorCode::BadRequest,
-            Self::Forbidden => ErrorCode::Forbidden,
+            Self::Forbidden(_) => ErrorCode::Forbidden,
             Self::NotFound(_) => ErrorCode::NotFound,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::StaleBase(_) => ErrorCode::StaleBase,

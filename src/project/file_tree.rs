@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cobuild_protocol::{
-    FilePath,
+    FilePath, ParticipantId, ProjectState,
     state::FileInfo,
     value::{ContentHash, FileAction},
 };
@@ -66,6 +66,17 @@ pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Re
         return Err(ProjectError::Conflict(format!("{path} is a directory")));
     }
     Ok(())
+}
+
+/// Whether somebody other than `by` has locked the file.
+pub(crate) fn check_lock(view: &ProjectState, path: &FilePath, by: Option<ParticipantId>) -> Result<(), ProjectError> {
+    match view.locks.get(path) {
+        Some(locker) if Some(*locker) != by => {
+            let name = view.participants.get(locker).map_or_else(|| locker.to_string(), |known| known.name.clone());
+            Err(ProjectError::Conflict(format!("{name} has locked {path}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What has to be done to `have` to make it `want`: deletions first, so that a directory can take a file's place.

@@ -53,6 +53,27 @@ impl RunQueue {
         self.waiting.insert(at, waiting);
     }
 
+    /// Lines a run up before all others.
+    pub(crate) fn push_first(&mut self, waiting: Waiting) {
+        self.waiting.push_front(waiting);
+    }
+
+    /// Who waits, next first.
+    pub(crate) fn order(&self) -> Vec<RunId> {
+        self.waiting.iter().map(|waiting| waiting.run).collect()
+    }
+
+    /// Who wants this run done.
+    pub(crate) fn author(&self, run: RunId) -> Option<ParticipantId> {
+        self.waiting.iter().find(|waiting| waiting.run == run).map(|waiting| waiting.by)
+    }
+
+    /// Puts the runs into this order; those it does not name stay behind it.
+    pub(crate) fn reorder(&mut self, order: &[RunId]) {
+        let place = |waiting: &Waiting| order.iter().position(|run| *run == waiting.run).unwrap_or(order.len());
+        self.waiting.make_contiguous().sort_by_key(place);
+    }
+
     /// The run whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         self.waiting.pop_front()

@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, FilePath, MessageId, PackageSpec, RunId,
+    Event, FilePath, MessageId, PackageSpec, RequestId, RunId, Seq,
     value::{ContentHash, FileOrigin, Usage},
 };
 use futures_util::FutureExt;
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    batch::Stamp,
     command::{apply, exec, generate, install},
     conversation::Conversation,
     error::ProjectError,
@@ -65,7 +66,7 @@ pub(crate) struct JobContext {
 /// Sends a job's updates to the actor.
 #[derive(Debug, Clone)]
 pub(crate) struct Reporter {
-    run: Option<RunId>,
+    stamp: Stamp,
     updates: mpsc::Sender<Update>,
 }
 
@@ -80,13 +81,14 @@ impl From<ActorGone> for ProjectError {
 }
 
 impl Reporter {
-    pub(crate) fn new(run: Option<RunId>, updates: mpsc::Sender<Update>) -> Self {
-        Self { run, updates }
+    /// Whatever it reports carries this stamp; the command, if any, on the first event only.
+    pub(crate) fn new(stamp: Stamp, updates: mpsc::Sender<Update>) -> Self {
+        Self { stamp, updates }
     }
 
     /// Reports what happened. Waits while the actor is busy.
     pub(crate) async fn report(&self, body: UpdateBody) -> Result<(), ActorGone> {
-        self.updates.send(Update { run: self.run, body }).await.map_err(|_| ActorGone)
+        self.updates.send(Update { stamp: self.stamp.clone(), body }).await.map_err(|_| ActorGone)
     }
 
     /// Reports one event.
@@ -109,7 +111,7 @@ impl Reporter {
 /// Something a job reports.
 #[derive(Debug)]
 pub(crate) struct Update {
-    pub(crate) run: Option<RunId>,
+    pub(crate) stamp: Stamp,
     pub(crate) body: UpdateBody,
 }
 
@@ -120,6 +122,12 @@ pub(crate) enum UpdateBody {
     Events(Vec<Event>),
     /// Put these files into the tree.
     WriteFiles { files: Vec<StagedFile>, origin: FileOrigin, done: oneshot::Sender<Vec<RefusedFile>> },
+    /// This could not be written into the tree; keep it beside.
+    Conflict { path: FilePath, proposed: Option<Bytes>, reason: String },
+    /// Make the tree what it was.
+    Restore { to: Seq, tree: Tree },
+    /// A command that took a while is done; its reply is in the state, unless it failed.
+    Settled { id: RequestId, result: Result<(), ProjectError> },
     /// The job is over and everything it used is free again.
     Ended(Result<RunReport, ProjectError>),
     /// A sandbox was made, or could not be.
@@ -141,8 +149,19 @@ pub(crate) struct StagedFile {
 /// A file that was not put into the tree.
 #[derive(Debug)]
 pub(crate) struct RefusedFile {
-    pub(crate) path: FilePath,
-    pub(crate) reason: String,
+    pub(crate) file: StagedFile,
+    pub(crate) reason: Reason,
+}
+
+/// Why a file was not put into the tree.
+#[derive(Debug)]
+pub(crate) enum Reason {
+    /// It is based on a content that is no longer there; merging may help.
+    Stale,
+    /// Somebody has locked it.
+    Locked(String),
+    /// It cannot be, whatever is done.
+    Impossible(String),
 }
 
 /// What a run that did its work has to say at its end.

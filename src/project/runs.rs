@@ -42,6 +42,11 @@ impl Runs {
         self.is_idle() && self.execs.is_empty()
     }
 
+    /// The run that may change things, unless it is over.
+    pub(crate) fn active(&self) -> Option<RunId> {
+        self.active.as_ref().filter(|(_, job)| !job.over).map(|(run, _)| *run)
+    }
+
     /// How many commands run.
     pub(crate) fn executing(&self) -> usize {
         self.execs.len()

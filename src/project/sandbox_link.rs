@@ -18,7 +18,7 @@ use super::{
     error::ProjectError,
     event_store::SharedStore,
     file_tree::{Tree, difference},
-    run::{Reporter, StagedFile},
+    run::{RefusedFile, Reporter, StagedFile},
     sandbox_provider::{FileChange, Sandbox, SandboxError, SandboxFile},
 };
 
@@ -207,8 +207,8 @@ impl Follower {
         }
         if !staged.is_empty() {
             let refused = reporter.write_files(staged, FileOrigin::Sandbox).await?;
-            for file in refused {
-                tracing::info!(path = %file.path, reason = %file.reason, "a process's change of a file was not taken over");
+            for RefusedFile { file, reason } in refused {
+                tracing::info!(path = %file.path, ?reason, "a process's change of a file was not taken over");
             }
         }
         self.held = listing;

@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    batch::Stamp,
     command::install::npm_install,
     event_store::SharedStore,
     file_tree::Tree,
@@ -280,7 +281,7 @@ impl SandboxSlot {
     }
 
     fn reporter(&self) -> Reporter {
-        Reporter::new(None, self.updates.clone())
+        Reporter::new(Stamp::default(), self.updates.clone())
     }
 
     fn provider(&self) -> String {

@@ -8,7 +8,8 @@ mod view;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use cobuild_protocol::{
-    Event, EventFrame, MessageId, ParticipantId, ProjectState, RequestId, RunId, Seq, frame::Accepted,
+    ConflictId, Event, EventFrame, MessageId, ParticipantId, ProjectState, RequestId, RunId, Seq, frame::Accepted,
+    value::Role,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ pub(crate) struct State {
     runs: u64,
     messages: u64,
     participants: u64,
+    conflicts: u64,
+    /// What owners decided about participants; it outweighs what their tokens say.
+    roles: BTreeMap<ParticipantId, Option<Role>>,
     identities: BTreeMap<String, ParticipantId>,
     accepted: AcceptedCommands,
 }
@@ -49,6 +53,8 @@ impl State {
         }
         match &frame.event {
             Event::MessageAdded(added) => self.messages = self.messages.max(added.message.number()),
+            Event::FileConflicted(conflict) => self.conflicts = self.conflicts.max(conflict.conflict.number()),
+            Event::RoleChanged(changed) => drop(self.roles.insert(changed.participant, changed.role)),
             Event::ParticipantJoined(joined) => {
                 self.participants = self.participants.max(joined.participant.number());
                 self.identities.insert(joined.identity.clone(), joined.participant);
@@ -66,6 +72,16 @@ impl State {
     /// The id the next message gets, `offset` messages from now.
     pub(crate) fn next_message(&self, offset: u64) -> MessageId {
         MessageId::new(self.messages + 1 + offset)
+    }
+
+    /// The id the next conflict gets.
+    pub(crate) fn next_conflict(&self) -> ConflictId {
+        ConflictId::new(self.conflicts + 1)
+    }
+
+    /// What this participant may do: what an owner decided, else what they came with. `None`: nothing.
+    pub(crate) fn role(&self, participant: ParticipantId, came_with: Role) -> Option<Role> {
+        self.roles.get(&participant).copied().unwrap_or(Some(came_with))
     }
 
     /// The id the next participant gets.

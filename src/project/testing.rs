@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
-    command::{Cancel, Generate},
+    command::{Cancel, Delivery, Generate},
     frame::{AttachMode, ControlFrame},
     value::{Outcome, Role},
 };
@@ -21,7 +21,7 @@ use super::{
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
 
 /// How long a test waits for something that must happen.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A model whose answers the test gives.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ impl Client {
 }
 
 pub(crate) fn generate(prompt: &str) -> Command {
-    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true })
+    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true, delivery: Delivery::Queue })
 }
 
 pub(crate) fn accepted_run(reply: &ControlFrame) -> RunId {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use cobuild_protocol::{
     Command, Cursor, ErrorCode, Event,
-    command::{Apply, Exec, Install, WriteFile},
+    command::{
+        Apply, ConflictSide, Delivery, Exec, Generate, Install, LockFile, MoveQueued, ReadFile, RemoveQueued,
+        ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
+    },
     frame::{AttachMode, ControlFrame},
     state::RunState,
-    value::{Encoding, FilePartState, MessagePart, Outcome, Role},
+    value::{Encoding, FileOrigin, FilePartState, MessagePart, Outcome, Role},
 };
 
 use super::{
@@ -307,7 +310,16 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
     call.stop();
     ada.wait_for_end(run).await;
     assert_eq!(read(&ada, "src/App.jsx").await, "mine");
-    assert!(ada.run_events(run).contains(&"file_refused"));
+    assert!(ada.run_events(run).contains(&"file_conflicted"));
+    let conflict = ada.state().await.conflicts.remove(0);
+    let proposed = ada.handle.blob(&conflict.proposed.clone().unwrap()).await.unwrap();
+    assert_eq!(proposed, "export default () => <h1>Hi</h1>;", "both versions are kept");
+    let keep = ConflictSide::Proposed;
+    let resolve = ResolveConflict { conflict: conflict.conflict, keep, content: None };
+    assert!(matches!(ada.send(Command::ResolveConflict(resolve.clone())).await, ControlFrame::Accepted(_)));
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
+    assert!(ada.state().await.conflicts.is_empty());
+    assert_eq!(rejected(&ada.send(Command::ResolveConflict(resolve)).await), ErrorCode::NotFound);
     assert_eq!(rejected(&bob.send(write("src/App.jsx", "blind")).await), ErrorCode::StaleBase);
 }
 
@@ -518,4 +530,197 @@ async fn a_long_log_is_folded_from_its_snapshot_to_the_same_state() {
     let after = room.enter("Ada").await.state().await;
     assert_eq!(after.messages, before.messages);
     assert_eq!(after.files, before.files);
+}
+
+async fn write_on(client: &mut Client, path: &str, base: &str, content: &str) -> ControlFrame {
+    let base = Some(super::content_hash(base.as_bytes()));
+    let (path, content) = (path.parse().unwrap(), content.to_owned());
+    client.send(Command::WriteFile(WriteFile { path, content, encoding: Encoding::Utf8, base })).await
+}
+
+#[tokio::test]
+async fn changes_of_different_lines_are_merged() {
+    let room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    let base = "1\n2\n3\n4\n5\n";
+    ada.send(write("n.txt", base)).await;
+    assert!(matches!(write_on(&mut ada, "n.txt", base, "one\n2\n3\n4\n5\n").await, ControlFrame::Accepted(_)));
+    let merged = write_on(&mut bob, "n.txt", base, "1\n2\n3\n4\nfive\n").await;
+    let ControlFrame::Accepted(accepted) = &merged else { panic!("{merged:?}") };
+    assert_eq!(read(&ada, "n.txt").await, "one\n2\n3\n4\nfive\n");
+    let event = bob.wait_for(|frame| frame.seq == accepted.seq).await;
+    assert!(matches!(event.event, Event::FileWritten(written) if written.origin == FileOrigin::Merge));
+
+    let touching = write_on(&mut bob, "n.txt", base, "uno\n2\n3\n4\n5\n").await;
+    let ControlFrame::Accepted(accepted) = &touching else { panic!("{touching:?}") };
+    let event = bob.wait_for(|frame| frame.seq == accepted.seq).await;
+    assert!(matches!(event.event, Event::FileConflicted(_)), "{event:?}");
+    assert_eq!(read(&ada, "n.txt").await, "one\n2\n3\n4\nfive\n");
+
+    let never = write_on(&mut bob, "n.txt", "never was", "x").await;
+    assert_eq!(rejected(&never), ErrorCode::StaleBase);
+}
+
+#[tokio::test]
+async fn a_merge_that_is_sent_again_happens_once() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let base = "1\n2\n3\n";
+    ada.send(write("n.txt", base)).await;
+    write_on(&mut ada, "n.txt", base, "1\n2\nthree\n").await;
+    let late = Command::WriteFile(WriteFile {
+        path: "n.txt".parse().unwrap(),
+        content: "one\n2\n3\n".into(),
+        encoding: Encoding::Utf8,
+        base: Some(super::content_hash(base.as_bytes())),
+    });
+    let (first, second) = tokio::join!(ada.send_as("late", late.clone()), ada.send_as("late", late.clone()));
+    assert_eq!(first, second);
+    assert_eq!(ada.send_as("late", late).await, first);
+    ada.send(write("end.txt", "x")).await;
+    ada.wait_for(|frame| matches!(&frame.event, Event::FileWritten(written) if written.path.as_str() == "end.txt"))
+        .await;
+    let merges = ada.seen.iter().filter(|f| matches!(&f.event, Event::FileWritten(w) if w.origin == FileOrigin::Merge));
+    assert_eq!(merges.count(), 1);
+}
+
+#[tokio::test]
+async fn a_locked_file_is_its_lockers() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    let path = "src/App.jsx";
+    let lock = |path: &str| Command::LockFile(LockFile { path: path.parse().unwrap() });
+    assert!(matches!(ada.send(lock(path)).await, ControlFrame::Accepted(_)));
+    assert_eq!(rejected(&bob.send(lock(path)).await), ErrorCode::Conflict);
+    let old = read(&bob, path).await;
+    assert_eq!(rejected(&write_on(&mut bob, path, &old, "bobs").await), ErrorCode::Conflict);
+    let unlock = Command::UnlockFile(UnlockFile { path: path.parse().unwrap() });
+    assert_eq!(rejected(&bob.send(unlock.clone()).await), ErrorCode::Forbidden);
+
+    let run = bob.generate("Say hi").await;
+    let call = room.call().await;
+    call.text(APP);
+    call.stop();
+    bob.wait_for_end(run).await;
+    assert!(bob.run_events(run).contains(&"file_conflicted"));
+    assert_eq!(read(&bob, path).await, old);
+    assert!(matches!(ada.send(unlock).await, ControlFrame::Accepted(_)));
+    assert!(matches!(write_on(&mut bob, path, &old, "bobs").await, ControlFrame::Accepted(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_go_with_their_locker() {
+    let room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    ada.send(Command::LockFile(LockFile { path: "src/App.jsx".parse().unwrap() })).await;
+    drop(ada);
+    bob.wait_for(|frame| matches!(frame.event, Event::ParticipantLeft(_))).await;
+    assert!(bob.state().await.locks.is_empty());
+}
+
+#[tokio::test]
+async fn a_restore_is_a_new_event_and_can_be_undone() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    ada.send(write("a.txt", "1")).await;
+    let before = ada.handle.log().head();
+    write_on(&mut ada, "a.txt", "1", "2").await;
+    ada.send(write("b.txt", "new")).await;
+    let after = ada.handle.log().head();
+    let restore = |to| Command::Restore(Restore { to });
+    assert!(matches!(ada.send(restore(before)).await, ControlFrame::Accepted(_)));
+    assert_eq!(read(&ada, "a.txt").await, "1");
+    assert!(!ada.state().await.files.keys().any(|path| path.as_str() == "b.txt"));
+    assert!(matches!(ada.send(restore(after)).await, ControlFrame::Accepted(_)));
+    assert_eq!((read(&ada, "a.txt").await, read(&ada, "b.txt").await), ("2".into(), "new".into()));
+    assert_eq!(rejected(&ada.send(restore(1_000_000)).await), ErrorCode::NotFound);
+
+    let read_at = Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(before) });
+    let ControlFrame::Result(then) = ada.send(read_at).await else { panic!("not read") };
+    assert_eq!(then.data["content"], "1");
+}
+
+#[tokio::test]
+async fn an_interruption_ends_the_run_and_is_next() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    let first = ada.generate("1").await;
+    let _first_call = room.call().await;
+    let waiting = ada.generate("2").await;
+    let urgent = |prompt: &str| {
+        let (prompt, delivery) = (prompt.to_owned(), Delivery::Interrupt);
+        Command::Generate(Generate { prompt, model: None, apply: true, delivery })
+    };
+    assert_eq!(rejected(&bob.send(urgent("3")).await), ErrorCode::Forbidden, "neither author nor owner");
+    let next = accepted_run(&ada.send(urgent("3")).await);
+    let call = room.call().await;
+    assert_eq!(call.request.turns.last().unwrap().text, "3");
+    call.stop();
+    room.call().await.stop();
+    ada.wait_for_end(waiting).await;
+    let ends: Vec<_> = ada
+        .seen
+        .iter()
+        .filter_map(|frame| match &frame.event {
+            Event::RunFinished(finished) => Some((frame.run.unwrap(), finished.outcome)),
+            _ => None,
+        })
+        .collect();
+    let expected = [(first, Outcome::Cancelled), (next, Outcome::Completed), (waiting, Outcome::Completed)];
+    assert_eq!(ends, expected);
+}
+
+#[tokio::test]
+async fn waiting_runs_can_be_moved_and_removed_by_their_author_and_owners() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    ada.generate("now").await;
+    let (second, third) = (ada.generate("2").await, ada.generate("3").await);
+    let position = 1;
+    let to_front = Command::MoveQueued(MoveQueued { run: third, position });
+    assert_eq!(rejected(&bob.send(to_front.clone()).await), ErrorCode::Forbidden);
+    assert!(matches!(ada.send(to_front).await, ControlFrame::Accepted(_)));
+    let waiting: Vec<_> =
+        ada.state().await.runs.iter().filter(|info| info.state == RunState::Queued).map(|info| info.run).collect();
+    assert_eq!(waiting, [third, second]);
+    assert!(matches!(ada.send(Command::RemoveQueued(RemoveQueued { run: second })).await, ControlFrame::Accepted(_)));
+    room.call().await.stop();
+    assert_eq!(room.call().await.request.turns.last().unwrap().text, "3");
+    assert_eq!(rejected(&ada.send(Command::RemoveQueued(RemoveQueued { run: second })).await), ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_role_change_counts_at_once_and_after_coming_back() {
+    let room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    let participant = bob.member.participant();
+    let set = |role| Command::SetRole(SetRole { participant, role });
+    assert_eq!(rejected(&bob.send(set(Some(Role::Owner))).await), ErrorCode::Forbidden);
+    assert!(matches!(ada.send(set(Some(Role::Viewer))).await, ControlFrame::Accepted(_)));
+    assert_eq!(rejected(&bob.send(write("x", "1")).await), ErrorCode::Forbidden);
+    let bob = room.enter_as("Bob", Role::Editor, None).await;
+    assert_eq!(bob.member.role(), Role::Viewer);
+    assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
+    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor };
+    let refused = room.handle().await.join(identity, None).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Forbidden);
+}
+
+#[tokio::test]
+async fn a_reply_that_would_lose_content_is_held_back() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let long: String = (0..100).map(|number| format!("const x{number} = {number};\n")).collect();
+    ada.send(write("src/long.js", &long)).await;
+    let run = ada.generate("Change it").await;
+    let call = room.call().await;
+    call.text("<file path=\"src/long.js\">const x0 = 1;\n// ... rest of the code unchanged</file>");
+    call.stop();
+    ada.wait_for_end(run).await;
+    assert_eq!(read(&ada, "src/long.js").await, long);
+    let refused = ada.seen.iter().find_map(|frame| match &frame.event {
+        Event::FileRefused(refused) => Some(refused.reason.clone()),
+        _ => None,
+    });
+    assert!(refused.unwrap().contains("placeholder"));
 }

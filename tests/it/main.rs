@@ -1,5 +1,6 @@
 //! Tests of the whole server, through its sockets.
 
+mod auth;
 mod fakes;
 mod models;
 mod preview;

@@ -48,9 +48,10 @@ export type Cancel = {
 run: RunId, };
 
 /**
- * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
+ * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
+ * `refresh_token` or a `pong`.
  */
-export type ClientFrame = HelloFrame | PongFrame | CommandFrame;
+export type ClientFrame = HelloFrame | PongFrame | RefreshTokenFrame | CommandFrame;
 
 /**
  * A command with the id its reply will carry.
@@ -59,7 +60,26 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+
+/**
+ * Two versions of one file that could not be merged.
+ */
+export type ConflictId = string;
+
+/**
+ * Somebody decided between two versions. A change of the file, if any, follows.
+ */
+export type ConflictResolved = {
+/**
+ * Which conflict.
+ */
+conflict: ConflictId, };
+
+/**
+ * One of two versions.
+ */
+export type ConflictSide = "current" | "proposed";
 
 /**
  * SHA-256 of a file's bytes, 64 lower-case hexadecimal digits.
@@ -96,6 +116,11 @@ path: FilePath,
  * The hash of the content the decision was based on; absent: whatever is there.
  */
 base?: ContentHash, };
+
+/**
+ * What a prompt does when another run is under way.
+ */
+export type Delivery = "queue" | "interrupt" | "steer";
 
 /**
  * How a file's content is written in JSON.
@@ -161,7 +186,7 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
 
 /**
  * Runs a shell command in the sandbox, in the project's root: `accepted{run}`, then `exec_…` events.
@@ -206,6 +231,35 @@ command_line: string, };
  * What a run does to a file.
  */
 export type FileAction = "create" | "replace" | "edit";
+
+/**
+ * Two changes of one file could not be merged.
+ */
+export type FileConflicted = {
+/**
+ * Names the conflict.
+ */
+conflict: ConflictId,
+/**
+ * Where.
+ */
+path: FilePath,
+/**
+ * What is in the tree; absent: the file is gone.
+ */
+current?: ContentHash,
+/**
+ * What could not be merged into it; absent: it was to be deleted.
+ */
+proposed?: ContentHash,
+/**
+ * How long that is.
+ */
+proposed_size_bytes?: number,
+/**
+ * Why, in one sentence.
+ */
+reason: string, };
 
 /**
  * A file left the tree.
@@ -272,9 +326,22 @@ hash: ContentHash,
 size_bytes: number, };
 
 /**
+ * A file may be changed by one participant only.
+ */
+export type FileLocked = {
+/**
+ * Where.
+ */
+path: FilePath,
+/**
+ * By whom.
+ */
+participant: ParticipantId, };
+
+/**
  * Where a change of the file tree came from.
  */
-export type FileOrigin = "reply" | "participant" | "sandbox";
+export type FileOrigin = "reply" | "participant" | "merge" | "restore" | "sandbox";
 
 /**
  * How far a file of a reply is.
@@ -333,6 +400,15 @@ path: FilePath,
 action: FileAction, };
 
 /**
+ * A file may be changed by everybody again.
+ */
+export type FileUnlocked = {
+/**
+ * Where.
+ */
+path: FilePath, };
+
+/**
  * A file of the tree has new content.
  */
 export type FileWritten = {
@@ -368,7 +444,11 @@ model?: string,
 /**
  * `false`: only answer; change no file and run nothing.
  */
-apply?: boolean, };
+apply?: boolean,
+/**
+ * What to do when another run is under way.
+ */
+delivery?: Delivery, };
 
 /**
  * The first frame of a connection: `{"type":"hello","protocol":1,…}`.
@@ -460,6 +540,16 @@ files_max: number,
  * Most runs waiting in the queue.
  */
 queue_max: number, };
+
+/**
+ * Keeps others – participants and runs – from changing a file until it is unlocked or the locker leaves. What a run
+ * writes to it meanwhile becomes `file_conflicted`.
+ */
+export type LockFile = {
+/**
+ * Where.
+ */
+path: FilePath, };
 
 /**
  * A message of the conversation.
@@ -584,6 +674,19 @@ model: string,
 notice?: string, };
 
 /**
+ * Gives a waiting run another place in the queue. For its author and owners.
+ */
+export type MoveQueued = {
+/**
+ * Which run.
+ */
+run: RunId,
+/**
+ * Its new place, from 1.
+ */
+position: number, };
+
+/**
  * How a run ended.
  */
 export type Outcome = "completed" | "failed" | "cancelled" | "interrupted";
@@ -630,6 +733,10 @@ name: string,
  * What they may do.
  */
 role: Role,
+/**
+ * Whether an owner has removed them.
+ */
+removed?: boolean,
 /**
  * Whether they have a connection now.
  */
@@ -833,9 +940,26 @@ sandbox: SandboxInfo,
  */
 preview: PreviewInfo,
 /**
+ * Who may change a locked file.
+ */
+locks: { [key in FilePath]: ParticipantId },
+/**
+ * Conflicts nobody has resolved yet, oldest first; at most 100.
+ */
+conflicts: Array<FileConflicted>,
+/**
  * Everybody who was ever in the room.
  */
 participants: { [key in ParticipantId]: Participant }, };
+
+/**
+ * The waiting runs are in another order.
+ */
+export type QueueChanged = {
+/**
+ * All waiting runs, next first.
+ */
+queue: Array<RunId>, };
 
 /**
  * Reads one file: `result` with `{path, hash, size_bytes, encoding, content}`.
@@ -844,7 +968,11 @@ export type ReadFile = {
 /**
  * Where.
  */
-path: FilePath, };
+path: FilePath,
+/**
+ * As of this event; absent: now.
+ */
+at?: number, };
 
 /**
  * The model's reasoning went on.
@@ -858,6 +986,30 @@ message: MessageId,
  * What comes next.
  */
 text: string, };
+
+/**
+ * Shows a new token before the old one expires: `result` with `{expires_at}`, or `rejected`, and then the old token
+ * counts on. The new token must be the same person's. When it gives another role, the connection is closed with 4000
+ * behind the result: come back with the new token.
+ */
+export type RefreshTokenFrame = {
+/**
+ * Always `refresh_token`.
+ */
+type: RefreshTokenTag,
+/**
+ * What the reply will carry.
+ */
+id: RequestId,
+/**
+ * The new token.
+ */
+token: string, };
+
+/**
+ * The fixed text `refresh_token`.
+ */
+export type RefreshTokenTag = "refresh_token";
 
 /**
  * A package or file that was left out, and why.
@@ -886,6 +1038,15 @@ id?: RequestId,
 error: ErrorBody, };
 
 /**
+ * Takes a waiting run out of the queue; it ends as cancelled. For its author and owners.
+ */
+export type RemoveQueued = {
+/**
+ * Which run.
+ */
+run: RunId, };
+
+/**
  * Moves one file. Rejected with `conflict` when there is a file at `to`.
  */
 export type RenameFile = {
@@ -905,6 +1066,42 @@ to: FilePath, };
 export type RequestId = string;
 
 /**
+ * Decides between two versions of a file. Without `content`, `keep` decides.
+ */
+export type ResolveConflict = {
+/**
+ * Which conflict.
+ */
+conflict: ConflictId,
+/**
+ * Which version to keep.
+ */
+keep: ConflictSide,
+/**
+ * A third version, made of the two by hand; then `keep` does not matter.
+ */
+content?: string, };
+
+/**
+ * Brings all files back as they were after event `to`. A new event; nothing of the history is lost, so a restore can be
+ * undone by another.
+ */
+export type Restore = {
+/**
+ * The event.
+ */
+to: number, };
+
+/**
+ * The files are as they were after an earlier event.
+ */
+export type Restored = {
+/**
+ * That event.
+ */
+to: number, };
+
+/**
  * The answer to a command that only reads.
  */
 export type ResultFrame = {
@@ -921,6 +1118,19 @@ data: unknown, };
  * What a participant may do.
  */
 export type Role = "viewer" | "editor" | "owner";
+
+/**
+ * A participant may do something else from now on.
+ */
+export type RoleChanged = {
+/**
+ * Who.
+ */
+participant: ParticipantId,
+/**
+ * What they may do; absent: nothing at all.
+ */
+role?: Role, };
 
 /**
  * A run ended. Nothing of the run follows.
@@ -1023,6 +1233,10 @@ kind: RunKind,
  */
 position: number,
 /**
+ * True when it was to join the run under way, which has no other model turn.
+ */
+not_steered?: boolean,
+/**
  * The prompt, for `generate`.
  */
 prompt?: string, };
@@ -1100,6 +1314,19 @@ export type SandboxState = "stopped" | "creating" | "ready" | "lost" | "restorin
  * Anything the server sends.
  */
 export type ServerFrame = ControlFrame | EventFrame;
+
+/**
+ * Changes what a participant may do, from now on and on every connection they have. For owners.
+ */
+export type SetRole = {
+/**
+ * Who.
+ */
+participant: ParticipantId,
+/**
+ * What they may do; absent: nothing at all, their connections are closed.
+ */
+role?: Role, };
 
 /**
  * The project's state as of `seq`.
@@ -1193,6 +1420,15 @@ message: MessageId,
 text: string, };
 
 /**
+ * Lets others change a file again. For the locker and owners.
+ */
+export type UnlockFile = {
+/**
+ * Where.
+ */
+path: FilePath, };
+
+/**
  * What a model call consumed. Buckets are disjoint; `None` means the vendor did not say.
  */
 export type Usage = {
@@ -1271,7 +1507,11 @@ limits: Limits,
 default_model: ModelNotice, };
 
 /**
- * Creates or replaces one file. Rejected with `stale_base` when the file is not what `base` says.
+ * Creates or replaces one file.
+ *
+ * When the file is no longer what `base` says, the two changes are merged line by line; what cannot be merged becomes
+ * `file_conflicted` with both versions kept. Rejected with `stale_base` when that is impossible: `base` is absent
+ * although the file exists, or names a content this project never had.
  */
 export type WriteFile = {
 /**

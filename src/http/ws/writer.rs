@@ -23,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CLOSE_WAIT_MAX, Closing, Heard, Outgoing, text};
 use crate::{
-    http::Timing,
+    http::{
+        Timing,
+        auth::{Pass, RemovalWatch},
+    },
     project::event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame},
 };
 
@@ -48,6 +51,8 @@ pub(super) struct Writer {
     pub(super) timing: Timing,
     /// Where the replay ends; `None` once `synced` has been sent.
     pub(super) synced_at: Option<Seq>,
+    pub(super) pass: Pass,
+    pub(super) removal: RemovalWatch,
 }
 
 /// What the writer wakes up to.
@@ -67,7 +72,13 @@ type Ended = Option<Closing>;
 impl Writer {
     /// Speaks until the client, the project or the server ends.
     pub(super) async fn run(mut self, welcome: ControlFrame, snapshot: Option<Bytes>) {
-        let ended = self.speak(welcome, snapshot).await;
+        let pass = self.pass.clone();
+        let ended = tokio::select! {
+            biased;
+            ended = self.speak(welcome, snapshot) => ended,
+            // Also in the middle of a write: nobody keeps a door open by reading slowly.
+            error = pass.ended() => Some(error.into()),
+        };
         if let Some(closing) = &ended {
             tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
         }
@@ -133,6 +144,7 @@ impl Writer {
         }
         let mut messages = Vec::with_capacity(frames.len() + 1);
         for frame in frames {
+            self.removal.check(frame).map_err(|error| Some(error.into()))?;
             messages.push(event(frame.json().clone())?);
             if self.synced_at.is_some_and(|head| frame.seq() >= head) {
                 messages.extend(self.synced());

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cobuild_protocol::{
-    CommandFrame, Cursor, Event, ParticipantId, RequestId, RunId, Seq,
-    event::{ParticipantJoined, ParticipantLeft, RunFinished},
+    CommandFrame, Cursor, Event, FilePath, ParticipantId, RequestId, RunId, Seq,
+    event::{FileConflicted, ParticipantJoined, ParticipantLeft, RunFinished},
     frame::{Accepted, ControlFrame, Rejected},
+    state::FileInfo,
     value::{FileOrigin, Outcome, Role},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -13,12 +15,12 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Appending, ProjectActor, life::refuse};
 use crate::project::{
     batch::{After, Batch, PendingJoin, Stamp},
-    command::{self, Acceptance, Desk, SandboxWish},
+    command::{self, Acceptance, Answer, Desk, Later, SandboxWish},
     error::ProjectError,
     event_store::{StoreError, StoredSnapshot},
-    file_tree::{check_base, check_place, content_hash},
+    file_tree::{Tree, check_base, check_lock, check_place, content_hash},
     handle::{Identity, Joined, Request},
-    run::{RefusedFile, RunReport, StagedFile, Update, UpdateBody},
+    run::{Reason, RefusedFile, Reporter, RunReport, StagedFile, Update, UpdateBody},
 };
 
 /// Events between two stored snapshots. Folding this many takes a few tens of milliseconds at most, and that is what
@@ -154,26 +156,20 @@ impl ProjectActor {
     }
 
     fn take_update(&mut self, update: Update, batch: &mut Batch) {
-        let Update { run, body } = update;
-        let live = run.is_none_or(|run| self.runs.is_live(run));
-        let stamp = run.map(Stamp::run).unwrap_or_default();
+        let Update { stamp, body } = update;
+        let live = stamp.run.is_none_or(|run| self.runs.is_live(run));
         match body {
-            UpdateBody::Events(events) if live => {
-                batch.push_all(events, &stamp);
-            }
+            UpdateBody::Events(events) if live => batch.push_all(events, &stamp),
             // Said by a run that is over: nobody hears it.
-            UpdateBody::Events(_) => {}
-            UpdateBody::WriteFiles { files, origin, done } => {
-                // What a cancelled command left in the sandbox is still taken over, outside the run.
-                let stamp = if live { stamp } else { Stamp::default() };
-                let live = live || origin == FileOrigin::Sandbox;
-                let (accepted, refused) = if live { self.check_files(files) } else { (Vec::new(), Vec::new()) };
-                for file in accepted {
-                    batch.push_file(file, origin, stamp.clone());
-                }
-                batch.after.push(After::Written(done, refused));
+            UpdateBody::Events(_) | UpdateBody::Conflict { .. } if !live => {}
+            UpdateBody::Events(_) => unreachable!("the arms above"),
+            UpdateBody::WriteFiles { files, origin, done } => self.write_files(files, origin, done, stamp, live, batch),
+            UpdateBody::Conflict { path, proposed, reason } => self.keep_both(path, proposed, reason, stamp, batch),
+            UpdateBody::Restore { to, tree } => {
+                command::restore::push(batch, &self.state.view.files, to, &tree, stamp);
             }
-            UpdateBody::Ended(result) => self.end_run(run, result, batch),
+            UpdateBody::Settled { id, result } => self.settle(id, result, batch),
+            UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
             UpdateBody::Sandbox(made) => {
                 let events = self.sandbox.on_made(made, &self.tree, &self.parts.store, &self.state.view);
                 batch.push_all(events, &Stamp::default());
@@ -186,22 +182,104 @@ impl ProjectActor {
         }
     }
 
+    fn write_files(
+        &mut self,
+        files: Vec<StagedFile>,
+        origin: FileOrigin,
+        done: oneshot::Sender<Vec<RefusedFile>>,
+        stamp: Stamp,
+        live: bool,
+        batch: &mut Batch,
+    ) {
+        // What a cancelled command left in the sandbox is still taken over, outside the run.
+        let mut stamp = if live { stamp } else { Stamp::default() };
+        let wanted = live || origin == FileOrigin::Sandbox;
+        let author = stamp.by.or_else(|| self.author(stamp.run));
+        let (accepted, refused) =
+            if wanted { self.check_files(files, author, origin) } else { (Vec::new(), Vec::new()) };
+        for file in accepted {
+            batch.push_file(file, origin, stamp.clone());
+            stamp.command = None;
+        }
+        batch.after.push(After::Written(done, refused));
+    }
+
+    fn author(&self, run: Option<RunId>) -> Option<ParticipantId> {
+        self.state.view.runs.iter().rev().find(|info| Some(info.run) == run).and_then(|info| info.by)
+    }
+
     /// Splits files into those whose base still holds and those that would destroy somebody's work.
-    fn check_files(&self, files: Vec<StagedFile>) -> (Vec<StagedFile>, Vec<RefusedFile>) {
-        let tree = &self.state.view.files;
+    fn check_files(
+        &self,
+        files: Vec<StagedFile>,
+        author: Option<ParticipantId>,
+        origin: FileOrigin,
+    ) -> (Vec<StagedFile>, Vec<RefusedFile>) {
+        let mut tree = self.state.view.files.clone();
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
         for file in files {
-            let size_bytes = file.content.as_ref().map_or(0, bytes::Bytes::len);
-            let place = match &file.content {
-                Some(_) => check_place(tree, &file.path, size_bytes),
-                None => Ok(()),
-            };
-            match place.and_then(|()| check_base(tree, &file.path, file.base.as_ref())) {
-                Ok(()) => accepted.push(file),
-                Err(error) => refused.push(RefusedFile { path: file.path, reason: error.to_string() }),
+            let reason = self.check_file(&tree, &file, author, origin);
+            match (reason, &file.content) {
+                (Some(reason), _) => {
+                    refused.push(RefusedFile { file, reason });
+                    continue;
+                }
+                (None, Some(content)) => {
+                    let info = FileInfo { hash: content_hash(content), size_bytes: content.len() as u64 };
+                    tree.insert(file.path.clone(), info);
+                }
+                (None, None) => drop(tree.remove(&file.path)),
             }
+            accepted.push(file);
         }
         (accepted, refused)
+    }
+
+    fn check_file(
+        &self,
+        tree: &Tree,
+        file: &StagedFile,
+        author: Option<ParticipantId>,
+        origin: FileOrigin,
+    ) -> Option<Reason> {
+        if let Some(content) = &file.content
+            && let Err(error) = check_place(tree, &file.path, content.len())
+        {
+            return Some(Reason::Impossible(error.to_string()));
+        }
+        if origin != FileOrigin::Sandbox
+            && let Err(error) = check_lock(&self.state.view, &file.path, author)
+        {
+            return Some(Reason::Locked(error.to_string()));
+        }
+        check_base(tree, &file.path, file.base.as_ref()).is_err().then_some(Reason::Stale)
+    }
+
+    /// Two versions of a file: the tree keeps the one it has, the store both.
+    fn keep_both(&mut self, path: FilePath, proposed: Option<Bytes>, reason: String, stamp: Stamp, batch: &mut Batch) {
+        let conflict = self.state.next_conflict();
+        let current = self.state.view.files.get(&path).map(|info| info.hash.clone());
+        let proposed_size_bytes = proposed.as_ref().map(|content| content.len() as u64);
+        let proposed = proposed.map(|content| batch.keep_blob(content));
+        let event = FileConflicted { conflict, path, current, proposed, proposed_size_bytes, reason };
+        batch.push(Event::FileConflicted(event), stamp);
+    }
+
+    /// A command that took a while gets its reply, and so does everybody who sent it again meanwhile.
+    fn settle(&mut self, id: RequestId, result: Result<(), ProjectError>, batch: &mut Batch) {
+        let replies = self.settling.remove(&id).unwrap_or_default();
+        let answer = match result {
+            Ok(()) => ControlFrame::Accepted(self.state.accepted(&id).unwrap_or(Accepted {
+                id: id.clone(),
+                run: None,
+                seq: self.state.seq,
+            })),
+            Err(error) => ControlFrame::Rejected(Rejected { id: Some(id.clone()), error: error.body() }),
+        };
+        if self.state.accepted(&id).is_none() && !is_retryable(&answer) {
+            batch.push_reply(id, &answer);
+        }
+        batch.after.extend(replies.into_iter().map(|reply| After::Reply(reply, answer.clone())));
     }
 
     fn end_run(&mut self, run: Option<RunId>, result: Result<RunReport, ProjectError>, batch: &mut Batch) {
@@ -230,16 +308,20 @@ impl ProjectActor {
         let digest = self.digest(identity.key.as_deref());
         let known = self.state.participant(&digest);
         let participant = known.unwrap_or_else(|| self.state.next_participant());
+        let Some(role) = self.state.role(participant, identity.role) else {
+            let removed = ProjectError::Forbidden("an owner has removed you from this project");
+            return drop(reply.send(Err(removed)));
+        };
         let name = display_name(identity.name.as_deref(), participant);
-        let unchanged = self.state.view.participants.get(&participant).is_some_and(|seen| {
-            seen.present && seen.role == identity.role && (identity.name.is_none() || seen.name == name)
-        });
+        let unchanged =
+            self.state.view.participants.get(&participant).is_some_and(|seen| {
+                seen.present && seen.role == role && (identity.name.is_none() || seen.name == name)
+            });
         if !unchanged {
-            let role = identity.role;
             let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
         }
-        batch.after.push(After::Join(reply, PendingJoin { participant, role: identity.role, since }));
+        batch.after.push(After::Join(reply, PendingJoin { participant, role, since }));
     }
 
     /// By what a participant is known again without anybody else learning their key.
@@ -261,9 +343,13 @@ impl ProjectActor {
         if let Some(earlier) = self.earlier_reply(&id) {
             return batch.after.push(After::Reply(reply, earlier));
         }
+        if let Some(replies) = self.settling.get_mut(&id) {
+            return replies.push(reply);
+        }
         let mut wish = SandboxWish::None;
+        let role = self.state.role(by, role).unwrap_or(Role::Viewer);
         let result = if role < Role::Editor {
-            Err(ProjectError::Forbidden)
+            Err(ProjectError::Forbidden("a viewer cannot do this"))
         } else {
             let mut desk = Desk {
                 parts: &self.parts,
@@ -272,18 +358,22 @@ impl ProjectActor {
                 batch: &mut *batch,
                 sandbox_wanted: &mut wish,
                 by,
+                role,
                 id: id.clone(),
             };
             command::accept(&mut desk, command)
         };
         let answer = match result {
-            Ok(Acceptance { run, seq }) => {
+            Ok(Answer::Later(later)) => {
+                self.settling.insert(id.clone(), vec![reply]);
+                return self.settle_later(id, by, later);
+            }
+            Ok(Answer::Now(Acceptance { run, seq })) => {
                 ControlFrame::Accepted(Accepted { id: id.clone(), run, seq: seq.unwrap_or(self.state.seq) })
             }
             Err(error) => ControlFrame::Rejected(Rejected { id: Some(id.clone()), error: error.body() }),
         };
-        let retryable = matches!(&answer, ControlFrame::Rejected(rejected) if rejected.error.retryable);
-        if batch.events.is_empty() && !retryable {
+        if batch.events.is_empty() && !is_retryable(&answer) {
             batch.push_reply(id, &answer);
         }
         batch.after.push(After::Reply(reply, answer));
@@ -294,9 +384,27 @@ impl ProjectActor {
         }
     }
 
+    /// Starts the job that finds out what becomes of a command.
+    fn settle_later(&mut self, id: RequestId, by: ParticipantId, later: Later) {
+        let stamp = Stamp { run: None, by: Some(by), command: Some(id.clone()) };
+        let reporter = Reporter::new(stamp, self.updates_sender.clone());
+        let (store, tree, project) = (Arc::clone(&self.parts.store), self.tree.subscribe(), self.project.clone());
+        let work = async move {
+            let result = later.perform(&store, &tree, &project, &reporter).await;
+            // The actor has gone: whoever waits for the reply sees that.
+            let _ = reporter.report(UpdateBody::Settled { id, result }).await;
+        };
+        let cancel = self.cancel.clone();
+        self.jobs.spawn(async move { cancel.run_until_cancelled(work).await });
+    }
+
     fn earlier_reply(&self, id: &RequestId) -> Option<ControlFrame> {
         self.state.accepted(id).map(ControlFrame::Accepted).or_else(|| self.remembered.get(id))
     }
+}
+
+fn is_retryable(answer: &ControlFrame) -> bool {
+    matches!(answer, ControlFrame::Rejected(rejected) if rejected.error.retryable)
 }
 
 /// The name a participant goes by: theirs, without control characters and cut to length, or "Guest".

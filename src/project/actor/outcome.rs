@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Appending, ProjectActor};
 use crate::project::{
-    batch::{After, Batch, PendingJoin},
+    batch::{After, Batch, PendingJoin, Stamp},
     conversation::Conversation,
     error::ProjectError,
     event_store::StoreError,
@@ -80,6 +80,8 @@ impl ProjectActor {
                 }
             }
             After::Queue(waiting) => self.runs.queue.push(waiting),
+            After::QueueFirst(waiting) => self.runs.queue.push_first(waiting),
+            After::Reorder(order) => self.runs.queue.reorder(&order),
             After::Stop(run) => self.runs.stop(run),
             After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
@@ -99,7 +101,7 @@ impl ProjectActor {
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
             preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),
-            reporter: Reporter::new(Some(run), self.updates_sender.clone()),
+            reporter: Reporter::new(Stamp::run(run), self.updates_sender.clone()),
         };
         let cancel = self.cancel.child_token();
         match work {
@@ -164,7 +166,12 @@ impl ProjectActor {
                     let _ = reply.send(ControlFrame::Rejected(Rejected { id, error: error.body() }));
                 }
                 After::Join(reply, _) => drop(reply.send(Err(error.clone()))),
-                After::Stop(_) | After::Queue(_) | After::Start(..) | After::Written(..) => {}
+                After::Stop(_)
+                | After::Queue(_)
+                | After::QueueFirst(_)
+                | After::Reorder(_)
+                | After::Start(..)
+                | After::Written(..) => {}
             }
         }
     }

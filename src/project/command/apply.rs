@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
-    command::Apply,
+    command::{Apply, Delivery},
     event::{FileRefused, PackagesDetected, PreviewChanged},
     value::{FileOrigin, PreviewState},
 };
@@ -20,12 +20,14 @@ use super::{
 use crate::{
     codegen::{
         edit_match::apply_edits,
+        lost_content,
         packages::{NeededPackages, PackageCollector},
         reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply},
     },
     project::{
         error::ProjectError,
         file_tree::{Tree, check_place, content_hash},
+        reconcile::{Reconciled, Reconciler},
         run::{JobContext, RunReport, StagedFile, UpdateBody, Work},
         sandbox_link::read_content,
     },
@@ -39,7 +41,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, 
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    desk.begin_or_queue(Work::Apply { reply, packages })
+    desk.begin_or_queue(Work::Apply { reply, packages }, Delivery::Queue)
 }
 
 pub(crate) async fn perform(
@@ -105,7 +107,7 @@ async fn stage(
     let mut staged = Vec::new();
     for file in &reply.files {
         let result = if file.complete {
-            stage_file(context, tree, file).await?
+            stage_file(context, tree, reply, file).await?
         } else {
             Err("it was cut off before its end".to_owned())
         };
@@ -129,10 +131,16 @@ async fn stage(
 async fn stage_file(
     context: &JobContext,
     tree: &Tree,
+    reply: &ParsedReply,
     file: &ReplyFile,
 ) -> Result<Result<Bytes, String>, ProjectError> {
     let content = match &file.change {
-        ReplyChange::Whole(text) => Bytes::from(text.clone()),
+        ReplyChange::Whole(text) => {
+            if let Some(reason) = loses_content(context, tree, reply, file, text).await? {
+                return Ok(Err(format!("{reason}; the old version was kept")));
+            }
+            Bytes::from(text.clone())
+        }
         ReplyChange::Edit(blocks) => {
             let Some(info) = tree.get(&file.path) else { return Ok(Err("there is no such file to edit".into())) };
             let original = read_content(&context.parts.store, info).await?;
@@ -146,6 +154,25 @@ async fn stage_file(
     Ok(check_place(tree, &file.path, content.len()).map(|()| content).map_err(|error| error.to_string()))
 }
 
+/// Why a whole file must not replace the one there is.
+async fn loses_content(
+    context: &JobContext,
+    tree: &Tree,
+    reply: &ParsedReply,
+    file: &ReplyFile,
+    text: &str,
+) -> Result<Option<String>, ProjectError> {
+    let Some(info) = tree.get(&file.path) else { return Ok(None) };
+    let old = read_content(&context.parts.store, info).await?;
+    let Ok(old) = std::str::from_utf8(&old) else { return Ok(None) };
+    let new_files = reply.files.iter().filter(|other| other.complete && !tree.contains_key(&other.path));
+    let moved = new_files.map(|other| match &other.change {
+        ReplyChange::Whole(text) => lost_content::line_count(text),
+        ReplyChange::Edit(_) => 0,
+    });
+    Ok(lost_content::reason(old, text, moved.sum()))
+}
+
 /// Puts the files into the tree, all in one step. Returns those that are in.
 async fn write(context: &JobContext, mut staged: Vec<StagedFile>) -> Result<Vec<FilePath>, ProjectError> {
     let tree = context.tree.borrow().clone();
@@ -157,9 +184,12 @@ async fn write(context: &JobContext, mut staged: Vec<StagedFile>) -> Result<Vec<
         return Ok(Vec::new());
     }
     let mut paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
-    for refused in context.reporter.write_files(staged, FileOrigin::Reply).await? {
-        paths.retain(|path| *path != refused.path);
-        refuse(context, refused.path.as_str(), refused.reason).await?;
+    let reconciler = Reconciler { store: &context.parts.store, tree: &context.tree, reporter: &context.reporter };
+    let Reconciled { refused, conflicted } = reconciler.write(staged, FileOrigin::Reply).await?;
+    paths.retain(|path| !conflicted.contains(path));
+    for (refused, reason) in refused {
+        paths.retain(|path| *path != refused);
+        refuse(context, refused.as_str(), reason).await?;
     }
     Ok(paths)
 }

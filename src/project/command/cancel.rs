@@ -1,10 +1,15 @@
 //! `cancel`: ends a run. Its terminal event is written at once; as soon as that is safe the job is stopped, and nothing
 //! it still says is heard.
 
-use cobuild_protocol::{Event, command::Cancel, event::RunFinished, state::RunState, value::Outcome};
+use cobuild_protocol::{
+    Event, ParticipantId, RunId, Seq, command::Cancel, event::RunFinished, state::RunState, value::Outcome,
+};
 
 use super::{Acceptance, Desk};
-use crate::project::{batch::After, error::ProjectError};
+use crate::project::{
+    batch::{After, Batch, Stamp},
+    error::ProjectError,
+};
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance, ProjectError> {
     let run = command.run;
@@ -15,13 +20,24 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance
     if info.state == RunState::Finished {
         return Ok(Acceptance { run: Some(run), seq: None });
     }
+    let stamp = desk.stamp(Some(run));
+    let seq = push_end(desk.batch, run, desk.by, stamp);
+    Ok(Acceptance { run: Some(run), seq: Some(seq) })
+}
+
+/// Ends a run as part of another command.
+pub(super) fn finish(batch: &mut Batch, run: RunId, by: ParticipantId) {
+    push_end(batch, run, by, Stamp { run: Some(run), by: Some(by), command: None });
+}
+
+fn push_end(batch: &mut Batch, run: RunId, by: ParticipantId, stamp: Stamp) -> Seq {
     let finished = RunFinished {
         outcome: Outcome::Cancelled,
         error: Some(ProjectError::Cancelled.body()),
         usage: None,
-        cancelled_by: Some(desk.by),
+        cancelled_by: Some(by),
     };
-    let seq = desk.batch.push(Event::RunFinished(finished), desk.stamp(Some(run)));
-    desk.batch.after.push(After::Stop(run));
-    Ok(Acceptance { run: Some(run), seq: Some(seq) })
+    let seq = batch.push(Event::RunFinished(finished), stamp);
+    batch.after.push(After::Stop(run));
+    seq
 }

@@ -9,14 +9,14 @@ use cobuild_protocol::{
     value::{Encoding, FileOrigin},
 };
 
-use super::{Acceptance, Desk};
+use super::{Acceptance, Answer, Desk, Later};
 use crate::project::{
     error::ProjectError,
     file_tree::{check_base, check_place, content_hash},
     run::StagedFile,
 };
 
-pub(super) fn write(desk: &mut Desk<'_>, command: WriteFile) -> Result<Acceptance, ProjectError> {
+pub(super) fn write(desk: &mut Desk<'_>, command: WriteFile) -> Result<Answer, ProjectError> {
     let WriteFile { path, content, encoding, base } = command;
     let content = match encoding {
         Encoding::Utf8 => Bytes::from(content),
@@ -27,13 +27,20 @@ pub(super) fn write(desk: &mut Desk<'_>, command: WriteFile) -> Result<Acceptanc
     };
     let tree = &desk.state.view.files;
     check_place(tree, &path, content.len())?;
+    desk.check_lock(&path)?;
     if tree.get(&path).is_some_and(|info| info.hash == content_hash(&content)) {
-        return Ok(Acceptance { run: None, seq: None });
+        return Ok(Answer::Now(Acceptance { run: None, seq: None }));
     }
-    check_base(tree, &path, base.as_ref())?;
+    let fresh = check_base(tree, &path, base.as_ref());
     let file = StagedFile { path, content: Some(content), base };
-    let seq = desk.batch.push_file(file, FileOrigin::Participant, desk.stamp(None));
-    Ok(Acceptance { run: None, seq: Some(seq) })
+    match fresh {
+        Ok(()) => {
+            let seq = desk.batch.push_file(file, FileOrigin::Participant, desk.stamp(None));
+            Ok(Answer::Now(Acceptance { run: None, seq: Some(seq) }))
+        }
+        Err(_) if file.base.is_some() => Ok(Answer::Later(Later::Write(file))),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn delete(desk: &mut Desk<'_>, command: DeleteFile) -> Result<Acceptance, ProjectError> {
@@ -42,6 +49,7 @@ pub(super) fn delete(desk: &mut Desk<'_>, command: DeleteFile) -> Result<Accepta
     if !tree.contains_key(&path) {
         return Err(ProjectError::NotFound(format!("there is no file {path}")));
     }
+    desk.check_lock(&path)?;
     if base.is_some() {
         check_base(tree, &path, base.as_ref())?;
     }
@@ -56,6 +64,7 @@ pub(super) fn rename(desk: &mut Desk<'_>, command: RenameFile) -> Result<Accepta
     if !tree.contains_key(&from) {
         return Err(ProjectError::NotFound(format!("there is no file {from}")));
     }
+    desk.check_lock(&from)?;
     if tree.contains_key(&to) {
         return Err(ProjectError::Conflict(format!("there is a file at {to}")));
     }

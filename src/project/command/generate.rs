@@ -38,7 +38,7 @@ const CONTEXT_FILE_SIZE_BYTES_MAX: u64 = 64 * 1024;
 const NOT_SHOWN: [&str; 1] = ["package-lock.json"];
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptance, ProjectError> {
-    let Generate { prompt, model, apply } = command;
+    let Generate { prompt, model, apply, delivery } = command;
     if prompt.trim().is_empty() {
         return Err(ProjectError::BadRequest("prompt must not be blank".into()));
     }
@@ -47,7 +47,8 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     }
     let models = &desk.parts.models;
     let info = model.map_or_else(|| Ok(models.default_model()), |name| models.resolve(&name))?;
-    desk.begin_or_queue(Work::Generate(GenerateWork { prompt, model: info.name, notice: info.notice, apply }))
+    let work = GenerateWork { prompt, model: info.name, notice: info.notice, apply };
+    desk.begin_or_queue(Work::Generate(work), delivery)
 }
 
 /// Puts the prompt and the answer to come into the conversation.

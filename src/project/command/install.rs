@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cobuild_protocol::{
     Event, PackageSpec,
-    command::Install,
+    command::{Delivery, Install},
     event::{InstallFinished, InstallStarted, ProcessOutput},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Install) -> Result<Acceptance
     if command.packages.len() > PACKAGES_MAX {
         return Err(ProjectError::TooLarge(format!("packages has at most {PACKAGES_MAX} names")));
     }
-    desk.begin_or_queue(Work::Install { packages: command.packages })
+    desk.begin_or_queue(Work::Install { packages: command.packages }, Delivery::Queue)
 }
 
 pub(crate) async fn perform(context: JobContext, packages: Vec<PackageSpec>) -> Result<RunReport, ProjectError> {

@@ -5,8 +5,8 @@ use cobuild_protocol::{
     event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ParticipantJoined, ProjectCreated},
     state::{FileInfo, RunInfo, RunState},
     value::{
-        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, RunKind, SandboxInfo,
-        Step,
+        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, Role, RunKind,
+        SandboxInfo, Step,
     },
 };
 
@@ -17,6 +17,8 @@ const RUNS_KEPT_MAX: usize = 100;
 /// How many participants are remembered. Beyond that the first of those who are gone is forgotten, and new when they come back.
 const PARTICIPANTS_KEPT_MAX: usize = 1000;
 
+/// How many open conflicts are listed; the log has all.
+const CONFLICTS_KEPT_MAX: usize = 100;
 /// How much of a step's output a snapshot carries, in bytes; the log has all of it.
 const STEP_OUTPUT_SIZE_BYTES_MAX: usize = 16 * 1024;
 
@@ -29,6 +31,7 @@ pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             if let Some(participant) = view.participants.get_mut(&left.participant) {
                 participant.present = false;
             }
+            view.locks.retain(|_, locker| *locker != left.participant);
         }
         Event::RunQueued(queued) => {
             begin(view, frame, queued.kind, queued.prompt.clone());
@@ -121,6 +124,24 @@ pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::PreviewError(problem) => view.preview.error = Some(problem.message.clone()),
         // The steps that follow say what became of it.
         Event::PackagesDetected(_) => {}
+        Event::FileConflicted(conflict) => {
+            view.conflicts.push(conflict.clone());
+            if view.conflicts.len() > CONFLICTS_KEPT_MAX {
+                view.conflicts.remove(0);
+            }
+        }
+        Event::ConflictResolved(resolved) => view.conflicts.retain(|other| other.conflict != resolved.conflict),
+        Event::FileLocked(locked) => drop(view.locks.insert(locked.path.clone(), locked.participant)),
+        Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
+        // The changes that make it so follow.
+        Event::Restored(_) => {}
+        Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
+        Event::RoleChanged(changed) => {
+            if let Some(participant) = view.participants.get_mut(&changed.participant) {
+                participant.removed = changed.role.is_none();
+                participant.role = changed.role.unwrap_or(Role::Viewer);
+            }
+        }
     }
 }
 
@@ -137,8 +158,13 @@ fn create(view: &mut ProjectState, created: &ProjectCreated, frame: &EventFrame)
 }
 
 fn join(view: &mut ProjectState, joined: &ParticipantJoined) {
-    let participant =
-        Participant { participant: joined.participant, name: joined.name.clone(), role: joined.role, present: true };
+    let participant = Participant {
+        participant: joined.participant,
+        name: joined.name.clone(),
+        role: joined.role,
+        removed: false,
+        present: true,
+    };
     view.participants.insert(joined.participant, participant);
     if view.participants.len() > PARTICIPANTS_KEPT_MAX
         && let Some(gone) = view.participants.values().find(|participant| !participant.present)
@@ -174,6 +200,16 @@ fn begin<'a>(
         });
     }
     run_mut(view, Some(id))
+}
+
+/// Puts the waiting runs into the order they will be taken in. Others keep their places.
+fn reorder_queue(view: &mut ProjectState, queue: &[RunId]) {
+    let places: Vec<usize> = (0..view.runs.len()).filter(|&at| queue.contains(&view.runs[at].run)).collect();
+    let mut waiting: Vec<RunInfo> = places.iter().map(|&at| view.runs[at].clone()).collect();
+    waiting.sort_by_key(|run| queue.iter().position(|id| *id == run.run));
+    for (at, run) in places.into_iter().zip(waiting) {
+        view.runs[at] = run;
+    }
 }
 
 fn forget_old_runs(view: &mut ProjectState) {
@@ -298,5 +334,32 @@ fn append_tail(output: &mut String, text: &str) {
         let cut = output.len() - STEP_OUTPUT_SIZE_BYTES_MAX;
         let cut = (cut..output.len()).find(|&at| output.is_char_boundary(at)).unwrap_or(output.len());
         output.drain(..cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The TypeScript client folds the same events in its own tests and must come to the same state. To change the
+    /// rules, change both folds and write the new state with `FOLD_STATE_WRITE=1 cargo test fold`.
+    #[test]
+    fn fold_of_all_events_is_the_state_that_every_client_comes_to() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/protocol/tests/fold");
+        let events = std::fs::read_to_string(format!("{folder}/events.ndjson")).unwrap();
+        let mut view = ProjectState::default();
+        let mut seen = std::collections::BTreeSet::new();
+        for line in events.lines() {
+            let frame: EventFrame = serde_json::from_str(line).unwrap();
+            seen.insert(frame.event.name());
+            apply(&mut view, &frame);
+        }
+        assert_eq!(seen.len(), cobuild_protocol::event::EVENTS_COUNT, "every kind of event is part of it: {seen:?}");
+        let path = format!("{folder}/state.json");
+        let state = serde_json::to_string_pretty(&view).unwrap() + "\n";
+        if std::env::var_os("FOLD_STATE_WRITE").is_some() {
+            std::fs::write(&path, &state).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), state);
     }
 }

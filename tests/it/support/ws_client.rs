@@ -98,8 +98,17 @@ impl WsClient {
 
     /// Enters the room where one has left it. Returns before the replay.
     pub(crate) async fn attach_since(server: &TestServer, project: &str, since: Option<Cursor>) -> Self {
+        let hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": "test-client" });
+        Self::attach_as(server, project, hello, since).await
+    }
+
+    /// Enters the room with a token.
+    pub(crate) async fn attach_with_token(server: &TestServer, project: &str, token: &str) -> Self {
+        Self::attach_as(server, project, json!({ "type": "hello", "protocol": 1, "token": token }), None).await
+    }
+
+    async fn attach_as(server: &TestServer, project: &str, mut hello: Value, since: Option<Cursor>) -> Self {
         let mut stream = open(server, project).await;
-        let mut hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": "test-client" });
         if let Some(since) = &since {
             hello["since"] = serde_json::to_value(since).expect("JSON");
         }

@@ -6,6 +6,7 @@ import {
   type ErrorCode,
   type EventFrame,
   PROTOCOL_VERSION,
+  type PresenceFrame,
   type ProjectState,
   type Rejected,
   type RequestId,

@@ -3,6 +3,7 @@
 
 import type {
   EventFrame,
+  FileConflicted,
   FileWritten,
   Message,
   MessageId,
@@ -18,6 +19,10 @@ import { appendTail } from "./tail.ts";
 const MESSAGES_KEPT_MAX = 500;
 /** How many ended runs the state keeps. */
 const RUNS_KEPT_MAX = 100;
+/** How many participants the state keeps. */
+const PARTICIPANTS_KEPT_MAX = 1000;
+/** How many open conflicts the state keeps. */
+const CONFLICTS_KEPT_MAX = 100;
 /** How much of a step's output the state keeps, in bytes of UTF-8. */
 const STEP_OUTPUT_SIZE_BYTES_MAX = 16 * 1024;
 
@@ -37,6 +42,8 @@ export function emptyState(): ProjectState {
     runs: [],
     sandbox: { state: "stopped", provider: "" },
     preview: { state: "stopped" },
+    locks: {},
+    conflicts: [],
     participants: {},
   };
 }
@@ -48,11 +55,12 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
       return createProject(state, frame);
     case "participant_joined": {
       const { participant, name, role } = frame;
-      return withParticipant(state, { participant, name, role, present: true });
+      return forgetParticipants(withParticipant(state, { participant, name, role, present: true }));
     }
     case "participant_left": {
       const participant = state.participants[frame.participant];
-      return participant ? withParticipant(state, { ...participant, present: false }) : state;
+      const left = participant ? withParticipant(state, { ...participant, present: false }) : state;
+      return withoutLocksOf(left, frame.participant);
     }
     case "run_queued":
       return beginRun(state, frame);
@@ -132,9 +140,44 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
       const { state: preview, url, error } = frame;
       return { ...state, preview: { state: preview, ...given("url", url), ...given("error", error) } };
     }
-    // Shown by the run that caused them, not kept.
-    case "packages_detected":
     case "preview_error":
+      return { ...state, preview: { ...state.preview, error: frame.message } };
+    case "file_conflicted": {
+      const { conflict, path, current, proposed, proposed_size_bytes, reason } = frame;
+      const open: FileConflicted = {
+        conflict,
+        path,
+        ...given("current", current),
+        ...given("proposed", proposed),
+        ...given("proposed_size_bytes", proposed_size_bytes),
+        reason,
+      };
+      return { ...state, conflicts: [...state.conflicts, open].slice(-CONFLICTS_KEPT_MAX) };
+    }
+    case "conflict_resolved":
+      return { ...state, conflicts: state.conflicts.filter((open) => open.conflict !== frame.conflict) };
+    case "file_locked":
+      return { ...state, locks: { ...state.locks, [frame.path]: frame.participant } };
+    case "file_unlocked": {
+      const { [frame.path]: _, ...locks } = state.locks;
+      return { ...state, locks };
+    }
+    case "queue_changed":
+      return reorderQueue(state, frame.queue);
+    case "role_changed": {
+      const participant = state.participants[frame.participant];
+      if (!participant) return state;
+      const { removed: _, ...rest } = participant;
+      const role = frame.role ?? "viewer";
+      return withParticipant(state, {
+        ...rest,
+        role,
+        ...(frame.role === undefined ? { removed: true } : {}),
+      });
+    }
+    // What follows them says what became of it.
+    case "packages_detected":
+    case "restored":
       return state;
     default:
       frame satisfies never;
@@ -152,6 +195,32 @@ function createProject(state: ProjectState, frame: Of<"project_created">): Proje
 
 function withParticipant(state: ProjectState, who: ProjectState["participants"][string]): ProjectState {
   return { ...state, participants: { ...state.participants, [who.participant]: who } };
+}
+
+/** Beyond the limit the first of those who are gone is forgotten, by the number of their id. */
+function forgetParticipants(state: ProjectState): ProjectState {
+  const everybody = Object.values(state.participants).filter((who) => who !== undefined);
+  if (everybody.length <= PARTICIPANTS_KEPT_MAX) return state;
+  const number = (id: string) => Number(id.slice(1));
+  const gone = everybody
+    .filter((who) => !who.present)
+    .sort((a, b) => number(a.participant) - number(b.participant))[0];
+  if (!gone) return state;
+  const { [gone.participant]: _, ...participants } = state.participants;
+  return { ...state, participants };
+}
+
+function withoutLocksOf(state: ProjectState, participant: string): ProjectState {
+  const kept = Object.entries(state.locks).filter(([, locker]) => locker !== participant);
+  return { ...state, locks: Object.fromEntries(kept) };
+}
+
+/** Puts the waiting runs into the order they will be taken in. Others keep their places. */
+function reorderQueue(state: ProjectState, queue: RunId[]): ProjectState {
+  const waiting = queue.flatMap((id) => state.runs.filter((run) => run.run === id));
+  let next = 0;
+  const runs = state.runs.map((run) => (queue.includes(run.run) ? (waiting[next++] ?? run) : run));
+  return { ...state, runs };
 }
 
 /** Finds the run of a `run_queued` or `run_started`, or adds it. */

@@ -1,0 +1,48 @@
+//! `restore`: the files as they were. A job reads the past; the actor makes it the present in one step.
+
+use std::collections::BTreeSet;
+
+use cobuild_protocol::{
+    Event, Seq,
+    command::Restore,
+    event::{FileDeleted, FileWritten, Restored},
+    value::FileOrigin,
+};
+
+use super::{Answer, Desk, Later};
+use crate::project::{
+    batch::{Batch, Stamp},
+    error::ProjectError,
+    file_tree::{Tree, difference},
+};
+
+pub(super) fn accept(desk: &mut Desk<'_>, command: &Restore) -> Result<Answer, ProjectError> {
+    if !(1..=desk.state.seq).contains(&command.to) {
+        return Err(ProjectError::NotFound(format!("there is no event {}", command.to)));
+    }
+    if let Some(path) = desk.state.view.locks.keys().find(|path| desk.check_lock(path).is_err()) {
+        return Err(ProjectError::Conflict(format!("{path} is locked by somebody else")));
+    }
+    Ok(Answer::Later(Later::Restore { to: command.to }))
+}
+
+/// Puts the way back on record. Contents are in the store already.
+pub(crate) fn push(batch: &mut Batch, now: &Tree, to: Seq, then: &Tree, stamp: Stamp) {
+    let follow = Stamp { command: None, ..stamp.clone() };
+    batch.push(Event::Restored(Restored { to }), stamp);
+    let difference = difference(now, then);
+    let deleted: BTreeSet<_> = difference.deleted;
+    for path in deleted {
+        let deleted = FileDeleted { path: path.clone(), origin: FileOrigin::Restore };
+        batch.push(Event::FileDeleted(deleted), follow.clone());
+    }
+    for (path, info) in difference.written {
+        let written = FileWritten {
+            path: path.clone(),
+            hash: info.hash.clone(),
+            size_bytes: info.size_bytes,
+            origin: FileOrigin::Restore,
+        };
+        batch.push(Event::FileWritten(written), follow.clone());
+    }
+}
