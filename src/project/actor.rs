@@ -131,12 +131,14 @@ impl ProjectActor {
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
         let jobs = TaskTracker::new();
+        let preview_url = parts.settings.preview_url(&state.view.preview_id);
         let sandbox = SandboxSlot::new(
             parts.clone(),
             project.clone(),
             updates_sender.clone(),
             jobs.clone(),
             cancel.child_token(),
+            preview_url,
         );
         Self {
             project,

@@ -11,6 +11,7 @@ use cobuild_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
+    command::SandboxWish,
     error::ProjectError,
     event_store::{AppendBatch, Durability, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
     file_tree::content_hash,
@@ -46,6 +47,8 @@ pub(crate) enum After {
     QueueFirst(Waiting),
     /// Put the waiting runs into this order.
     Reorder(Vec<RunId>),
+    /// Start or stop the sandbox.
+    Sandbox(SandboxWish),
     /// Stop the run, running or waiting.
     Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
@@ -93,6 +96,11 @@ impl Batch {
     /// Whether there is nothing to append. (There may be something to do all the same.)
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.replies.is_empty()
+    }
+
+    /// Whether there is nothing at all in it yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.is_empty() && self.after.is_empty()
     }
 
     /// Adds an event and returns its place.

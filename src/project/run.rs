@@ -21,7 +21,7 @@ use super::{
     error::ProjectError,
     file_tree::Tree,
     registry::ProjectParts,
-    sandbox_link::SandboxStatus,
+    sandbox_link::{self, SandboxStatus},
     sandbox_provider::SandboxHealth,
 };
 
@@ -86,6 +86,11 @@ impl Reporter {
         Self { stamp, updates }
     }
 
+    /// The same for what is no longer part of the run.
+    pub(crate) fn outside_the_run(&self) -> Self {
+        Self { stamp: Stamp::default(), updates: self.updates.clone() }
+    }
+
     /// Reports what happened. Waits while the actor is busy.
     pub(crate) async fn report(&self, body: UpdateBody) -> Result<(), ActorGone> {
         self.updates.send(Update { stamp: self.stamp.clone(), body }).await.map_err(|_| ActorGone)
@@ -132,6 +137,8 @@ pub(crate) enum UpdateBody {
     Ended(Result<RunReport, ProjectError>),
     /// A sandbox was made, or could not be.
     Sandbox(super::sandbox_link::SandboxMade),
+    /// A sandbox that was to stop is gone.
+    SandboxStopped { generation: u64 },
     /// A sandbox's health changed.
     Health { generation: u64, health: SandboxHealth },
 }
@@ -179,10 +186,11 @@ pub(crate) fn spawn(
     cancel: CancellationToken,
 ) {
     let reporter = context.reporter.clone();
+    let sandbox = context.sandbox.clone();
     tracker.spawn(async move {
         let run = context.run;
         let work = AssertUnwindSafe(perform(context, work)).catch_unwind();
-        let result = tokio::select! {
+        let result: Result<RunReport, ProjectError> = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(ProjectError::Cancelled),
             outcome = work => outcome.unwrap_or_else(|_| {
@@ -190,9 +198,22 @@ pub(crate) fn spawn(
                 Err(ProjectError::Internal)
             }),
         };
+        if matches!(result, Err(ProjectError::Cancelled)) {
+            take_over_rest(&sandbox, &reporter).await;
+        }
         // Nobody to tell means the project is closing; it has ended the run already.
         let _ = reporter.report(UpdateBody::Ended(result)).await;
     });
+}
+
+/// What a cancelled run's processes left in the sandbox comes into the tree, outside the run.
+async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Reporter) {
+    let link = sandbox_link::ready(&sandbox.borrow());
+    if let Some(link) = link
+        && let Err(error) = link.pull(reporter.outside_the_run(), None).await
+    {
+        tracing::info!(%error, "what a cancelled run left in the sandbox was not taken over");
+    }
 }
 
 async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectError> {

@@ -10,15 +10,21 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use cobuild_protocol::{FilePath, state::FileInfo, value::FileOrigin};
-use tokio::sync::{mpsc, oneshot, watch};
+use cobuild_protocol::{
+    Event, FilePath,
+    event::FileRefused,
+    state::FileInfo,
+    value::{ContentHash, FileOrigin},
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     error::ProjectError,
     event_store::SharedStore,
-    file_tree::{Tree, difference},
-    run::{RefusedFile, Reporter, StagedFile},
+    file_tree::{Tree, content_hash, difference},
+    reconcile::Reconciler,
+    run::{Reporter, StagedFile},
     sandbox_provider::{FileChange, Sandbox, SandboxError, SandboxFile},
 };
 
@@ -55,22 +61,32 @@ pub(crate) struct SandboxMade {
 pub(crate) struct SandboxLink {
     sandbox: Arc<dyn Sandbox>,
     requests: mpsc::Sender<Request>,
-    holds: Arc<AtomicUsize>,
+    holds: Arc<Holds>,
 }
 
 #[derive(Debug)]
 enum Request {
     Push { done: oneshot::Sender<Result<(), SandboxError>> },
-    Pull { reporter: Reporter, done: oneshot::Sender<Result<(), ProjectError>> },
+    Pull { reporter: Reporter, before: Option<Tree>, done: oneshot::Sender<Result<(), ProjectError>> },
+    Held { done: oneshot::Sender<Tree> },
 }
 
-/// While it lives, only the package manager's files follow the tree.
+/// How many want files held back, and a word when one of them no longer does.
+#[derive(Debug, Default)]
+struct Holds {
+    count: AtomicUsize,
+    released: Notify,
+}
+
+/// While it lives, only the package manager's files follow the tree. What was held back follows when it is dropped, in
+/// whatever way that comes about.
 #[derive(Debug)]
-pub(crate) struct Hold(Arc<AtomicUsize>);
+pub(crate) struct Hold(Arc<Holds>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.released.notify_one();
     }
 }
 
@@ -81,12 +97,14 @@ impl SandboxLink {
         held: Tree,
         tree: watch::Receiver<Arc<Tree>>,
         store: SharedStore,
+        reporter: Reporter,
         tracker: &TaskTracker,
         cancel: CancellationToken,
     ) -> Arc<Self> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let holds = Arc::new(AtomicUsize::new(0));
-        let follower = Follower { sandbox: Arc::clone(&sandbox), held, tree, store, holds: Arc::clone(&holds) };
+        let holds = Arc::new(Holds::default());
+        let follower =
+            Follower { sandbox: Arc::clone(&sandbox), held, tree, store, reporter, holds: Arc::clone(&holds) };
         tracker.spawn(async move { cancel.run_until_cancelled(follower.run(inbox)).await });
         Arc::new(Self { sandbox, requests, holds })
     }
@@ -98,7 +116,7 @@ impl SandboxLink {
     /// Holds everything but the package manager's files back, so that a dev server does not see imports before their
     /// packages are there.
     pub(crate) fn hold(&self) -> Hold {
-        self.holds.fetch_add(1, Ordering::AcqRel);
+        self.holds.count.fetch_add(1, Ordering::AcqRel);
         Hold(Arc::clone(&self.holds))
     }
 
@@ -109,10 +127,18 @@ impl SandboxLink {
         pushed.await.map_err(|_| gone())?
     }
 
-    /// Brings what processes changed into the tree. Where the tree has changed meanwhile, the tree wins.
-    pub(crate) async fn pull(&self, reporter: Reporter) -> Result<(), ProjectError> {
+    /// What the sandbox holds now; for [`SandboxLink::pull`] after a process.
+    pub(crate) async fn held(&self) -> Result<Tree, SandboxError> {
+        let (done, held) = oneshot::channel();
+        self.requests.send(Request::Held { done }).await.map_err(|_| gone())?;
+        held.await.map_err(|_| gone())
+    }
+
+    /// Brings what processes changed into the tree. `before` is what the sandbox held when the process began: what
+    /// changed since then, the process may not have seen, so both changes are merged, or kept side by side.
+    pub(crate) async fn pull(&self, reporter: Reporter, before: Option<Tree>) -> Result<(), ProjectError> {
         let (done, pulled) = oneshot::channel();
-        self.requests.send(Request::Pull { reporter, done }).await.map_err(|_| gone())?;
+        self.requests.send(Request::Pull { reporter, before, done }).await.map_err(|_| gone())?;
         pulled.await.map_err(|_| gone())?
     }
 }
@@ -127,7 +153,9 @@ struct Follower {
     held: Tree,
     tree: watch::Receiver<Arc<Tree>>,
     store: SharedStore,
-    holds: Arc<AtomicUsize>,
+    /// For what is found to have changed outside of any run.
+    reporter: Reporter,
+    holds: Arc<Holds>,
 }
 
 impl Follower {
@@ -138,8 +166,11 @@ impl Follower {
                     Some(Request::Push { done }) => {
                         let _ = done.send(self.push().await);
                     }
-                    Some(Request::Pull { reporter, done }) => {
-                        let _ = done.send(self.pull(&reporter).await);
+                    Some(Request::Pull { reporter, before, done }) => {
+                        let _ = done.send(self.pull(&reporter, before.as_ref()).await);
+                    }
+                    Some(Request::Held { done }) => {
+                        let _ = done.send(self.held.clone());
                     }
                     None => return,
                 },
@@ -147,17 +178,23 @@ impl Follower {
                     if changed.is_err() {
                         return;
                     }
-                    if let Err(error) = self.push().await {
-                        tracing::warn!(%error, "the sandbox did not take a change of the tree");
-                    }
+                    self.follow().await;
                 }
+                () = self.holds.released.notified() => self.follow().await,
             }
         }
     }
 
+    async fn follow(&mut self) {
+        if let Err(error) = self.push().await {
+            tracing::warn!(%error, "the sandbox did not take a change of the tree");
+        }
+    }
+
     async fn push(&mut self) -> Result<(), SandboxError> {
+        self.rescue().await?;
         let want = Arc::clone(&self.tree.borrow_and_update());
-        let only_manifests = self.holds.load(Ordering::Acquire) > 0;
+        let only_manifests = self.holds.count.load(Ordering::Acquire) > 0;
         let goes = |path: &FilePath| !only_manifests || MANIFESTS.contains(&path.as_str());
         let difference = difference(&self.held, &want);
         let deleted: Vec<FilePath> = difference.deleted.into_iter().filter(|path| goes(path)).cloned().collect();
@@ -183,8 +220,37 @@ impl Follower {
         Ok(())
     }
 
-    async fn pull(&mut self, reporter: &Reporter) -> Result<(), ProjectError> {
-        let listing: Tree = self
+    /// Before the tree's version goes over a file that a process has changed meanwhile, that change is taken over: merged,
+    /// or kept as a conflict.
+    async fn rescue(&mut self) -> Result<(), SandboxError> {
+        let want = Arc::clone(&self.tree.borrow());
+        let difference = difference(&self.held, &want);
+        let touched: Vec<FilePath> =
+            difference.written.into_iter().map(|(path, _)| path).chain(difference.deleted).cloned().collect();
+        for path in touched {
+            let Some(held) = self.held.get(&path).cloned() else { continue };
+            let content = match self.sandbox.read(&path).await {
+                Ok(content) => content,
+                Err(SandboxError::NotFound | SandboxError::Refused(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let hash = content_hash(&content);
+            if hash == held.hash || want.get(&path).is_some_and(|info| info.hash == hash) {
+                continue;
+            }
+            let size_bytes = content.len() as u64;
+            let file = StagedFile { path: path.clone(), content: Some(content), base: Some(held.hash) };
+            let reporter = self.reporter.clone();
+            if self.take_over(&reporter, vec![file]).await.is_err() {
+                return Err(gone());
+            }
+            self.held.insert(path, FileInfo { hash, size_bytes });
+        }
+        Ok(())
+    }
+
+    async fn pull(&mut self, reporter: &Reporter, before: Option<&Tree>) -> Result<(), ProjectError> {
+        let mut listing: Tree = self
             .sandbox
             .list()
             .await?
@@ -192,9 +258,16 @@ impl Follower {
             .map(|entry| (entry.path, FileInfo { hash: entry.hash, size_bytes: entry.size_bytes }))
             .collect();
         let difference = difference(&self.held, &listing);
-        let mut staged = Vec::new();
+        let (mut staged, mut still_there) = (Vec::new(), Vec::new());
         for path in difference.deleted {
-            staged.push(StagedFile { path: path.clone(), content: None, base: self.base(path) });
+            // Missing in the listing is not gone: it may have become too large. Only what is not there is deleted.
+            match self.sandbox.read(path).await {
+                Err(SandboxError::NotFound) => {
+                    staged.push(StagedFile { path: path.clone(), content: None, base: self.base(path, before) });
+                }
+                Err(error @ SandboxError::Lost(_)) => return Err(error.into()),
+                Ok(_) | Err(_) => still_there.extend(self.held.get(path).map(|info| (path.clone(), info.clone()))),
+            }
         }
         for (path, _) in difference.written {
             let content = match self.sandbox.read(path).await {
@@ -203,20 +276,28 @@ impl Follower {
                 Err(SandboxError::NotFound) => continue,
                 Err(error) => return Err(error.into()),
             };
-            staged.push(StagedFile { path: path.clone(), content: Some(content), base: self.base(path) });
+            staged.push(StagedFile { path: path.clone(), content: Some(content), base: self.base(path, before) });
         }
-        if !staged.is_empty() {
-            let refused = reporter.write_files(staged, FileOrigin::Sandbox).await?;
-            for RefusedFile { file, reason } in refused {
-                tracing::info!(path = %file.path, ?reason, "a process's change of a file was not taken over");
-            }
-        }
+        listing.extend(still_there);
+        self.take_over(reporter, staged).await?;
         self.held = listing;
         Ok(())
     }
 
-    fn base(&self, path: &FilePath) -> Option<cobuild_protocol::value::ContentHash> {
-        self.held.get(path).map(|info| info.hash.clone())
+    async fn take_over(&self, reporter: &Reporter, staged: Vec<StagedFile>) -> Result<(), ProjectError> {
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let reconciler = Reconciler { store: &self.store, tree: &self.tree, reporter };
+        for (path, reason) in reconciler.write(staged, FileOrigin::Sandbox).await?.refused {
+            reporter.event(Event::FileRefused(FileRefused { path: path.to_string(), reason })).await?;
+        }
+        Ok(())
+    }
+
+    /// What a process's change of this file was based on: what was there when the process began.
+    fn base(&self, path: &FilePath, before: Option<&Tree>) -> Option<ContentHash> {
+        before.unwrap_or(&self.held).get(path).map(|info| info.hash.clone())
     }
 }
 

@@ -88,8 +88,9 @@ pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
     /// dev server's watcher does not fire.
     async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError>;
 
-    /// Every regular file below the project's root, without `node_modules` and `.git`, in path order. Files beyond
-    /// the limits of a project (size, count) and names that are no [`FilePath`] are left out.
+    /// Every regular file below the project's root, without `node_modules` and `.git`, in path order. Files that are
+    /// too large for a project and names that are no [`FilePath`] are left out; [`SandboxError::Refused`] when there
+    /// are more files than a project may have.
     async fn list(&self) -> Result<Vec<SandboxEntry>, SandboxError>;
 
     /// One file's content. [`SandboxError::NotFound`] for anything that is not a regular file beneath the root.

@@ -45,6 +45,10 @@ pub(crate) struct SandboxSlot {
     cancel: CancellationToken,
     status: watch::Sender<SandboxStatus>,
     generation: u64,
+    /// Somebody stopped it on purpose: only a run or `start_sandbox` makes another.
+    parked: bool,
+    /// The preview's address.
+    preview_url: String,
     revivals: Vec<Instant>,
 }
 
@@ -55,26 +59,47 @@ impl SandboxSlot {
         updates: mpsc::Sender<Update>,
         jobs: TaskTracker,
         parent: CancellationToken,
+        preview_url: String,
     ) -> Self {
         let (status, _) = watch::channel(SandboxStatus::Stopped);
         let cancel = parent.child_token();
-        Self { parts, project, updates, jobs, parent, cancel, status, generation: 0, revivals: Vec::new() }
+        Self {
+            parts,
+            project,
+            updates,
+            jobs,
+            parent,
+            cancel,
+            status,
+            generation: 0,
+            parked: false,
+            preview_url,
+            revivals: Vec::new(),
+        }
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<SandboxStatus> {
         self.status.subscribe()
     }
 
-    /// Makes a sandbox unless there is one or one is being made.
+    /// Makes a sandbox unless there is one or one is being made; starts its dev server again if that has failed.
     pub(crate) fn ensure(&mut self, tree: &watch::Sender<Arc<Tree>>) {
+        self.parked = false;
         if matches!(*self.status.borrow(), SandboxStatus::Stopped | SandboxStatus::Failed(_)) {
-            self.make(SandboxState::Creating, tree);
+            return self.make(SandboxState::Creating, tree);
+        }
+        let link = super::sandbox_link::ready(&self.status.borrow());
+        if let Some(link) = link
+            && matches!(*link.sandbox().health().borrow(), SandboxHealth::PreviewFailed(_))
+        {
+            self.start_preview(link.sandbox());
         }
     }
 
-    /// The same, but not where the last attempt failed: nobody asked for it in so many words.
+    /// Makes a sandbox where there is none, but not where the last attempt failed or somebody stopped it: nobody asked
+    /// for one in so many words.
     pub(crate) fn ensure_unless_failed(&mut self, tree: &watch::Sender<Arc<Tree>>) {
-        if matches!(*self.status.borrow(), SandboxStatus::Stopped) {
+        if matches!(*self.status.borrow(), SandboxStatus::Stopped) && !self.parked {
             self.make(SandboxState::Creating, tree);
         }
     }
@@ -105,7 +130,6 @@ impl SandboxSlot {
         made: SandboxMade,
         tree: &watch::Sender<Arc<Tree>>,
         store: &SharedStore,
-        view: &ProjectState,
     ) -> Vec<Event> {
         let (sandbox, held) = match made.result {
             Ok((sandbox, _)) if made.generation != self.generation => {
@@ -119,25 +143,23 @@ impl SandboxSlot {
                 self.status.send_replace(SandboxStatus::Failed(error));
                 return vec![
                     self.sandbox_event(SandboxState::Stopped, None, Some(reason.clone())),
-                    self.preview_event(view, PreviewState::Failed, Some(reason)),
+                    self.preview_event(PreviewState::Failed, Some(reason)),
                 ];
             }
         };
         self.watch_health(&sandbox);
-        self.start_preview(&sandbox, view);
+        self.start_preview(&sandbox);
         let link = SandboxLink::start(
             sandbox,
             held,
             tree.subscribe(),
             Arc::clone(store),
+            self.reporter(),
             &self.jobs,
             self.cancel.child_token(),
         );
         self.status.send_replace(SandboxStatus::Ready(link));
-        vec![
-            self.sandbox_event(SandboxState::Ready, None, None),
-            self.preview_event(view, PreviewState::Starting, None),
-        ]
+        vec![self.sandbox_event(SandboxState::Ready, None, None)]
     }
 
     fn watch_health(&self, sandbox: &Arc<dyn Sandbox>) {
@@ -158,11 +180,13 @@ impl SandboxSlot {
         });
     }
 
-    fn start_preview(&self, sandbox: &Arc<dyn Sandbox>, view: &ProjectState) {
+    fn start_preview(&self, sandbox: &Arc<dyn Sandbox>) {
         let (sandbox, reporter, cancel) = (Arc::clone(sandbox), self.reporter(), self.cancel.clone());
-        let url = self.parts.settings.preview_url(&view.preview_id);
+        let url = self.preview_url.clone();
         self.jobs.spawn(async move {
             let start = async {
+                let starting = PreviewChanged { state: PreviewState::Starting, url: Some(url.clone()), error: None };
+                let _ = reporter.event(Event::PreviewChanged(starting)).await;
                 if let Err(error) = sandbox.start_preview().await {
                     let failed =
                         PreviewChanged { state: PreviewState::Failed, url: Some(url), error: Some(error.to_string()) };
@@ -180,31 +204,28 @@ impl SandboxSlot {
         health: SandboxHealth,
         wanted: bool,
         tree: &watch::Sender<Arc<Tree>>,
-        view: &ProjectState,
     ) -> Vec<Event> {
         if generation != self.generation {
             return Vec::new();
         }
         match health {
             SandboxHealth::Ready => Vec::new(),
-            SandboxHealth::PreviewReady => vec![self.preview_event(view, PreviewState::Ready, None)],
+            SandboxHealth::PreviewReady => vec![self.preview_event(PreviewState::Ready, None)],
             SandboxHealth::PreviewFailed(reason) => {
-                let failed = self.preview_event(view, PreviewState::Failed, Some(reason));
+                let failed = self.preview_event(PreviewState::Failed, Some(reason));
                 let link = super::sandbox_link::ready(&self.status.borrow());
                 match link {
-                    Some(link) if wanted && self.may_revive() => {
-                        self.start_preview(link.sandbox(), view);
-                        vec![failed, self.preview_event(view, PreviewState::Starting, None)]
-                    }
-                    _ => vec![failed],
+                    Some(link) if wanted && self.may_revive() => self.start_preview(link.sandbox()),
+                    _ => {}
                 }
+                vec![failed]
             }
             SandboxHealth::Lost(reason) => {
                 self.cancel.cancel();
                 self.status.send_replace(SandboxStatus::Stopped);
                 let events = vec![
                     self.sandbox_event(SandboxState::Lost, None, Some(reason)),
-                    self.preview_event(view, PreviewState::Stopped, None),
+                    self.preview_event(PreviewState::Stopped, None),
                 ];
                 if wanted && self.may_revive() {
                     self.make(SandboxState::Restoring, tree);
@@ -224,16 +245,19 @@ impl SandboxSlot {
     /// Ends the sandbox, if there is one; `sandbox_changed` follows when it is gone.
     pub(crate) fn stop(&mut self) {
         let link = self.empty();
-        let (reporter, provider) = (self.reporter(), self.provider());
+        self.parked = true;
+        let (reporter, generation) = (self.reporter(), self.generation);
         self.jobs.spawn(async move {
             if let Some(link) = link {
                 link.sandbox().stop().await;
             }
-            let stopped = SandboxChanged { state: SandboxState::Stopped, provider, detail: None, error: None };
-            let preview = PreviewChanged { state: PreviewState::Stopped, url: None, error: None };
-            let events = vec![Event::SandboxChanged(stopped), Event::PreviewChanged(preview)];
-            let _ = reporter.report(UpdateBody::Events(events)).await;
+            let _ = reporter.report(UpdateBody::SandboxStopped { generation }).await;
         });
+    }
+
+    /// A sandbox that was to stop is gone. If another has been asked for meanwhile, that one is what people see.
+    pub(crate) fn on_stopped(&self, generation: u64, view: &ProjectState) -> Vec<Event> {
+        if generation == self.generation { self.forget(view) } else { Vec::new() }
     }
 
     /// Ends the sandbox and waits for that; says nothing.
@@ -256,7 +280,7 @@ impl SandboxSlot {
             events.push(self.sandbox_event(SandboxState::Stopped, None, None));
         }
         if view.preview.state != PreviewState::Stopped {
-            events.push(self.preview_event(view, PreviewState::Stopped, None));
+            events.push(self.preview_event(PreviewState::Stopped, None));
         }
         events
     }
@@ -274,6 +298,9 @@ impl SandboxSlot {
                 PreviewState::Starting | PreviewState::Stopped => Preview::Starting { detail: None },
             },
             SandboxStatus::Failed(error) => Preview::Failed { reason: error.to_string() },
+            SandboxStatus::Stopped if self.parked => {
+                Preview::Failed { reason: "The sandbox was stopped. Start it in the project.".into() }
+            }
             SandboxStatus::Stopped | SandboxStatus::Creating => {
                 Preview::Starting { detail: view.sandbox.detail.clone() }
             }
@@ -292,8 +319,8 @@ impl SandboxSlot {
         Event::SandboxChanged(SandboxChanged { state, provider: self.provider(), detail, error })
     }
 
-    fn preview_event(&self, view: &ProjectState, state: PreviewState, error: Option<String>) -> Event {
-        let url = (state != PreviewState::Stopped).then(|| self.parts.settings.preview_url(&view.preview_id));
+    fn preview_event(&self, state: PreviewState, error: Option<String>) -> Event {
+        let url = (state != PreviewState::Stopped).then(|| self.preview_url.clone());
         Event::PreviewChanged(PreviewChanged { state, url, error })
     }
 }

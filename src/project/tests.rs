@@ -17,7 +17,7 @@ use cobuild_protocol::{
 use super::{
     event_log::{CloseReason, FeedError},
     model_provider::{ModelChunk, ModelError, StopReason},
-    sandbox_provider::SandboxError,
+    sandbox_provider::{SandboxError, SandboxFile},
     testing::{Client, TestRoom, accepted_run, generate, project, within},
 };
 use crate::{
@@ -723,4 +723,87 @@ async fn a_reply_that_would_lose_content_is_held_back() {
         _ => None,
     });
     assert!(refused.unwrap().contains("placeholder"));
+}
+
+#[tokio::test]
+async fn a_run_cancelled_during_its_install_leaves_no_old_files_in_the_sandbox() {
+    let hang = MemoryProgram::new("npm install", "resolving\n", Ending::Hang);
+    let cat = MemoryProgram::new("look", "", Ending::Code(0));
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![hang, cat])).await;
+    let mut ada = room.enter("Ada").await;
+    accepted_run_end(&mut ada, exec("look")).await;
+    let reply = "<file path=\"src/App.jsx\">import x from 'nanostores';</file>";
+    let run = accepted_run(&ada.send(apply(reply)).await);
+    ada.wait_for(|frame| matches!(frame.event, Event::InstallOutput(_))).await;
+    ada.cancel(run).await;
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Cancelled);
+    within(room.sandboxes.until_held("src/App.jsx", "import x from 'nanostores';")).await;
+}
+
+async fn accepted_run_end(client: &mut Client, command: Command) -> Outcome {
+    let run = accepted_run(&client.send(command).await);
+    client.wait_for_end(run).await
+}
+
+#[tokio::test]
+async fn what_a_cancelled_command_wrote_is_taken_over() {
+    let left = SandboxFile { path: "left.txt".parse().unwrap(), content: "hi".into() };
+    let hang = MemoryProgram::new("build", "working\n", Ending::Hang).writing(vec![left]);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![hang])).await;
+    let mut ada = room.enter("Ada").await;
+    let run = accepted_run(&ada.send(exec("build")).await);
+    ada.wait_for(|frame| matches!(frame.event, Event::ExecOutput(_))).await;
+    within(room.sandboxes.until_held("left.txt", "hi")).await;
+    ada.cancel(run).await;
+    let written =
+        ada.wait_for(|frame| matches!(&frame.event, Event::FileWritten(w) if w.path.as_str() == "left.txt")).await;
+    assert_eq!(written.run, None, "nothing of the run follows its end");
+}
+
+#[tokio::test]
+async fn a_process_and_a_person_do_not_overwrite_each_other() {
+    let mine = SandboxFile { path: "n.txt".parse().unwrap(), content: "1\n2\n3\n4\nfive\n".into() };
+    let format = MemoryProgram::new("format", "", Ending::Code(0)).writing(vec![mine]);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![format])).await;
+    let mut ada = room.enter("Ada").await;
+    let base = "1\n2\n3\n4\n5\n";
+    ada.send(write("n.txt", base)).await;
+    accepted_run_end(&mut ada, exec("echo ready")).await;
+    // The process's write and the person's are under way at the same time; whichever is first, both are kept.
+    let run = accepted_run(&ada.send(exec("format")).await);
+    write_on(&mut ada, "n.txt", base, "one\n2\n3\n4\n5\n").await;
+    ada.wait_for_end(run).await;
+    assert_eq!(read(&ada, "n.txt").await, "one\n2\n3\n4\nfive\n");
+}
+
+#[tokio::test]
+async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    accepted_run_end(&mut ada, exec("echo hi")).await;
+    ada.send(Command::StopSandbox(cobuild_protocol::command::StopSandbox {})).await;
+    ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Stopped)).await;
+    let preview = within(ada.handle.preview()).await.unwrap();
+    assert!(matches!(&preview, super::Preview::Failed { reason } if reason.contains("stopped")), "{preview:?}");
+    assert_eq!(room.sandboxes.living(), 0);
+    ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
+    ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Ready)).await;
+    assert_eq!(room.sandboxes.living(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_does_not_take_a_runs_end_along_with_a_rejection() {
+    let store = Arc::new(MemoryStore::new());
+    let mut room = TestRoom::with(Arc::clone(&store) as _, MemoryProvider::default()).await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    store.fail_appends(true);
+    call.text("Hi.");
+    call.stop();
+    for number in 0..20 {
+        assert!(matches!(ada.send_as(&format!("b{number}"), generate(" ")).await, ControlFrame::Rejected(_)));
+    }
+    store.fail_appends(false);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
 }

@@ -61,6 +61,19 @@ impl MemoryProvider {
         }
     }
 
+    /// Waits until a living sandbox holds this content; for tests that cannot see the copying.
+    pub async fn until_held(&self, path: &str, content: &str) {
+        let holds = || {
+            lock(&self.shared.living).iter().any(|sandbox| {
+                let files = lock(&sandbox.files);
+                files.iter().any(|(held, bytes)| held.as_str() == path && bytes == content.as_bytes())
+            })
+        };
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// How many sandboxes live.
     #[must_use]
     pub fn living(&self) -> usize {

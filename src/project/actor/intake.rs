@@ -106,17 +106,20 @@ impl ProjectActor {
         if self.requests_first {
             self.fill_from_requests(batch);
         }
-        // A cancellation in the batch is the last word of its run, so updates never join a request's events.
-        if batch.events.is_empty() {
+        // What jobs said never shares a batch with a request: a cancellation is the last word of its run, and a batch
+        // the store refuses is told to whoever asked, but kept for jobs.
+        if batch.is_untouched() {
             self.fill_from_updates(batch);
         }
         // Once more: the updates may have been the end of the run before.
         self.take_next_run(batch);
-        self.fill_from_requests(batch);
+        if batch.is_untouched() {
+            self.fill_from_requests(batch);
+        }
     }
 
     fn take_next_run(&mut self, batch: &mut Batch) {
-        if batch.is_empty()
+        if batch.is_untouched()
             && self.runs.may_take_next()
             && let Some(next) = self.runs.queue.pop()
         {
@@ -171,12 +174,15 @@ impl ProjectActor {
             UpdateBody::Settled { id, result } => self.settle(id, result, batch),
             UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
             UpdateBody::Sandbox(made) => {
-                let events = self.sandbox.on_made(made, &self.tree, &self.parts.store, &self.state.view);
+                let events = self.sandbox.on_made(made, &self.tree, &self.parts.store);
                 batch.push_all(events, &Stamp::default());
+            }
+            UpdateBody::SandboxStopped { generation } => {
+                batch.push_all(self.sandbox.on_stopped(generation, &self.state.view), &Stamp::default());
             }
             UpdateBody::Health { generation, health } => {
                 let wanted = !self.room.is_empty() || !self.runs.is_quiet();
-                let events = self.sandbox.on_health(generation, health, wanted, &self.tree, &self.state.view);
+                let events = self.sandbox.on_health(generation, health, wanted, &self.tree);
                 batch.push_all(events, &Stamp::default());
             }
         }
@@ -376,12 +382,8 @@ impl ProjectActor {
         if batch.events.is_empty() && !is_retryable(&answer) {
             batch.push_reply(id, &answer);
         }
+        batch.after.push(After::Sandbox(wish));
         batch.after.push(After::Reply(reply, answer));
-        match wish {
-            SandboxWish::None => {}
-            SandboxWish::Start => self.sandbox.ensure(&self.tree),
-            SandboxWish::Stop => self.sandbox.stop(),
-        }
     }
 
     /// Starts the job that finds out what becomes of a command.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{Appending, ProjectActor};
 use crate::project::{
     batch::{After, Batch, PendingJoin, Stamp},
+    command::SandboxWish,
     conversation::Conversation,
     error::ProjectError,
     event_store::StoreError,
@@ -86,6 +87,9 @@ impl ProjectActor {
             After::QueueFirst(waiting) => self.runs.queue.push_first(waiting),
             After::Reorder(order) => self.runs.queue.reorder(&order),
             After::Stop(run) => self.runs.stop(run),
+            After::Sandbox(SandboxWish::None) => {}
+            After::Sandbox(SandboxWish::Start) => self.sandbox.ensure(&self.tree),
+            After::Sandbox(SandboxWish::Stop) => self.sandbox.stop(),
             After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
         }
@@ -169,7 +173,8 @@ impl ProjectActor {
                     let _ = reply.send(ControlFrame::Rejected(Rejected { id, error: error.body() }));
                 }
                 After::Join(reply, _) => drop(reply.send(Err(error.clone()))),
-                After::Stop(_)
+                After::Sandbox(_)
+                | After::Stop(_)
                 | After::Queue(_)
                 | After::QueueFirst(_)
                 | After::Reorder(_)

@@ -65,6 +65,7 @@ pub(super) async fn run_shell(
 ) -> Result<Result<(), String>, ProjectError> {
     let link = context.link().await?;
     link.push().await?;
+    let before = link.held().await?;
     context.reporter.event(Event::ExecStarted(ExecStarted { command: command.to_owned() })).await?;
     let started = Instant::now();
     let exit = stream(context, &link, Program::Shell(command.to_owned()), timeout, |chunk| {
@@ -82,7 +83,7 @@ pub(super) async fn run_shell(
     let finished = ExecFinished { exit_code, error: error.clone(), duration_ms };
     context.reporter.event(Event::ExecFinished(finished)).await?;
     if exit? != Exit::Lost {
-        link.pull(context.reporter.clone()).await?;
+        link.pull(context.reporter.clone(), Some(before)).await?;
     }
     Ok(match (exit_code, error) {
         (Some(0), _) => Ok(()),

@@ -53,6 +53,7 @@ pub(super) async fn install(context: &JobContext, packages: Vec<PackageSpec>) ->
 async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), ProjectError> {
     let link = context.link().await?;
     link.push().await?;
+    let before = link.held().await?;
     let mut tail = String::new();
     let exit = exec::stream(context, &link, Program::Argv(npm_install(packages)), TIMEOUT, |chunk| {
         tail.push_str(&chunk.text);
@@ -61,7 +62,7 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
     })
     .await?;
     match exit {
-        Exit::Code(0) => link.pull(context.reporter.clone()).await,
+        Exit::Code(0) => link.pull(context.reporter.clone(), Some(before)).await,
         Exit::Code(_) => Err(ProjectError::ProcessFailed(reason(&tail))),
         Exit::TimedOut => {
             let limit = TIMEOUT.as_secs();

@@ -84,10 +84,17 @@ impl ProjectFiles {
         let mut looked_at = 0;
         let mut directories = vec![String::new()];
         while let Some(directory) = directories.pop() {
-            for (name, kind) in self.names(&directory).unwrap_or_default() {
+            let names = match self.names(&directory) {
+                Ok(names) => names,
+                // A process removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(SandboxError::Failed(format!("{directory} cannot be listed: {error}"))),
+            };
+            for (name, kind) in names {
                 looked_at += 1;
                 if entries.len() >= self.limits.files_max || looked_at > self.limits.files_max * ENTRIES_PER_FILE {
-                    break;
+                    let limit = self.limits.files_max;
+                    return Err(SandboxError::Refused(format!("there are more than the {limit} files of a project")));
                 }
                 let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
                 // Also the limit of the depth: a directory whose path is none has no files either.
