@@ -357,7 +357,7 @@ mod tests {
         assert!(matches!(files.change(&[write("big", &"x".repeat(101))]), Err(SandboxError::Refused(_))));
         std::fs::write(root.join("big"), "x".repeat(101)).expect("written");
         assert!(matches!(files.read(&path("big")), Err(SandboxError::Refused(_))));
-        for number in 0..20 {
+        for number in 0..10 {
             std::fs::write(root.join(format!("f{number}")), "x").expect("written");
         }
         std::fs::create_dir_all(root.join("node_modules/x")).expect("made");
@@ -365,6 +365,8 @@ mod tests {
         let listed = names(&files);
         assert_eq!(listed.len(), 10);
         assert!(!listed.contains(&"big".to_owned()));
+        std::fs::write(root.join("one-more"), "x").expect("written");
+        assert!(matches!(files.list(), Err(SandboxError::Refused(_))), "a part is never taken for the whole");
     }
 
     #[test]
