@@ -9,7 +9,8 @@ use std::{convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use cobuild::{
     model::{
-        endpoint::{Endpoint, ModelSettings, Provider},
+        endpoint::{Endpoint, ModelSettings},
+        provider::{Provider},
         sse, wire,
     },
     project::model_provider::{ModelChunk, ModelError},

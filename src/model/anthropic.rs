@@ -191,7 +191,7 @@ fn stop_reason(reason: &str, delta: &Value) -> StopReason {
 mod tests {
     use super::*;
     use crate::model::{
-        endpoint::Provider,
+        provider::Provider,
         testing::{self, ask, chunks},
     };
 

@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 
 use super::{
     catalogue::Model,
-    endpoint::{Endpoint, ModelSettings, Provider},
+    endpoint::{Endpoint, ModelSettings},
     http::{Connections, Refusal, TransportFault},
     listing,
+    provider::Provider,
     vendor_error::ErrorClass,
 };
 

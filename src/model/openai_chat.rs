@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::{
     ask::Ask,
-    endpoint::{Endpoint, Provider},
+    endpoint::Endpoint,
+    provider::Provider,
     usage,
     vendor_error::VendorError,
     wire::{self, Call, Wire},

@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        endpoint::Provider,
+        provider::Provider,
         testing::{self, ask, chunks},
     };
 

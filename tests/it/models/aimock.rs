@@ -3,7 +3,7 @@
 use std::{process::Stdio, time::Duration};
 
 use cobuild::{
-    model::{Models, endpoint::Provider},
+    model::{Models, provider::Provider},
     project::model_provider::{ModelError, ModelParameters, StopReason},
     secret::Secret,
 };

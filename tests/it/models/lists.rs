@@ -6,8 +6,9 @@ use cobuild::{
     model::{
         catalogue::Catalogue,
         detect::ProbeFault,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
         http::{HttpLimits, TransportFault},
+        provider::Provider,
         retry::RetryPolicy,
         vendors::Vendors,
     },

@@ -5,8 +5,9 @@ use std::env;
 use cobuild::{
     model::{
         catalogue::Catalogue,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
         http::HttpLimits,
+        provider::Provider,
         retry::RetryPolicy,
         vendors::Vendors,
     },
@@ -14,10 +15,9 @@ use cobuild::{
     secret::Secret,
 };
 
-use super::{
-    node::skipped,
-    support::{ask_with, models, request},
-};
+use crate::support::not_run;
+
+use super::support::{ask_with, models, request};
 
 #[tokio::test]
 async fn vendors_with_a_key_answer() {
@@ -25,7 +25,7 @@ async fn vendors_with_a_key_answer() {
         let Some(variable) = provider.key_variable() else { continue };
         let Some(key) = env::var(variable).ok().filter(|key| !key.trim().is_empty()) else {
             if provider != Provider::Compatible {
-                skipped(&format!("models: {} live needs {variable}", provider.title()));
+                not_run(&format!("models: {} live needs {variable}", provider.title()));
             }
             continue;
         };

@@ -1,7 +1,7 @@
 //! `genai`, a client that others wrote, reads the same streams: text, reasoning, stop reason and usage must agree.
 //! Where the two differ on purpose, a test here says so.
 
-use cobuild::{model::endpoint::Provider, project::model_provider::StopReason};
+use cobuild::{model::provider::Provider, project::model_provider::StopReason};
 use futures_util::StreamExt as _;
 use genai::{
     Client, ModelIden, ServiceTarget,

@@ -10,7 +10,8 @@ use std::{
 use cobuild::{
     model::{
         Models,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
+        provider::Provider,
     },
     project::model_provider::{ModelError, ModelParameters, ModelProvider as _, StopReason, Turn},
 };
@@ -22,8 +23,9 @@ use tokio::{
     process::{Child, ChildStdin, Command},
 };
 
+use crate::support::not_run;
+
 use super::{
-    node::skipped,
     replay::ANSWER,
     support::{ask_with, models, request, vendors},
 };
@@ -97,7 +99,7 @@ fn python() -> Option<PathBuf> {
         let made = run(Path::new("python3"), &["-m", "venv", &text(&folder)])
             && run(&python, &["-m", "pip", "install", "-q", "-r", &text(&requirements)]);
         if !made {
-            skipped("models: the reciting engine needs python3 with venv, and its packages");
+            not_run("models: the reciting engine needs python3 with venv, and its packages");
             return None;
         }
         std::fs::write(stamp, wanted).expect("a stamp");

@@ -6,8 +6,9 @@ use cobuild::{
     model::{
         Models,
         catalogue::Catalogue,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
         http::HttpLimits,
+        provider::Provider,
         retry::RetryPolicy,
         vendors::Vendors,
     },
