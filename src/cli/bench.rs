@@ -102,20 +102,23 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
         return Err(BenchError::Busy(machine.load));
     }
     let mut report = Report::new(machine);
+    let measured = measure_parts(args, &mut report);
+    // Also when a part failed: what the others found took minutes.
+    print!("{report}");
+    if let Some(path) = &args.json {
+        report.write_json(path)?;
+    }
+    measured.map(|()| report)
+}
+
+fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError> {
     if matches!(args.part, None | Some(BenchPart::Session)) {
-        session::measure(args.rounds, &mut report)?;
+        session::measure(args.rounds, report)?;
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),
         Some(BenchPart::Rooms(rooms)) => Some(rooms.clone()),
         Some(_) => None,
     };
-    if let Some(rooms) = rooms {
-        rooms::measure(&rooms, args.rounds, &mut report)?;
-    }
-    print!("{report}");
-    if let Some(path) = &args.json {
-        report.write_json(path)?;
-    }
-    Ok(report)
+    rooms.map_or(Ok(()), |rooms| rooms::measure(&rooms, args.rounds, report))
 }

@@ -68,8 +68,9 @@ pub(super) async fn put_into_effect(
     let now = context.tree.borrow().clone();
     let staged = stage(context, &now, &reply, bases.as_ref()).await?;
     let needed = detect(context, &now, &staged, packages, &reply).await?;
-    // Held before the tree changes, so that the dev server never sees an import whose package is still missing.
-    let link = context.ready_link();
+    // Held before the tree changes, so that the dev server never sees an import whose package is still missing: it would
+    // remember, and fail to find the package even when it is there. So packages wait for a sandbox still being made.
+    let link = if needed.packages.is_empty() { context.ready_link() } else { context.link().await.ok() };
     let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
     let written = write(context, staged).await?;
     if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {

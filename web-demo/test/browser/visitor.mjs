@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 
 const SCREENSHOTS = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
 /** How long anything may take to show. The first preview of a data folder waits for the template to be built. */
-const SHOW_MS_MAX = 60_000;
+const SHOW_MS_MAX = 120_000;
 
 export async function launch() {
   await mkdir(SCREENSHOTS, { recursive: true });
