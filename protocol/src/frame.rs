@@ -1,5 +1,7 @@
 //! What travels in one WebSocket text frame, in either direction.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use ts_rs::TS;
@@ -10,7 +12,7 @@ use crate::{
     event::EventFrame,
     id::{Cursor, Epoch, ParticipantId, ProjectId, RequestId, RunId, Seq},
     state::ProjectState,
-    value::Role,
+    value::{Presence, Role},
 };
 
 /// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
@@ -93,6 +95,9 @@ pub struct HelloFrame {
     /// reconnect. Nobody else gets to see it. Ignored where a token says who the client is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// For how many milliseconds adjacent deltas are collected into one frame: 0 (each at once, the default), 20 or 40.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollup_ms: Option<u32>,
     /// What the client has already seen; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Cursor>,
@@ -152,6 +157,8 @@ pub enum ControlFrame {
     Rejected(Rejected),
     /// A sign of life, every `heartbeat_ms`.
     Ping(Ping),
+    /// Where people are and what they are doing now. Not part of the log and never replayed.
+    Presence(PresenceFrame),
 }
 
 /// How a connection catches up.
@@ -265,6 +272,13 @@ pub struct Rejected {
     pub id: Option<RequestId>,
     /// Why.
     pub error: ErrorBody,
+}
+
+/// Where people are and what they are doing now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PresenceFrame {
+    /// Those whose presence is new since the last such frame; the first frame has everybody's. `null`: they have left.
+    pub participants: BTreeMap<ParticipantId, Option<Presence>>,
 }
 
 /// A sign of life.

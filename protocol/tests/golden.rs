@@ -146,5 +146,6 @@ const fn control_name(frame: &ControlFrame) -> &'static str {
         ControlFrame::Result(_) => "result",
         ControlFrame::Rejected(_) => "rejected",
         ControlFrame::Ping(_) => "ping",
+        ControlFrame::Presence(_) => "presence",
     }
 }

@@ -176,6 +176,13 @@ pub(crate) mod testing {
     pub(crate) fn with_owner_token(token: &str) -> Access {
         Access { rule: Rule::OwnerToken(Secret::new(token)), on_loopback: false, ..open() }
     }
+
+    /// A door for signed tokens, reached from this machine or through a proxy on it.
+    pub(crate) fn with_tokens_on_loopback() -> Access {
+        let secret = Secret::new("x".repeat(SECRET_LENGTH_MIN));
+        let verifier = Verifier::new(Some(&secret), None).expect("no client is needed").expect("a secret");
+        Access { rule: Rule::Tokens(Arc::new(verifier)), ..open() }
+    }
 }
 
 #[cfg(test)]

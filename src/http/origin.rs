@@ -305,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_tokens_behind_a_proxy_of_this_machine_takes_both_kinds_of_pages() {
+        let policy = OriginPolicy::new(&testing::with_tokens_on_loopback(), "previews.example".into(), vec![]);
+        for good in ["https://build.example", "http://localhost:5173"] {
+            assert!(policy.admit(&request("build.example", Some(good))).is_ok(), "{good}");
+        }
+        for bad in ["https://other.example", "null", &format!("https://{ID}.previews.example")] {
+            assert!(policy.admit(&request("build.example", Some(bad))).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_server_with_tokens_answers_to_any_name_but_keeps_foreign_pages_out() {
         let access = testing::with_owner_token("x");
         let policy = OriginPolicy::new(&access, "previews.example".into(), vec![]);

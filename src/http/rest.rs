@@ -125,7 +125,7 @@ pub(crate) async fn create_project(
 
 /// `GET /api/v1/projects/{project}`
 pub(crate) async fn project(State(state): State<HttpState>, caller: Caller) -> Result<Json<ProjectStatus>, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = readable(&state, &caller).await?;
     Ok(Json(status(&handle).await?))
 }
 
@@ -159,7 +159,7 @@ pub(crate) async fn command(
 
 /// `GET /api/v1/projects/{project}/files`
 pub(crate) async fn files(State(state): State<HttpState>, caller: Caller) -> Result<Json<FileList>, Problem> {
-    let (seq, project) = state.registry.get(&caller.project).await?.state().await?;
+    let (seq, project) = readable(&state, &caller).await?.state().await?;
     let files = project
         .files
         .into_iter()
@@ -175,7 +175,7 @@ pub(crate) async fn file(
     InFile(path): InFile,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = readable(&state, &caller).await?;
     let (info, content) = handle.read_file(&path).await?;
     let etag = HeaderValue::try_from(format!("\"{}\"", info.hash)).map_err(|_| ProjectError::Internal)?;
     let known = request.get(header::IF_NONE_MATCH).is_some_and(|known| assets::matches(known, &etag));
@@ -213,12 +213,25 @@ async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
     Ok(ProjectStatus { project: handle.project().clone(), epoch: handle.log().epoch().clone(), seq, state })
 }
 
+/// The project, for a caller who only reads: nobody enters the room for that. Where an owner has removed somebody, callers
+/// with a name have to show that it was not they; then entering is how the room is asked.
+pub(crate) async fn readable(state: &HttpState, caller: &Caller) -> Result<ProjectHandle, ProjectError> {
+    let handle = state.registry.get(&caller.project).await?;
+    if caller.grant.is_personal() {
+        let (_, project) = handle.state().await?;
+        if project.participants.values().any(|participant| participant.removed) {
+            enter(&handle, caller).await?;
+        }
+    }
+    Ok(handle)
+}
+
 /// A place in the room for as long as one command takes. The room keeps whoever left for a while, so a program that
 /// sends many commands does not come and go with each.
 pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
     let identity = Identity {
         key: Some(caller.grant.program_key()),
-        name: Some(caller.grant.program_name().to_owned()),
+        name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.

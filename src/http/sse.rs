@@ -157,7 +157,7 @@ pub(crate) async fn log(
     caller: Caller,
     Parameters(From { from }): Parameters<From>,
 ) -> Result<Response, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = rest::readable(&state, &caller).await?;
     let head = handle.log().head();
     let after = from.unwrap_or(1).saturating_sub(1).min(head);
     let feed = handle.log().feed(after);

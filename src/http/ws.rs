@@ -185,8 +185,8 @@ async fn serve(
         () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
-        Ok((handle, subscription, pass, welcome)) => {
-            run(&state, connection, socket, handle, subscription, pass, welcome);
+        Ok(attached) => {
+            run(&state, connection, socket, attached);
         }
         Err(Some(closing)) => {
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
@@ -202,13 +202,22 @@ async fn serve(
     }
 }
 
+/// A connection that has a place in the room.
+struct Attached {
+    handle: ProjectHandle,
+    subscription: Subscription,
+    pass: Pass,
+    welcome: ControlFrame,
+    pace: writer::Pace,
+}
+
 /// From `hello` to a place in the room. `Err(None)`: the client went away.
 async fn attach(
     state: &HttpState,
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
     socket: &mut WebSocket,
-) -> Result<(ProjectHandle, Subscription, Pass, ControlFrame), Option<Closing>> {
+) -> Result<Attached, Option<Closing>> {
     let hello = match timeout(state.timing.hello_wait_max, first_frame(socket)).await {
         Ok(hello) => hello?,
         Err(_) => return Err(Some(Closing::new(CloseCode::Protocol, "no hello in time"))),
@@ -217,6 +226,7 @@ async fn attach(
         let reason = format!("this server speaks protocol {PROTOCOL_VERSION}, not {}", hello.protocol);
         return Err(Some(Closing::new(CloseCode::Protocol, reason)));
     }
+    let pace = writer::Pace::asked(hello.rollup_ms);
     let (handle, subscription, pass) = join(state, project, bearer, hello).await.map_err(Some)?;
     let welcome = ControlFrame::Welcome(Welcome {
         protocol: PROTOCOL_VERSION,
@@ -230,7 +240,7 @@ async fn attach(
         limits: super::limits(),
         default_model: super::notice(state.models.default_model()),
     });
-    Ok((handle, subscription, pass, welcome))
+    Ok(Attached { handle, subscription, pass, welcome, pace })
 }
 
 async fn join(
@@ -271,15 +281,8 @@ async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closin
 
 /// Starts both halves. Each is a task of its own, and the one that brought the connection here ends with all it needed
 /// for that: an idle connection is most of what a server holds.
-fn run(
-    state: &HttpState,
-    connection: Connection,
-    socket: WebSocket,
-    handle: ProjectHandle,
-    subscription: Subscription,
-    pass: Pass,
-    welcome: ControlFrame,
-) {
+fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: Attached) {
+    let Attached { handle, subscription, pass, welcome, pace } = attached;
     let Subscription { member, head, snapshot, feed, .. } = subscription;
     let (sink, stream) = socket.split();
     let (outbox, replies) = mpsc::channel(OUTBOX_MAX);
@@ -294,6 +297,8 @@ fn run(
         written: connection.written,
         stopping: state.shutdown.clone(),
         timing: state.timing,
+        presence: handle.presence().view(),
+        pace,
         synced_at: Some(head),
         pass: pass.clone(),
         removal: RemovalWatch::new(member.participant(), head),

@@ -3,6 +3,7 @@
 mod expiry;
 mod key_sets;
 mod process;
+mod removal;
 mod share_links;
 mod signer;
 mod tokens;

@@ -1,5 +1,10 @@
 //! A server of one test, and clients that keep what a browser would.
 
+mod fault_proxy;
+mod random;
+mod server_process;
+mod sse;
+mod visitor;
 mod ws_client;
 
 use std::{io::Write as _, net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
@@ -13,10 +18,17 @@ use cobuild::{
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
+use cobuild_protocol::Seq;
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use self::ws_client::{Received, WsClient, open, receive, run_of, try_open};
+pub(crate) use self::{
+    fault_proxy::{Fault, FaultProxy},
+    random::Seed,
+    server_process::ServerProcess,
+    visitor::{Ended, Visitor, text_hash, write_own_files},
+    ws_client::{Received, WsClient, open, receive, run_of, try_open},
+};
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
 
 /// The longest any single step of a test may take.
@@ -130,8 +142,13 @@ impl TestServer {
 
     /// The whole log, one line per event.
     pub(crate) async fn log(&self, project: &str) -> Vec<String> {
-        let answer =
-            self.http.get(self.url(&format!("/api/v1/projects/{project}/log"))).send().await.expect("an answer");
+        self.log_from(project, 1).await
+    }
+
+    /// The log from an event on.
+    pub(crate) async fn log_from(&self, project: &str, from: Seq) -> Vec<String> {
+        let url = self.url(&format!("/api/v1/projects/{project}/log?from={from}"));
+        let answer = self.http.get(url).send().await.expect("an answer");
         let text = answer.text().await.expect("a whole log");
         text.lines().map(str::to_owned).collect()
     }

@@ -60,7 +60,7 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
 
 /**
  * Two versions of one file that could not be merged.
@@ -89,7 +89,7 @@ export type ContentHash = string;
 /**
  * What the server sends to one client.
  */
-export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping;
+export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping | { "type": "presence" } & PresenceFrame;
 
 /**
  * A place in a project's log: all events up to and including `seq` of `epoch` have been seen.
@@ -476,6 +476,10 @@ name?: string,
  */
 client?: string,
 /**
+ * For how many milliseconds adjacent deltas are collected into one frame: 0 (each at once, the default), 20 or 40.
+ */
+rollup_ms?: number,
+/**
  * What the client has already seen; absent: nothing.
  */
 since?: Cursor, };
@@ -803,6 +807,40 @@ seq?: number, };
  * The fixed text `pong`.
  */
 export type PongTag = "pong";
+
+/**
+ * Where a participant is and what they are doing. Everything is optional; what is absent is not known.
+ */
+export type Presence = {
+/**
+ * The file they look at.
+ */
+file?: FilePath,
+/**
+ * The line they are at, from 1.
+ */
+line?: number,
+/**
+ * The path of the preview they look at: `/about`; at most 512 characters count.
+ */
+route?: string,
+/**
+ * Whether they are writing a prompt.
+ */
+typing?: boolean,
+/**
+ * Whom they follow.
+ */
+following?: ParticipantId, };
+
+/**
+ * Where people are and what they are doing now.
+ */
+export type PresenceFrame = {
+/**
+ * Those whose presence is new since the last such frame; the first frame has everybody's. `null`: they have left.
+ */
+participants: { [key in ParticipantId]: Presence | null }, };
 
 /**
  * The live preview is in another state.

@@ -91,9 +91,9 @@ impl Grant {
         }
     }
 
-    /// The name for such a program.
-    pub(crate) fn program_name(&self) -> &str {
-        self.name.as_deref().unwrap_or(PROGRAM_NAME)
+    /// The name for such a program; `None` keeps the one its owner has.
+    pub(crate) fn program_name(&self) -> Option<&str> {
+        self.name.as_deref().or((!self.is_personal()).then_some(PROGRAM_NAME))
     }
 
     /// Whether a token says who the caller is.

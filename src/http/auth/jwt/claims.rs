@@ -79,9 +79,9 @@ fn roles(projects: BTreeMap<String, Role>) -> Result<Roles, ErrorBody> {
 /// A NumericDate. Ends beyond the calendar are as good as its last day.
 fn moment(seconds: &Number) -> Option<Timestamp> {
     let seconds = seconds.as_f64().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
-    #[allow(clippy::cast_possible_truncation)] // saturates, and is clamped next
+    #[allow(clippy::cast_possible_truncation)] // saturates
     let milliseconds = (seconds * 1000.0) as i64;
-    Timestamp::from_millisecond(milliseconds.min(Timestamp::MAX.as_millisecond())).ok()
+    Some(Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
