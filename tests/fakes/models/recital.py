@@ -120,6 +120,9 @@ def main():
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.warmup = False
+        # More threads only wait for each other, and on a busy machine for long.
+        params.cpuparams.n_threads = 1
+        params.cpuparams_batch.n_threads = 1
         server = xllamacpp.Server(params)
         print(json.dumps({"address": server.listening_address, "pieces": pieces}), flush=True)
         sys.stdin.read()
