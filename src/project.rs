@@ -27,6 +27,8 @@ mod file_tree;
 pub mod handle;
 mod history;
 pub mod model_provider;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod reconcile;
 pub mod registry;

@@ -95,6 +95,11 @@ impl Batch {
         self.events.is_empty() && self.replies.is_empty()
     }
 
+    /// Whether it has neither something to append nor something to do.
+    pub(crate) fn has_nothing_to_do(&self) -> bool {
+        self.is_empty() && self.after.is_empty()
+    }
+
     /// Adds an event and returns its place.
     pub(crate) fn push(&mut self, event: Event, stamp: Stamp) -> Seq {
         let seq = self.head + 1 + self.events.len() as Seq;

@@ -38,7 +38,7 @@ impl ProjectActor {
         loop {
             let mut batch = Batch::new(self.state.seq);
             self.fill(&mut batch);
-            if batch.is_empty() && batch.after.is_empty() {
+            if batch.has_nothing_to_do() {
                 return;
             }
             if batch.is_empty() {
@@ -106,8 +106,9 @@ impl ProjectActor {
         if self.requests_first {
             self.fill_from_requests(batch);
         }
-        // A cancellation in the batch is the last word of its run, so updates never join a request's events.
-        if batch.events.is_empty() {
+        // Updates never share a batch with a request. A cancellation is the last word of its run; and when the store
+        // refuses a batch, a request's events go with its reply, but those of an update must be kept.
+        if batch.has_nothing_to_do() {
             self.fill_from_updates(batch);
         }
         // Once more: the updates may have been the end of the run before.
@@ -116,7 +117,7 @@ impl ProjectActor {
     }
 
     fn take_next_run(&mut self, batch: &mut Batch) {
-        if batch.is_empty()
+        if batch.has_nothing_to_do()
             && self.runs.may_take_next()
             && let Some(next) = self.runs.queue.pop()
         {
@@ -127,7 +128,7 @@ impl ProjectActor {
 
     /// A request decides on the committed state, so it has a batch to itself.
     fn fill_from_requests(&mut self, batch: &mut Batch) {
-        while batch.is_empty()
+        while batch.has_nothing_to_do()
             && let Some(request) = self.waiting.pop_front()
         {
             match request {
@@ -144,12 +145,12 @@ impl ProjectActor {
     fn fill_from_updates(&mut self, batch: &mut Batch) {
         while let Some(update) = self.backlog.front() {
             let decides = !matches!(update.body, UpdateBody::Events(_));
-            if decides && !batch.is_empty() {
+            if decides && !batch.has_nothing_to_do() {
                 return;
             }
             let update = self.backlog.pop_front().expect("there is a front");
             self.take_update(update, batch);
-            if decides && !batch.is_empty() {
+            if decides && !batch.has_nothing_to_do() {
                 return;
             }
         }
