@@ -5,6 +5,7 @@
 mod bench;
 mod doctor;
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ pub enum CliCommand {
     Serve,
     /// Check by real probes what the local sandbox keeps in on this machine, and print a table
     Doctor,
+    /// Print a token for a server with a JWT_SECRET
+    Token(token::TokenArgs),
     /// Measure this build on this machine
     Bench(bench::BenchArgs),
 }
@@ -48,6 +51,9 @@ pub enum CliError {
     /// Standard output is closed.
     #[error("standard output cannot be written to: {0}")]
     Output(#[from] std::io::Error),
+    /// A token could not be made.
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
     /// A measurement could not be made.
     #[error(transparent)]
     Bench(#[from] bench::BenchError),
@@ -72,6 +78,7 @@ impl Cli {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
             CliCommand::Doctor => doctor::run(&self.config).await,
+            CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
         }
     }

@@ -27,6 +27,7 @@ mod file_tree;
 pub mod handle;
 mod history;
 pub mod model_provider;
+pub mod presence;
 #[cfg(test)]
 mod properties;
 mod queue;

@@ -1,9 +1,11 @@
 //! Tests of the whole server, through its sockets.
 
+mod auth;
 mod crash;
 mod fakes;
 mod faults;
 mod models;
+mod presence;
 mod preview;
 mod process;
 mod reconnect;
