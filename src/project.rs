@@ -28,6 +28,8 @@ pub mod handle;
 mod history;
 pub mod model_provider;
 pub mod presence;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod reconcile;
 pub mod registry;

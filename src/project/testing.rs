@@ -50,6 +50,11 @@ impl Call {
         let _ = self.chunks.send(chunk);
     }
 
+    /// Whether the answer's stream was dropped.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.chunks.is_closed()
+    }
+
     /// Waits until the answer's stream was dropped.
     pub(crate) async fn closed(&self) {
         within(self.chunks.closed()).await;
@@ -82,6 +87,7 @@ impl ModelProvider for Puppet {
 }
 
 /// A server's core with one project, `p`.
+#[derive(Debug)]
 pub(crate) struct TestRoom {
     pub(crate) registry: ProjectRegistry,
     pub(crate) sandboxes: MemoryProvider,

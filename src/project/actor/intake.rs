@@ -38,7 +38,7 @@ impl ProjectActor {
         loop {
             let mut batch = Batch::new(self.state.seq);
             self.fill(&mut batch);
-            if batch.is_empty() && batch.after.is_empty() {
+            if batch.is_untouched() {
                 return;
             }
             if batch.is_empty() {
@@ -130,7 +130,7 @@ impl ProjectActor {
 
     /// A request decides on the committed state, so it has a batch to itself.
     fn fill_from_requests(&mut self, batch: &mut Batch) {
-        while batch.is_empty()
+        while batch.is_untouched()
             && let Some(request) = self.waiting.pop_front()
         {
             match request {
@@ -147,12 +147,12 @@ impl ProjectActor {
     fn fill_from_updates(&mut self, batch: &mut Batch) {
         while let Some(update) = self.backlog.front() {
             let decides = !matches!(update.body, UpdateBody::Events(_));
-            if decides && !batch.is_empty() {
+            if decides && !batch.is_untouched() {
                 return;
             }
             let update = self.backlog.pop_front().expect("there is a front");
             self.take_update(update, batch);
-            if decides && !batch.is_empty() {
+            if decides && !batch.is_untouched() {
                 return;
             }
         }

@@ -1,0 +1,88 @@
+//! A store that takes its time, so that a crash may come before something was stored, and after it but before anybody
+//! heard of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cobuild_protocol::{ProjectId, Seq, value::ContentHash};
+use tokio::task::yield_now;
+
+use crate::{
+    project::event_store::{
+        AppendBatch, EventStore, NewProject, OpenedProject, ProjectSummary, ReadLimits, StoreError, StoredEvent,
+    },
+    store::memory::MemoryStore,
+};
+
+/// Most times an append lets others go first, before it stores and after.
+const DELAY_MAX: usize = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) memory: Arc<MemoryStore>,
+    appends: AtomicUsize,
+}
+
+impl Disk {
+    async fn delay(&self, factor: usize) {
+        for _ in 0..(self.appends.load(Ordering::Relaxed) * factor) % (DELAY_MAX + 1) {
+            yield_now().await;
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for Disk {
+    async fn append(&self, batch: AppendBatch) -> Result<(), StoreError> {
+        self.appends.fetch_add(1, Ordering::Relaxed);
+        self.delay(1).await;
+        let result = self.memory.append(batch).await;
+        self.delay(3).await;
+        result
+    }
+
+    async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError> {
+        self.delay(1).await;
+        self.memory.read(project, from, limits).await
+    }
+
+    async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
+        self.memory.list_projects().await
+    }
+
+    async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {
+        self.memory.open_project(project).await
+    }
+
+    async fn create_project(&self, new: NewProject) -> Result<(), StoreError> {
+        self.memory.create_project(new).await
+    }
+
+    async fn delete_project(&self, project: &ProjectId) -> Result<(), StoreError> {
+        self.memory.delete_project(project).await
+    }
+
+    async fn find_by_preview_id(&self, preview_id: &str) -> Result<Option<ProjectId>, StoreError> {
+        self.memory.find_by_preview_id(preview_id).await
+    }
+
+    async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError> {
+        self.memory.blob(hash).await
+    }
+
+    async fn collect_garbage(&self) -> Result<u64, StoreError> {
+        self.memory.collect_garbage().await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.memory.check().await
+    }
+
+    async fn close(&self) {
+        self.memory.close().await;
+    }
+}

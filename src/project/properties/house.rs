@@ -1,0 +1,441 @@
+//! A server's core on a runtime of its own – whose end is a crash: every task is gone where it stands – and the people
+//! around it, who keep what they have seen.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cobuild_protocol::{
+    Command, CommandFrame, Cursor, Epoch, ParticipantId, RunId, Seq,
+    command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, RemoveQueued, SetRole, WriteFile},
+    frame::{AttachMode, ControlFrame},
+    state::RunState,
+    value::{Encoding, MessagePart, MessageRole, Outcome, Role, RunKind},
+};
+use futures_util::FutureExt as _;
+use tokio::{
+    runtime::Runtime,
+    task::{JoinHandle, yield_now},
+    time::{sleep, timeout},
+};
+
+use super::{PEOPLE, Says, Step, Wish, disk::Disk, record::Record};
+use crate::{
+    project::{
+        Identity, Member, ProjectHandle, Subscription,
+        event_log::{Feed, FeedError},
+        event_store::{EventStore as _, ReadLimits},
+        model_provider::{ModelChunk, ModelError, StopReason},
+        testing::{Call, TestRoom, project, within},
+    },
+    sandbox::memory::MemoryProvider,
+};
+
+/// Longer than the pause before a refused append is tried again.
+const RETRIED: Duration = Duration::from_secs(2);
+/// More events than the ring of recent ones holds.
+const FLOOD: usize = 4200;
+
+#[derive(Debug)]
+pub(super) struct House {
+    /// `None` only in the moment of a crash.
+    runtime: Option<Runtime>,
+    room: Option<TestRoom>,
+    disk: Arc<Disk>,
+    disk_full: bool,
+    people: Vec<Person>,
+    sent: Vec<Sent>,
+    under_way: Vec<UnderWay>,
+    calls: Vec<Call>,
+    /// How many words the model has said to each prompt, in one go.
+    said: HashMap<String, usize>,
+    record: Record,
+}
+
+/// Somebody who comes and goes.
+#[derive(Debug)]
+struct Person {
+    number: usize,
+    place: Option<Place>,
+    participant: Option<ParticipantId>,
+    epoch: Option<Epoch>,
+    /// The last event before those they have seen: 0, or a snapshot's.
+    from: Seq,
+    seen: Vec<Bytes>,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Place {
+    handle: ProjectHandle,
+    member: Arc<Member>,
+    feed: Feed,
+}
+
+/// A command that was sent at least once.
+#[derive(Debug)]
+struct Sent {
+    frame: CommandFrame,
+    /// The first reply that is not "try again".
+    reply: Option<ControlFrame>,
+}
+
+/// A command on its way.
+#[derive(Debug)]
+struct UnderWay {
+    command: usize,
+    person: usize,
+    reply: JoinHandle<ControlFrame>,
+}
+
+impl Person {
+    fn last(&self) -> Seq {
+        self.from + self.seen.len() as Seq
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        self.epoch.clone().map(|epoch| Cursor { epoch, seq: self.last() })
+    }
+
+    fn identity(&self) -> Identity {
+        let name = Some(format!("person {}", self.number));
+        Identity { key: name.clone(), name, role: if self.number == 0 { Role::Owner } else { Role::Editor } }
+    }
+}
+
+impl House {
+    pub(super) fn open() -> Self {
+        let (runtime, disk) = (new_runtime(), Arc::<Disk>::default());
+        let store = Arc::clone(&disk);
+        let room = runtime.block_on(TestRoom::with(store, MemoryProvider::default()));
+        let person = |number| Person { number, place: None, participant: None, epoch: None, from: 0, seen: Vec::new() };
+        Self {
+            runtime: Some(runtime),
+            room: Some(room),
+            disk,
+            disk_full: false,
+            people: (0..PEOPLE).map(person).collect(),
+            sent: Vec::new(),
+            under_way: Vec::new(),
+            calls: Vec::new(),
+            said: HashMap::new(),
+            record: Record::default(),
+        }
+    }
+
+    pub(super) fn perform(&mut self, step: Step) {
+        match step {
+            Step::Connect { person, anew } => self.connect(person, anew),
+            Step::Cut { person } => self.cut(person),
+            Step::Read { person, events_max } => self.read(person, events_max),
+            Step::Send { person, wish } => {
+                let command = self.command(&wish);
+                let id = format!("c{}", self.sent.len()).parse().unwrap();
+                if self.people[person].place.is_some() {
+                    self.sent.push(Sent { frame: CommandFrame { command, id }, reply: None });
+                    self.send(person, self.sent.len() - 1);
+                }
+            }
+            Step::Again { person, command } => {
+                if let Some(command) = command.checked_rem(self.sent.len()) {
+                    self.send(person, command);
+                }
+            }
+            Step::Model { call, says } => self.speak(call, &says),
+            Step::Work { steps } => self.block_on(async {
+                for _ in 0..steps {
+                    yield_now().await;
+                }
+            }),
+            Step::Wait { seconds } => self.wait(Duration::from_secs(seconds)),
+            Step::Crash => self.crash(),
+            Step::Disk { full } => self.fill_disk(full),
+        }
+        self.look();
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().expect("the server is up").block_on(future)
+    }
+
+    /// The clock is paused: it moves on when there is nothing else to do.
+    fn wait(&self, time: Duration) {
+        self.block_on(async { sleep(time).await });
+    }
+
+    fn connect(&mut self, number: usize, anew: bool) {
+        let room = self.room.as_ref().expect("the server is up");
+        let person = &self.people[number];
+        if person.place.is_some() {
+            return;
+        }
+        let since = person.cursor().filter(|_| !anew);
+        let joined = self.block_on(async {
+            let handle = within(room.handle()).await;
+            (within(handle.join(person.identity(), since.clone())).await, handle)
+        });
+        let (Ok(subscription), handle) = joined else {
+            assert!(self.disk_full, "{:?}", joined.0);
+            return;
+        };
+        let Subscription { member, mode, epoch, head, snapshot, feed } = subscription;
+        self.look_until(head);
+        match (since, snapshot) {
+            (Some(since), None) => {
+                let expected = if since.seq == head { AttachMode::Live } else { AttachMode::Resumed };
+                assert_eq!((mode, epoch.clone(), feed.cursor()), (expected, since.epoch, since.seq));
+            }
+            (None, Some(snapshot)) => {
+                let frame: ControlFrame = serde_json::from_slice(&snapshot).unwrap();
+                let ControlFrame::Snapshot(frame) = frame else { panic!("{frame:?}") };
+                assert_eq!((mode, frame.seq, feed.cursor()), (AttachMode::Snapshot, head, head));
+                assert_eq!(frame.state, self.record.fold.view, "the snapshot is the fold of the log");
+                self.people[number].from = head;
+                self.people[number].seen.clear();
+            }
+            (since, snapshot) => panic!("{since:?} was answered with {mode:?} {snapshot:?}"),
+        }
+        let person = &mut self.people[number];
+        person.participant = Some(member.participant());
+        person.epoch = Some(epoch);
+        person.place = Some(Place { handle, member: Arc::new(member), feed });
+    }
+
+    fn cut(&mut self, number: usize) {
+        self.people[number].place = None;
+        for lost in self.under_way.extract_if(.., |under_way| under_way.person == number) {
+            lost.reply.abort();
+        }
+    }
+
+    fn read(&mut self, number: usize, events_max: usize) {
+        let runtime = self.runtime.as_ref().expect("the server is up");
+        let person = &mut self.people[number];
+        let Some(place) = &mut person.place else { return };
+        let mut frames = Vec::new();
+        // Whatever comes, comes at once: waiting any longer is waiting for others.
+        let next = place.feed.next(events_max, usize::MAX, &mut frames);
+        let read = runtime.block_on(async { timeout(Duration::from_millis(1), next).await });
+        person.seen.extend(frames.iter().map(|frame| frame.json().clone()));
+        match read {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(FeedError::Closed(_))) => self.cut(number),
+            Ok(Err(error)) => panic!("{error}"),
+        }
+    }
+
+    fn send(&mut self, number: usize, command: usize) {
+        let Some(Place { handle, member, .. }) = &self.people[number].place else { return };
+        let (handle, member, frame) = (handle.clone(), Arc::clone(member), self.sent[command].frame.clone());
+        let runtime = self.runtime.as_ref().expect("the server is up");
+        let reply = runtime.spawn(async move { handle.submit(&member, frame).await });
+        self.under_way.push(UnderWay { command, person: number, reply });
+    }
+
+    fn command(&self, wish: &Wish) -> Command {
+        let number = self.sent.len();
+        let file = |file: u8| format!("src/{file}.js").parse().unwrap();
+        let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
+        let generate =
+            |prompt, delivery| Command::Generate(Generate { prompt, model: None, apply: number % 2 == 0, delivery });
+        match *wish {
+            Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),
+            Wish::Generate { interrupt: false } => generate(format!("{number}, please"), Delivery::Queue),
+            Wish::Nonsense => generate(" ".into(), Delivery::Queue),
+            Wish::Apply => {
+                let reply = format!("<file path=\"src/0.js\">{number}</file>");
+                Command::Apply(Apply { reply, packages: Vec::new() })
+            }
+            Wish::Exec => Command::Exec(Exec { command: "echo hi".into(), timeout_ms: None }),
+            Wish::Write { file: at } => {
+                let (path, content) = (file(at), format!("// {number}"));
+                let base = base(&path);
+                Command::WriteFile(WriteFile { path, content, encoding: Encoding::Utf8, base })
+            }
+            Wish::Delete { file: at } => Command::DeleteFile(DeleteFile { path: file(at), base: None }),
+            Wish::Cancel { run } => Command::Cancel(Cancel { run: RunId::new(run) }),
+            Wish::RemoveQueued { run } => Command::RemoveQueued(RemoveQueued { run: RunId::new(run) }),
+            Wish::SetRole { person, role } => {
+                let participant = self.people[person].participant.unwrap_or(ParticipantId::new(99));
+                Command::SetRole(SetRole { participant, role: Some(role) })
+            }
+        }
+    }
+
+    fn speak(&mut self, call: usize, says: &Says) {
+        let Some(number) = call.checked_rem(self.calls.len()) else { return };
+        let call = &self.calls[number];
+        let prompt = call.request.turns.last().expect("there is a prompt").text.clone();
+        let said = self.said.entry(prompt).or_default();
+        let mut say = || {
+            *said += 1;
+            call.text(&format!("word{said} "));
+        };
+        match says {
+            Says::Text => say(),
+            Says::Flood => (0..FLOOD).for_each(|_| say()),
+            Says::File { file } => call.text(&format!("\n<file path=\"src/{file}.js\">new</file>\n")),
+            Says::Stop => call.send(Ok(ModelChunk::Stop(StopReason::Complete))),
+            Says::Error => call.send(Err(ModelError::Unavailable("gone".into()))),
+            Says::Nothing => {}
+        }
+        if matches!(says, Says::Stop | Says::Error | Says::Nothing) {
+            self.calls.remove(number);
+        }
+    }
+
+    fn crash(&mut self) {
+        self.runtime.take().expect("the server is up").shutdown_background();
+        self.under_way.clear();
+        self.calls.clear();
+        for person in &mut self.people {
+            person.place = None;
+        }
+        let (runtime, room) = (new_runtime(), self.room.take().expect("the server is up"));
+        self.room = Some(runtime.block_on(async { room.crash() }));
+        self.runtime = Some(runtime);
+    }
+
+    fn fill_disk(&mut self, full: bool) {
+        self.disk.memory.fail_appends(full);
+        if !full {
+            self.wait(RETRIED);
+        }
+        self.disk_full = full;
+    }
+
+    /// After every step: the log is a log, and what people have seen is in it.
+    fn look(&mut self) {
+        self.look_until(Seq::MAX);
+        for person in &self.people {
+            let from = usize::try_from(person.from).unwrap();
+            let seen = self.record.frames.get(from..from + person.seen.len());
+            assert_eq!(seen, Some(&person.seen[..]), "person {} has seen what is not in the log", person.number);
+        }
+        let room = self.room.as_mut().expect("the server is up");
+        self.calls.extend(std::iter::from_fn(|| room.calls.try_recv().ok()));
+        let runtime = self.runtime.as_ref().expect("the server is up");
+        for UnderWay { command, reply, .. } in self.under_way.extract_if(.., |under_way| under_way.reply.is_finished())
+        {
+            let reply = runtime.block_on(reply).expect("a reply");
+            self.sent[command].take_reply(reply, &self.record);
+        }
+    }
+
+    fn look_until(&mut self, head: Seq) {
+        let limits = ReadLimits { events: usize::MAX, size_bytes: usize::MAX };
+        let project = project();
+        let read = self.disk.memory.read(&project, self.record.head() + 1, limits);
+        let events = read.now_or_never().expect("memory is at hand").unwrap();
+        events.iter().take_while(|event| event.seq <= head).for_each(|event| self.record.take(event));
+    }
+
+    /// The disk has room, the models end, everybody comes back: all that was accepted has happened, and ended.
+    pub(super) fn finish(mut self) {
+        self.perform(Step::Disk { full: false });
+        self.wait(RETRIED);
+        self.look();
+        self.no_stopped_model_goes_on();
+        for number in 0..PEOPLE {
+            self.connect(number, false);
+        }
+        for command in 0..self.sent.len() {
+            self.send(0, command);
+            self.wait(RETRIED);
+            self.calls.clear();
+            self.look();
+        }
+        self.end_runs();
+        for number in 0..PEOPLE {
+            // A person whose project had left memory meanwhile notices on the first read.
+            while self.people[number].last() < self.record.head() {
+                self.connect(number, false);
+                self.read(number, usize::MAX);
+                self.look();
+            }
+        }
+        for Sent { frame, reply } in &self.sent {
+            let Some(ControlFrame::Accepted(accepted)) = reply else { continue };
+            assert!(accepted.run.is_none_or(|run| self.record.runs[&run]), "{frame:?} has no end");
+        }
+        self.answers_are_what_was_said();
+        self.files_are_in_the_store();
+    }
+
+    /// To its last word, or up to where the run was cut off.
+    fn answers_are_what_was_said(&self) {
+        let view = &self.record.fold.view;
+        for (run, pair) in view.messages.windows(2).filter_map(|pair| Some((pair[1].run?, pair))) {
+            let [prompt, answer] = pair else { unreachable!("two messages") };
+            let whole = view.runs.iter().any(|info| info.run == run && info.outcome == Some(Outcome::Completed));
+            let (MessageRole::Assistant, [MessagePart::Text { text: prompt }]) = (answer.role, &prompt.parts[..])
+            else {
+                continue;
+            };
+            let said = *self.said.get(prompt).unwrap_or(&0);
+            let texts = answer.parts.iter().filter_map(|part| match part {
+                MessagePart::Text { text } => Some(text.as_str()),
+                _ => None,
+            });
+            let words: Vec<String> = texts.flat_map(str::split_whitespace).map(str::to_owned).collect();
+            let expected: Vec<String> = (1..=words.len()).map(|number| format!("word{number}")).collect();
+            assert_eq!(words, expected, "the answer to {prompt}");
+            assert!(words.len() == said || words.len() < said && !whole, "{} of {said} to {prompt}", words.len());
+        }
+    }
+
+    /// Whoever was stopped hangs up on the model.
+    fn no_stopped_model_goes_on(&self) {
+        let runs = &self.record.fold.view.runs;
+        let running = runs.iter().filter(|run| run.state == RunState::Running && run.kind == RunKind::Generate).count();
+        let open = self.calls.iter().filter(|call| !call.is_closed()).count();
+        assert!(open <= running, "{open} calls for {running} runs");
+    }
+
+    fn end_runs(&mut self) {
+        for _ in 0..100 {
+            self.calls.clear();
+            self.wait(RETRIED);
+            self.look();
+            if self.record.fold.view.runs.iter().all(|run| run.state == RunState::Finished) {
+                return;
+            }
+        }
+        panic!("runs without an end: {:?}", self.record.fold.view.runs);
+    }
+
+    fn files_are_in_the_store(&self) {
+        for (path, info) in &self.record.fold.view.files {
+            let content = self.disk.memory.blob(&info.hash).now_or_never().expect("memory is at hand").unwrap();
+            let content = content.unwrap_or_else(|| panic!("the content of {path} is lost"));
+            assert_eq!(crate::project::content_hash(&content), info.hash);
+        }
+    }
+}
+
+impl Sent {
+    fn take_reply(&mut self, reply: ControlFrame, record: &Record) {
+        let effect = record.effects.get(&self.frame.id);
+        match &reply {
+            ControlFrame::Rejected(rejected) if rejected.error.retryable => return,
+            ControlFrame::Rejected(_) => assert_eq!(effect, None, "{reply:?} to {:?}", self.frame),
+            ControlFrame::Accepted(accepted) => match effect {
+                Some(effect) => assert_eq!(*effect, (accepted.run, accepted.seq), "{:?}", self.frame),
+                None => assert!(self.may_change_nothing(), "{reply:?} to {:?}", self.frame),
+            },
+            other => panic!("{other:?}"),
+        }
+        match &self.reply {
+            Some(earlier) => assert_eq!(*earlier, reply, "{:?}", self.frame),
+            None => self.reply = Some(reply),
+        }
+    }
+
+    /// Commands that may find that there is nothing to do.
+    fn may_change_nothing(&self) -> bool {
+        matches!(self.frame.command, Command::Cancel(_) | Command::SetRole(_) | Command::WriteFile(_))
+    }
+}
+
+fn new_runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
