@@ -1,5 +1,6 @@
 //! Tests of the whole server, through its sockets.
 
+mod cli;
 mod fakes;
 mod models;
 mod preview;
