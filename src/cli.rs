@@ -12,6 +12,7 @@ mod remote;
 mod serve;
 mod status;
 mod terminal;
+mod token;
 mod watch;
 mod wording;
 
@@ -49,6 +50,8 @@ pub enum CliCommand {
     Serve,
     /// Check by real probes what the local sandbox keeps in on this machine, and print a table
     Doctor,
+    /// Print a token for a server with a JWT_SECRET
+    Token(token::TokenArgs),
     /// Measure this build on this machine
     Bench(bench::BenchArgs),
     /// List a server's projects
@@ -87,6 +90,9 @@ pub enum CliError {
     /// A run ended unseen, so long ago that the server no longer tells how.
     #[error("{0} has ended, and the project no longer knows how; its log does")]
     Forgotten(RunId),
+    /// A token could not be made.
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
     /// A measurement could not be made.
     #[error(transparent)]
     Bench(#[from] bench::BenchError),
@@ -122,6 +128,7 @@ impl Cli {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
             CliCommand::Doctor => doctor::run(&self.config).await,
+            CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
             CliCommand::Projects(args) => projects::run(args).await,
             CliCommand::Status(args) => status::run(args).await,

@@ -58,6 +58,16 @@ pub struct Config {
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true, value_parser = origin)]
     pub cors_origins: Vec<AllowedOrigin>,
 
+    /// Secret that tokens are signed with (HS256), at least 32 characters. With it the server lets in nobody without a
+    /// token; `cobuild token` makes them
+    #[arg(long, env = "JWT_SECRET", global = true, hide_env_values = true, value_parser = secret)]
+    pub jwt_secret: Option<Secret>,
+
+    /// Address of an identity provider's keys (a JSON Web Key Set), for tokens signed with RS256 or ES256. With it the
+    /// server lets in nobody without a token
+    #[arg(long, env = "JWKS_URL", global = true, value_parser = web_address)]
+    pub jwks_url: Option<String>,
+
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]
     pub log_level: String,
@@ -169,6 +179,17 @@ fn domain(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_ascii_lowercase()) } else { Err("not a domain name such as previews.example.com".into()) }
 }
 
+#[allow(clippy::unnecessary_wraps)] // clap's signature
+fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let valid = !host.is_empty() && !host.starts_with('/') && !text.contains([' ', '#', '@']);
+    if valid { Ok(text.into()) } else { Err("an address looks like https://login.example.com/keys".into()) }
+}
+
 fn origin(text: &str) -> Result<AllowedOrigin, String> {
     let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
     if text == "*" {
@@ -237,6 +258,16 @@ mod tests {
         }
         for bad in ["", "build.example.com", "ftp://a", "http://", "http://a/b", "http://a:b", "http://u@a"] {
             assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn web_addresses() {
+        for good in ["https://login.example.com/.well-known/jwks.json", "http://127.0.0.1:8080/keys?tenant=a"] {
+            assert_eq!(web_address(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "login.example.com", "https://", "https:///keys", "file:///keys", "https://u:p@a/keys"] {
+            assert!(web_address(bad).is_err(), "{bad}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! may use every path there is.
 
 mod assets;
-mod auth;
+pub(crate) mod auth;
 mod command_frame;
 mod error;
 mod export;
@@ -14,17 +14,18 @@ mod listener;
 mod origin;
 mod preview;
 mod rest;
+mod share_links;
 mod sse;
 mod ws;
 
-use std::{io, net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
 use cobuild_protocol::{
     ErrorCode,
@@ -34,6 +35,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
+pub use self::auth::DoorError;
 use self::{
     auth::Access,
     error::Problem,
@@ -67,6 +69,8 @@ pub struct HttpParts {
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// How long things may take.
     pub timing: Timing,
+    /// How people reach the server, without a slash at the end.
+    pub url: String,
 }
 
 /// How long connections may take over things.
@@ -79,6 +83,8 @@ pub struct Timing {
     pub hello_wait_max: Duration,
     /// Longest time in which a client may take not one byte.
     pub write_stall_max: Duration,
+    /// How long a connection outlives its token: enough for a refresh that is on its way.
+    pub expiry_grace: Duration,
 }
 
 impl Default for Timing {
@@ -87,6 +93,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(15),
             hello_wait_max: Duration::from_secs(10),
             write_stall_max: Duration::from_secs(10),
+            expiry_grace: Duration::from_secs(10),
         }
     }
 }
@@ -104,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) origins: OriginPolicy,
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
+    pub(crate) url: String,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
@@ -127,31 +135,25 @@ pub struct App {
     router: Router,
 }
 
-/// How the server lets callers in, decided from where it listens.
+/// How the server lets callers in, decided from its configuration and where it listens.
 #[derive(Debug, Clone)]
 pub struct Door(Access);
 
 impl Door {
-    /// Open on loopback; with an owner's token, kept in the data folder, anywhere else.
+    /// By signed tokens where those are configured; else open on loopback, and with an owner's token, kept in the data
+    /// folder, anywhere else.
     ///
     /// # Errors
     ///
-    /// When the token cannot be read or written.
-    pub fn for_address(address: SocketAddr, data_dir: &Path) -> io::Result<Self> {
-        if address.ip().is_loopback() {
-            Ok(Self(Access::Open))
-        } else {
-            auth::owner_token(data_dir).map(|token| Self(Access::OwnerToken(token)))
-        }
+    /// [`DoorError`]; then the server must not start.
+    pub fn new(address: SocketAddr, config: &Config) -> Result<Self, DoorError> {
+        Access::new(address, config).map(Self)
     }
 
-    /// The token to open the server with, if it needs one.
+    /// The token to open the server with, if there is one for all.
     #[must_use]
-    pub fn token(&self) -> Option<&Secret> {
-        match &self.0 {
-            Access::Open => None,
-            Access::OwnerToken(token) => Some(token),
-        }
+    pub const fn token(&self) -> Option<&Secret> {
+        self.0.owner_token()
     }
 }
 
@@ -168,6 +170,7 @@ impl App {
             sandboxes: parts.sandboxes,
             access,
             timing: parts.timing,
+            url: parts.url,
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -244,7 +247,9 @@ fn routes(state: HttpState) -> Router {
         .route("/commands", post(rest::command))
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
-        .route("/export.zip", get(export::zip));
+        .route("/export.zip", get(export::zip))
+        .route("/share-links", get(share_links::list).post(share_links::make))
+        .route("/share-links/{link}", delete(share_links::revoke));
     Router::new()
         .route("/health", get(rest::health))
         .route("/ready", get(rest::ready))

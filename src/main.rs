@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
@@ -53,6 +54,8 @@ fn start_logging(cli: &Cli) -> anyhow::Result<()> {
     let level = cli.log_level();
     let filter = EnvFilter::try_new(level)
         .map_err(|error| anyhow::anyhow!("LOG_LEVEL `{level}` is no level or filter: {error}"))?;
+    // At its finest, the WebSocket library writes down whole frames, and the first holds the client's token.
+    let filter = filter.add_directive("tungstenite=warn".parse().context("a log directive")?);
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

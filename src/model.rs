@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`vendors`] | all vendors as providers |
 //! | [`demo`] | canned apps for a server without a key, scripts for tests |
-//! | [`endpoint`] | vendors, their addresses and keys |
+//! | [`provider`], [`endpoint`] | vendors, their addresses and keys |
 //! | [`catalogue`] | what is known of models: limits, prices, retirements |
 //! | [`ask`] | a request with the parameters that the model takes |
 //! | [`wire`], [`anthropic`], [`openai_responses`], [`openai_chat`], [`gemini`] | the four wires: pure |
@@ -25,6 +25,7 @@ pub mod http;
 pub mod listing;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod provider;
 pub mod retry;
 pub mod sse;
 #[cfg(test)]

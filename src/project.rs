@@ -27,6 +27,7 @@ mod file_tree;
 pub mod handle;
 mod history;
 pub mod model_provider;
+pub mod presence;
 mod queue;
 mod reconcile;
 pub mod registry;

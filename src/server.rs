@@ -5,7 +5,6 @@
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::{Config, PublicUrl, SandboxChoice},
-    http::{App, Door, HttpParts, Timing},
+    http::{App, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
         demo::{DemoConfig, DemoModel},
@@ -80,14 +79,9 @@ pub enum StartError {
     /// The database did not open.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The owner's token cannot be kept.
-    #[error("the data folder {} is not writable: {reason}", folder.display())]
-    DataFolder {
-        /// As configured.
-        folder: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
+    /// It cannot be decided who may come in.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// `DEFAULT_AI_MODEL` names no model there is.
     #[error("DEFAULT_AI_MODEL: {0}")]
     Model(String),
@@ -148,8 +142,7 @@ impl RunningServer {
     fn start_on(listener: TcpListener, config: &Config, providers: Providers) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|reason| unreachable_address(config, reason))?;
         let url = public_url(config, address);
-        let door = Door::for_address(address, &config.data_dir)
-            .map_err(|reason| StartError::DataFolder { folder: config.data_dir.clone(), reason })?;
+        let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
         let Providers { store, models, sandboxes, timing, projects } = providers;
         let preview_url = format!("{}/", url.with_host(&format!("{{id}}.{}", config.preview_domain)));
@@ -159,7 +152,8 @@ impl RunningServer {
             sandboxes: Arc::clone(&sandboxes),
             settings: Arc::new(ProjectSettings { preview_url, ..projects }),
         });
-        let app = App::new(HttpParts { registry: registry.clone(), models, sandboxes, timing }, config, door);
+        let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
+        let app = App::new(parts, config, door);
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let connections = app.connections().drop_guard();
@@ -215,7 +209,7 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
         }
         SandboxChoice::Memory => Arc::new(MemoryProvider::default()),
         SandboxChoice::None => Arc::new(NoSandboxes::new(
-            "this server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
+            "This server runs without sandboxes (SANDBOX_PROVIDER=none); set SANDBOX_PROVIDER=local to have them",
         )),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     id::{ConflictId, ParticipantId, RunId, Seq},
     package::PackageSpec,
     path::FilePath,
-    value::{ContentHash, Encoding, Role},
+    value::{ContentHash, Encoding, Presence, Role},
 };
 
 /// A command. Each is answered by exactly one of `accepted`, `rejected` and `result`.
@@ -47,6 +47,8 @@ pub enum Command {
     RemoveQueued(RemoveQueued),
     /// Change what a participant may do.
     SetRole(SetRole),
+    /// Say where one is and what one is doing.
+    SetPresence(Presence),
     /// Run a shell command in the sandbox.
     Exec(Exec),
     /// Make sure there is a sandbox with a running preview.
@@ -76,21 +78,22 @@ impl Command {
             Self::MoveQueued(_) => "move_queued",
             Self::RemoveQueued(_) => "remove_queued",
             Self::SetRole(_) => "set_role",
+            Self::SetPresence(_) => "set_presence",
             Self::Exec(_) => "exec",
             Self::StartSandbox(_) => "start_sandbox",
             Self::StopSandbox(_) => "stop_sandbox",
         }
     }
 
-    /// Whether the command only reads. It is answered with `result`, at once and from memory or the store.
+    /// Whether the command leaves no trace in the log. It is answered with `result`, at once.
     #[must_use]
     pub const fn is_read(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::ReadFile(_))
+        matches!(self, Self::Status(_) | Self::ReadFile(_) | Self::SetPresence(_))
     }
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 19] = [
+pub const COMMAND_NAMES: [&str; 20] = [
     "generate",
     "apply",
     "install",
@@ -107,6 +110,7 @@ pub const COMMAND_NAMES: [&str; 19] = [
     "move_queued",
     "remove_queued",
     "set_role",
+    "set_presence",
     "exec",
     "start_sandbox",
     "stop_sandbox",

@@ -1,5 +1,7 @@
 //! What travels in one WebSocket text frame, in either direction.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use ts_rs::TS;
@@ -10,10 +12,11 @@ use crate::{
     event::EventFrame,
     id::{Cursor, Epoch, ParticipantId, ProjectId, RequestId, RunId, Seq},
     state::ProjectState,
-    value::Role,
+    value::{Presence, Role},
 };
 
-/// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
+/// Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
+/// `refresh_token` or a `pong`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, TS)]
 #[serde(untagged)]
 pub enum ClientFrame {
@@ -21,6 +24,8 @@ pub enum ClientFrame {
     Hello(HelloFrame),
     /// Answers a `ping`. Optional: WebSocket pongs and any other frame count as a sign of life too.
     Pong(PongFrame),
+    /// Shows a new token before the old one expires.
+    RefreshToken(RefreshTokenFrame),
     /// Asks for something.
     Command(CommandFrame),
 }
@@ -30,11 +35,12 @@ impl<'de> Deserialize<'de> for ClientFrame {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let frame = serde_json::Map::deserialize(deserializer)?;
         let is = |tag: &str| frame.get("type").and_then(|value| value.as_str()) == Some(tag);
-        let (hello, pong) = (is("hello"), is("pong"));
+        let (hello, pong, refresh) = (is("hello"), is("pong"), is("refresh_token"));
         let frame = serde_json::Value::Object(frame);
-        match (hello, pong) {
-            (true, _) => serde_json::from_value(frame).map(Self::Hello),
-            (_, true) => serde_json::from_value(frame).map(Self::Pong),
+        match (hello, pong, refresh) {
+            (true, _, _) => serde_json::from_value(frame).map(Self::Hello),
+            (_, true, _) => serde_json::from_value(frame).map(Self::Pong),
+            (_, _, true) => serde_json::from_value(frame).map(Self::RefreshToken),
             _ => serde_json::from_value(frame).map(Self::Command),
         }
         .map_err(D::Error::custom)
@@ -68,6 +74,7 @@ macro_rules! tag {
 
 tag!(HelloTag, "hello");
 tag!(PongTag, "pong");
+tag!(RefreshTokenTag, "refresh_token");
 
 /// The first frame of a connection: `{"type":"hello","protocol":1,…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -88,6 +95,9 @@ pub struct HelloFrame {
     /// reconnect. Nobody else gets to see it. Ignored where a token says who the client is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// For how many milliseconds adjacent deltas are collected into one frame: 0 (each at once, the default), 20 or 40.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollup_ms: Option<u32>,
     /// What the client has already seen; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Cursor>,
@@ -103,6 +113,20 @@ pub struct PongFrame {
     /// The last event the client has applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
+}
+
+/// Shows a new token before the old one expires: `result` with `{expires_at}`, or `rejected`, and then the old token
+/// counts on. The new token must be the same person's. When it gives another role, the connection is closed with 4000
+/// behind the result: come back with the new token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RefreshTokenFrame {
+    /// Always `refresh_token`.
+    #[serde(rename = "type")]
+    pub tag: RefreshTokenTag,
+    /// What the reply will carry.
+    pub id: RequestId,
+    /// The new token.
+    pub token: String,
 }
 
 /// Anything the server sends.
@@ -133,6 +157,8 @@ pub enum ControlFrame {
     Rejected(Rejected),
     /// A sign of life, every `heartbeat_ms`.
     Ping(Ping),
+    /// Where people are and what they are doing now. Not part of the log and never replayed.
+    Presence(PresenceFrame),
 }
 
 /// How a connection catches up.
@@ -246,6 +272,13 @@ pub struct Rejected {
     pub id: Option<RequestId>,
     /// Why.
     pub error: ErrorBody,
+}
+
+/// Where people are and what they are doing now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PresenceFrame {
+    /// Those whose presence is new since the last such frame; the first frame has everybody's. `null`: they have left.
+    pub participants: BTreeMap<ParticipantId, Option<Presence>>,
 }
 
 /// A sign of life.

@@ -234,6 +234,28 @@ pub struct Participant {
     pub present: bool,
 }
 
+/// Where a participant is and what they are doing. Everything is optional; what is absent is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct Presence {
+    /// The file they look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FilePath>,
+    /// The line they are at, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The path of the preview they look at: `/about`; at most 512 characters count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Whether they are writing a prompt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub typing: bool,
+    /// Whom they follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub following: Option<ParticipantId>,
+}
+
 /// A package or file that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Refusal {

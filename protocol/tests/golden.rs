@@ -57,6 +57,7 @@ fn every_golden_frame_becomes_the_variant_of_its_group() {
                 ClientFrame::Command(frame) => ("command", frame.command.name()),
                 ClientFrame::Hello(_) => ("client", "hello"),
                 ClientFrame::Pong(_) => ("client", "pong"),
+                ClientFrame::RefreshToken(_) => ("client", "refresh_token"),
             },
             _ => match serde_json::from_value(json).expect("a server frame") {
                 ServerFrame::Event(frame) => ("event", event_name(&frame.event)),
@@ -80,7 +81,7 @@ fn every_variant_has_a_golden_frame() {
             assert!(golden.contains(&key), "tests/golden/{}.{}.json is missing", key.0, key.1);
         }
     }
-    for tag in ["hello", "pong"] {
+    for tag in ["hello", "pong", "refresh_token"] {
         assert!(golden.contains(&("client".to_owned(), tag.to_owned())), "tests/golden/client.{tag}.json is missing");
     }
 }
@@ -145,5 +146,6 @@ const fn control_name(frame: &ControlFrame) -> &'static str {
         ControlFrame::Result(_) => "result",
         ControlFrame::Rejected(_) => "rejected",
         ControlFrame::Ping(_) => "ping",
+        ControlFrame::Presence(_) => "presence",
     }
 }

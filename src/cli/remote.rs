@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Which server, and how it answers")]
 pub(super) struct RemoteArgs {
-    /// The server's address, or the link it printed at start
+    /// The server's address, or a link with a token: the one it printed at start, or a share link
     #[arg(
         long,
         env = "COBUILD_URL",

@@ -38,13 +38,15 @@ pub struct RoomOptions {
     pub client: String,
     /// What has been seen already; `None`: the room begins with a snapshot.
     pub since: Option<Cursor>,
+    /// For how many milliseconds the server may collect adjacent deltas into one frame; `None`: each comes at once.
+    pub rollup_ms: Option<u32>,
 }
 
 impl RoomOptions {
     /// Somebody new of this name.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), client: random_text(), since: None }
+        Self { name: Some(name.to_owned()), client: random_text(), since: None, rollup_ms: None }
     }
 }
 

@@ -70,7 +70,8 @@ struct Problem {
 }
 
 impl Server {
-    /// A server's address is `http://host:port`, or the owner's link that the server printed. Nothing is sent yet.
+    /// A server's address is `http://host:port`, or a link with a token: the owner's, which the server printed, or a
+    /// share link. Nothing is sent yet.
     ///
     /// # Errors
     ///
@@ -78,11 +79,14 @@ impl Server {
     pub fn new(address: &str, token: Option<Secret>) -> Result<Self, ClientError> {
         let refuse = || ClientError::Address(without_fragment(address).to_owned());
         let mut url = Url::parse(address).map_err(|_| refuse())?;
-        if !matches!(url.scheme(), "http" | "https") || url.path() != "/" || url.query().is_some() {
+        let linked = url.fragment().and_then(|fragment| fragment.strip_prefix("token=")).map(Secret::new);
+        // A share link leads to a project's page.
+        let is_page = linked.is_some() && url.path().starts_with("/p/");
+        if !matches!(url.scheme(), "http" | "https") || !(url.path() == "/" || is_page) || url.query().is_some() {
             return Err(refuse());
         }
-        let linked = url.fragment().and_then(|fragment| fragment.strip_prefix("token=")).map(Secret::new);
         url.set_fragment(None);
+        url.set_path("");
         let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WAIT_MAX).read_timeout(READ_WAIT_MAX);
         // No proxy leads to this machine, whatever the environment says about proxies.
         if url.host_str().is_some_and(is_this_machine) {
@@ -242,11 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_link_brings_its_token_and_never_shows_it() {
+    fn a_link_brings_its_token_and_never_shows_it() {
         let link = "http://10.0.0.1:3100/#token=abc";
-        let server = Server::new(link, None).expect("valid");
-        assert_eq!((server.url(), server.token().map(Secret::expose)), ("http://10.0.0.1:3100", Some("abc")));
-        assert!(!format!("{server:?}").contains("abc"));
+        for link in [link, "http://10.0.0.1:3100/p/todo#token=abc"] {
+            let server = Server::new(link, None).expect("valid");
+            assert_eq!((server.url(), server.token().map(Secret::expose)), ("http://10.0.0.1:3100", Some("abc")));
+            assert!(!format!("{server:?}").contains("abc"));
+        }
         let given = Server::new(link, Some(Secret::new("other"))).expect("valid");
         assert_eq!(given.token().map(Secret::expose), Some("other"));
         let refused = Server::new("ftp://a/#token=abc", None).expect_err("no scheme of ours");

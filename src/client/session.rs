@@ -170,6 +170,7 @@ impl Session {
             name: self.options.name.clone(),
             client: Some(self.options.client.clone()),
             since: self.place.cursor(),
+            rollup_ms: self.options.rollup_ms,
         }
     }
 

@@ -5,7 +5,7 @@
 use cobuild_protocol::{
     ErrorBody, ErrorCode, RequestId,
     command::COMMAND_NAMES,
-    frame::{CommandFrame, HelloFrame, PongFrame, Rejected},
+    frame::{CommandFrame, HelloFrame, PongFrame, RefreshTokenFrame, Rejected},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -20,6 +20,8 @@ const NAME_QUOTED_MAX: usize = 40;
 pub(crate) enum Incoming {
     /// Something to carry out.
     Command(CommandFrame),
+    /// A new token for this connection.
+    RefreshToken(RefreshTokenFrame),
     /// A sign of life.
     Pong,
 }
@@ -30,11 +32,12 @@ pub(crate) fn parse(text: &[u8]) -> Result<Incoming, Rejected> {
     match frame_type(&fields)? {
         "pong" => typed::<PongFrame>(fields).map(|_| Incoming::Pong),
         "hello" => Err(rejected(&fields, "hello is only the first frame of a connection")),
+        "refresh_token" => {
+            check_id(&fields)?;
+            typed(fields).map(Incoming::RefreshToken)
+        }
         name if COMMAND_NAMES.contains(&name) => {
-            let id = fields.get("id").ok_or_else(|| rejected(&fields, "a command needs an `id`"))?;
-            if let Err(error) = serde_json::from_value::<RequestId>(id.clone()) {
-                return Err(rejected(&fields, format!("`id`: {error}")));
-            }
+            check_id(&fields)?;
             typed(fields).map(Incoming::Command)
         }
         unknown => {
@@ -49,6 +52,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Incoming, Rejected> {
 pub(crate) fn parse_command(text: &[u8]) -> Result<CommandFrame, Rejected> {
     match parse(text)? {
         Incoming::Command(frame) => Ok(frame),
+        Incoming::RefreshToken(frame) => {
+            let message = "a plain request carries its own token; refresh_token is for WebSockets";
+            Err(Rejected { id: Some(frame.id), ..bad_request(message) })
+        }
         Incoming::Pong => Err(bad_request("a pong is no command")),
     }
 }
@@ -80,6 +87,14 @@ fn frame_type(fields: &Map<String, Value>) -> Result<&str, Rejected> {
         Some(Value::String(name)) => Ok(name),
         Some(_) => Err(rejected(fields, "`type` is a text")),
         None => Err(rejected(fields, "a frame needs a `type`")),
+    }
+}
+
+fn check_id(fields: &Map<String, Value>) -> Result<(), Rejected> {
+    let id = fields.get("id").ok_or_else(|| rejected(fields, "a command needs an `id`"))?;
+    match serde_json::from_value::<RequestId>(id.clone()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(rejected(fields, format!("`id`: {error}"))),
     }
 }
 
@@ -125,6 +140,7 @@ mod tests {
             r#"{"type":"generate","id":"c1","prompt":"x","from_the_future":1}"#,
             r#"{"type":"pong"}"#,
             r#"{"type":"pong","seq":3}"#,
+            r#"{"type":"refresh_token","id":"c1","token":"x"}"#,
             r#"{"id":"c1","type":"write_file","path":"a","content":"b"}"#,
         ] {
             assert!(parse(good.as_bytes()).is_ok(), "{good}");
@@ -145,6 +161,8 @@ mod tests {
             (r#"{"type":"hello","protocol":1}"#, None, "first frame"),
             (r#"{"type":"status"}"#, None, "`id`"),
             (r#"{"type":"status","id":7}"#, None, "`id`"),
+            (r#"{"type":"refresh_token","token":"x"}"#, None, "`id`"),
+            (r#"{"type":"refresh_token","id":"c1"}"#, Some("c1"), "`token`"),
             (r#"{"type":"status","id":"a b"}"#, None, "`id`"),
             (r#"{"type":"generate","id":"c1"}"#, Some("c1"), "`prompt`"),
             (r#"{"type":"generate","id":"c1","prompt":5}"#, Some("c1"), "`prompt`"),

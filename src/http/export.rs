@@ -18,7 +18,7 @@ use futures_util::stream;
 use tokio::{runtime::Handle as Runtime, sync::mpsc, time::timeout};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{HttpState, error::Problem, extract::Caller};
+use super::{HttpState, error::Problem, extract::Caller, rest};
 use crate::project::ProjectHandle;
 
 /// Archives written at once. Each holds a thread, so that compressing does not hold up sockets.
@@ -34,7 +34,7 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// `GET /api/v1/projects/{project}/export.zip`
 pub(crate) async fn zip(State(state): State<HttpState>, caller: Caller) -> Result<Response, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = rest::readable(&state, &caller).await?;
     let Ok(permit) = Arc::clone(&state.exports).try_acquire_owned() else {
         let mut error = ErrorBody::new(ErrorCode::RateLimited, "too many archives are being written; try again");
         error.retry_after_ms = Some(RETRY_AFTER_MS);

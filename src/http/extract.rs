@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
-use cobuild_protocol::{ErrorCode, FilePath, ProjectId, value::Role};
+use cobuild_protocol::{FilePath, ProjectId, value::Role};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{HttpState, auth::Grant, error::Problem};
@@ -26,6 +26,9 @@ pub(crate) struct Admitted(pub(crate) Grant);
 /// The file a route is about.
 pub(crate) struct InFile(pub(crate) FilePath);
 
+/// The share link a route is about.
+pub(crate) struct InLink(pub(crate) String);
+
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -40,6 +43,11 @@ struct ProjectSegment {
 #[derive(Deserialize)]
 struct FileSegments {
     path: String,
+}
+
+#[derive(Deserialize)]
+struct LinkSegment {
+    link: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for InProject {
@@ -57,9 +65,7 @@ impl FromRequestParts<HttpState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
         let Admitted(grant) = Admitted::from_request_parts(parts, state).await?;
         let InProject(project) = InProject::from_request_parts(parts, state).await?;
-        let role = grant
-            .role_in(&project)
-            .ok_or_else(|| Problem::new(ErrorCode::Forbidden, "this project is not yours to see"))?;
+        let role = grant.enter(&project)?;
         Ok(Self { project, grant, role })
     }
 }
@@ -68,7 +74,7 @@ impl FromRequestParts<HttpState> for Admitted {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
-        Ok(Self(state.access.admit_request(&parts.headers)?))
+        Ok(Self(state.access.admit_request(&parts.headers).await?))
     }
 }
 
@@ -78,6 +84,15 @@ impl<S: Send + Sync> FromRequestParts<S> for InFile {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(FileSegments { path }) = Path::from_request_parts(parts, state).await?;
         Ok(Self(path.parse()?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InLink {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(LinkSegment { link }) = Path::from_request_parts(parts, state).await?;
+        Ok(Self(link))
     }
 }
 

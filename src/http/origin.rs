@@ -24,6 +24,8 @@ const PREFLIGHT_AGE_MAX: &str = "600";
 pub(crate) struct OriginPolicy {
     /// Loopback names only: the server is open, so a foreign name in `Host` means DNS rebinding.
     loopback_only: bool,
+    /// Pages of this machine may use the API: only they and a proxy can reach it.
+    loopback_origins: bool,
     preview_domain: String,
     allowed: Vec<AllowedOrigin>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct AdmittedOrigin(Option<HeaderValue>);
 
 impl OriginPolicy {
     pub(crate) fn new(access: &Access, preview_domain: String, allowed: Vec<AllowedOrigin>) -> Self {
-        Self { loopback_only: matches!(access, Access::Open), preview_domain, allowed }
+        Self { loopback_only: access.is_open(), loopback_origins: access.is_on_loopback(), preview_domain, allowed }
     }
 
     /// Decides by `Host` what a request is for.
@@ -88,7 +90,7 @@ impl OriginPolicy {
             request_authority(request)
                 .is_some_and(|own| origin.split_once("://").is_some_and(|(_, rest)| own.eq_ignore_ascii_case(rest)))
         };
-        listed || if self.loopback_only { self.is_local_name(host) } else { own() }
+        listed || (self.loopback_origins && self.is_local_name(host)) || (!self.loopback_only && own())
     }
 
     /// The preview id of a host name, if it is a preview's.
@@ -206,12 +208,12 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::http::auth::testing;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn open(allowed: &[AllowedOrigin]) -> OriginPolicy {
-        OriginPolicy::new(&Access::Open, "cobuild.localhost".into(), allowed.to_vec())
+        OriginPolicy::new(&testing::open(), "cobuild.localhost".into(), allowed.to_vec())
     }
 
     fn request(host: &str, origin: Option<&str>) -> Request<()> {
@@ -290,7 +292,7 @@ mod tests {
         }
         assert_eq!(navigate(&policy, "cobuild.localhost:3100", "navigate"), None);
         assert_eq!(navigate(&policy, "localhost:3100", "cors"), None);
-        let elsewhere = OriginPolicy::new(&Access::Open, "localhost".into(), vec![]);
+        let elsewhere = OriginPolicy::new(&testing::open(), "localhost".into(), vec![]);
         assert_eq!(navigate(&elsewhere, "localhost:3100", "navigate"), None);
     }
 
@@ -303,8 +305,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_tokens_behind_a_proxy_of_this_machine_takes_both_kinds_of_pages() {
+        let policy = OriginPolicy::new(&testing::with_tokens_on_loopback(), "previews.example".into(), vec![]);
+        for good in ["https://build.example", "http://localhost:5173"] {
+            assert!(policy.admit(&request("build.example", Some(good))).is_ok(), "{good}");
+        }
+        for bad in ["https://other.example", "null", &format!("https://{ID}.previews.example")] {
+            assert!(policy.admit(&request("build.example", Some(bad))).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_server_with_tokens_answers_to_any_name_but_keeps_foreign_pages_out() {
-        let access = Access::OwnerToken(Secret::new("x"));
+        let access = testing::with_owner_token("x");
         let policy = OriginPolicy::new(&access, "previews.example".into(), vec![]);
         assert_eq!(policy.target(&request("build.example", None)).ok(), Some(Target::App));
         let preview = format!("{ID}.previews.example");

@@ -18,12 +18,9 @@ use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile},
+    share_links,
 };
 use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
-
-/// How programs that use REST are known in a room, where no token says who they are.
-const REST_KEY: &str = "rest";
-const REST_NAME: &str = "API";
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
@@ -128,13 +125,14 @@ pub(crate) async fn create_project(
 
 /// `GET /api/v1/projects/{project}`
 pub(crate) async fn project(State(state): State<HttpState>, caller: Caller) -> Result<Json<ProjectStatus>, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = readable(&state, &caller).await?;
     Ok(Json(status(&handle).await?))
 }
 
 /// `DELETE /api/v1/projects/{project}`
 pub(crate) async fn delete_project(State(state): State<HttpState>, caller: Caller) -> Result<StatusCode, Problem> {
     caller.grant.administer()?;
+    share_links::revoke_all(&state, &caller).await?;
     state.registry.delete(&caller.project).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -161,7 +159,7 @@ pub(crate) async fn command(
 
 /// `GET /api/v1/projects/{project}/files`
 pub(crate) async fn files(State(state): State<HttpState>, caller: Caller) -> Result<Json<FileList>, Problem> {
-    let (seq, project) = state.registry.get(&caller.project).await?.state().await?;
+    let (seq, project) = readable(&state, &caller).await?.state().await?;
     let files = project
         .files
         .into_iter()
@@ -177,7 +175,7 @@ pub(crate) async fn file(
     InFile(path): InFile,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = readable(&state, &caller).await?;
     let (info, content) = handle.read_file(&path).await?;
     let etag = HeaderValue::try_from(format!("\"{}\"", info.hash)).map_err(|_| ProjectError::Internal)?;
     let known = request.get(header::IF_NONE_MATCH).is_some_and(|known| assets::matches(known, &etag));
@@ -215,12 +213,25 @@ async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
     Ok(ProjectStatus { project: handle.project().clone(), epoch: handle.log().epoch().clone(), seq, state })
 }
 
+/// The project, for a caller who only reads: nobody enters the room for that. Where an owner has removed somebody, callers
+/// with a name have to show that it was not they; then entering is how the room is asked.
+pub(crate) async fn readable(state: &HttpState, caller: &Caller) -> Result<ProjectHandle, ProjectError> {
+    let handle = state.registry.get(&caller.project).await?;
+    if caller.grant.is_personal() {
+        let (_, project) = handle.state().await?;
+        if project.participants.values().any(|participant| participant.removed) {
+            enter(&handle, caller).await?;
+        }
+    }
+    Ok(handle)
+}
+
 /// A place in the room for as long as one command takes. The room keeps whoever left for a while, so a program that
 /// sends many commands does not come and go with each.
-async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
+pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
     let identity = Identity {
-        key: Some(caller.grant.subject.clone().unwrap_or_else(|| REST_KEY.into())),
-        name: Some(caller.grant.name.clone().unwrap_or_else(|| REST_NAME.into())),
+        key: Some(caller.grant.program_key()),
+        name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.

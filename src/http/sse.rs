@@ -22,11 +22,13 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::{
     HttpState,
+    auth::{Pass, RemovalWatch},
     error::Problem,
     extract::{Caller, Parameters},
+    rest,
 };
 use crate::project::{
-    ProjectError, ProjectHandle,
+    Member, ProjectError, ProjectHandle,
     event_log::{Feed, FeedError, Frame},
 };
 
@@ -63,10 +65,13 @@ pub(crate) async fn events(
         None => since.map(|since| since.parse::<Cursor>()).transpose()?,
     };
     let handle = state.registry.get(&caller.project).await?;
+    let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller).await?) } else { None };
+    let removal = member.as_ref().map(|member| RemovalWatch::new(member.participant(), handle.log().head()));
     let (first, feed) = begin(&handle, seen).await?;
     let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let reader = EventStream { first: Some(first), feed, handle, heartbeat, state };
+    let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace);
+    let reader = EventStream { first: Some(first), feed, handle, heartbeat, state, pass, removal, _member: member };
     let body = Body::from_stream(stream::unfold(reader, EventStream::next));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
@@ -100,6 +105,10 @@ struct EventStream {
     handle: ProjectHandle,
     heartbeat: Interval,
     state: HttpState,
+    pass: Pass,
+    removal: Option<RemovalWatch>,
+    /// Whoever a token names is in the room while they watch, and can be sent out of it.
+    _member: Option<Member>,
 }
 
 impl EventStream {
@@ -116,10 +125,15 @@ impl EventStream {
         let mut frames = Vec::new();
         let taken = tokio::select! {
             () = self.state.shutdown.cancelled() => return None,
+            // The way back in says why.
+            _ = self.pass.ended() => return None,
             _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT_COMMENT)),
             taken = self.feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => taken,
         };
         match taken {
+            Ok(()) if self.removal.is_some_and(|removal| frames.iter().any(|frame| removal.check(frame).is_err())) => {
+                None
+            }
             Ok(()) => Some(joined(&frames, |frame| [frame.sse(), b""])),
             Err(FeedError::PositionLost { cursor }) => {
                 tracing::warn!(project = %self.handle.project(), cursor, "a reader lost its place; it gets a snapshot");
@@ -143,7 +157,7 @@ pub(crate) async fn log(
     caller: Caller,
     Parameters(From { from }): Parameters<From>,
 ) -> Result<Response, Problem> {
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = rest::readable(&state, &caller).await?;
     let head = handle.log().head();
     let after = from.unwrap_or(1).saturating_sub(1).min(head);
     let feed = handle.log().feed(after);

@@ -28,7 +28,6 @@ use axum::{
 use cobuild_protocol::{
     CloseCode, ErrorBody, ErrorCode, PROTOCOL_VERSION, ProjectId,
     frame::{ControlFrame, HelloFrame, Welcome},
-    value::Role,
 };
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, time::timeout};
@@ -36,7 +35,11 @@ use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FRAME_SIZE_BYTES_MAX, HttpState, auth::Grant, command_frame, error::Problem, extract::InProject,
+    FRAME_SIZE_BYTES_MAX, HttpState,
+    auth::{Grant, Pass, RemovalWatch},
+    command_frame,
+    error::Problem,
+    extract::InProject,
     listener::Connection,
 };
 use crate::project::{Identity, ProjectError, ProjectHandle, Subscription};
@@ -46,8 +49,6 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Replies and rejections on their way to the writer. More are only under way when the client does not read; then its
 /// own commands wait.
 const OUTBOX_MAX: usize = 64;
-/// Longest text by which a client may be known again: a UUID with room to spare. A longer one is ignored.
-const CLIENT_KEY_LENGTH_MAX: usize = 256;
 /// Longest reason of a close frame, in bytes (RFC 6455: 125 with the code).
 const REASON_LENGTH_MAX: usize = 123;
 
@@ -160,7 +161,7 @@ pub(crate) async fn upgrade(
         Problem::new(ErrorCode::BadRequest, "this address is a WebSocket").with_status(rejection.status())
     })?;
     // A token may come with the upgrade, where a program finds that easier than in the hello.
-    let bearer = state.access.admit_request(&headers);
+    let bearer = state.access.admit_request(&headers).await;
     let tasks = state.tasks.clone();
     let answer = upgrade
         .read_buffer_size(READ_BUFFER_SIZE_BYTES)
@@ -184,8 +185,8 @@ async fn serve(
         () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
-        Ok((handle, subscription, welcome)) => {
-            run(&state, connection, socket, handle, subscription, welcome);
+        Ok(attached) => {
+            run(&state, connection, socket, attached);
         }
         Err(Some(closing)) => {
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
@@ -201,13 +202,22 @@ async fn serve(
     }
 }
 
+/// A connection that has a place in the room.
+struct Attached {
+    handle: ProjectHandle,
+    subscription: Subscription,
+    pass: Pass,
+    welcome: ControlFrame,
+    pace: writer::Pace,
+}
+
 /// From `hello` to a place in the room. `Err(None)`: the client went away.
 async fn attach(
     state: &HttpState,
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
     socket: &mut WebSocket,
-) -> Result<(ProjectHandle, Subscription, ControlFrame), Option<Closing>> {
+) -> Result<Attached, Option<Closing>> {
     let hello = match timeout(state.timing.hello_wait_max, first_frame(socket)).await {
         Ok(hello) => hello?,
         Err(_) => return Err(Some(Closing::new(CloseCode::Protocol, "no hello in time"))),
@@ -216,7 +226,8 @@ async fn attach(
         let reason = format!("this server speaks protocol {PROTOCOL_VERSION}, not {}", hello.protocol);
         return Err(Some(Closing::new(CloseCode::Protocol, reason)));
     }
-    let (handle, subscription, role) = join(state, project, bearer, hello).await.map_err(Some)?;
+    let pace = writer::Pace::asked(hello.rollup_ms);
+    let (handle, subscription, pass) = join(state, project, bearer, hello).await.map_err(Some)?;
     let welcome = ControlFrame::Welcome(Welcome {
         protocol: PROTOCOL_VERSION,
         project: project.clone(),
@@ -224,12 +235,12 @@ async fn attach(
         head: subscription.head,
         mode: subscription.mode,
         participant: subscription.member.participant(),
-        role,
+        role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
         limits: super::limits(),
         default_model: super::notice(state.models.default_model()),
     });
-    Ok((handle, subscription, welcome))
+    Ok(Attached { handle, subscription, pass, welcome, pace })
 }
 
 async fn join(
@@ -237,18 +248,18 @@ async fn join(
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
     hello: HelloFrame,
-) -> Result<(ProjectHandle, Subscription, Role), Closing> {
+) -> Result<(ProjectHandle, Subscription, Pass), Closing> {
     let grant = match &hello.token {
-        Some(token) => state.access.admit(Some(token)),
+        Some(token) => state.access.admit(Some(token)).await,
         None => bearer,
     }?;
-    let role =
-        grant.role_in(project).ok_or_else(|| Closing::new(CloseCode::Forbidden, "this project is not yours to see"))?;
+    let role = grant.enter(project)?;
+    let pass = Pass::new(&grant, role, state.timing.expiry_grace);
     let handle = state.registry.get(project).await?;
-    let key = grant.subject.or(hello.client).filter(|key| (1..=CLIENT_KEY_LENGTH_MAX).contains(&key.len()));
+    let key = grant.participant_key(hello.client.as_deref());
     let identity = Identity { key, name: grant.name.or(hello.name), role };
     let subscription = handle.join(identity, hello.since).await?;
-    Ok((handle, subscription, role))
+    Ok((handle, subscription, pass))
 }
 
 async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closing>> {
@@ -270,14 +281,8 @@ async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closin
 
 /// Starts both halves. Each is a task of its own, and the one that brought the connection here ends with all it needed
 /// for that: an idle connection is most of what a server holds.
-fn run(
-    state: &HttpState,
-    connection: Connection,
-    socket: WebSocket,
-    handle: ProjectHandle,
-    subscription: Subscription,
-    welcome: ControlFrame,
-) {
+fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: Attached) {
+    let Attached { handle, subscription, pass, welcome, pace } = attached;
     let Subscription { member, head, snapshot, feed, .. } = subscription;
     let (sink, stream) = socket.split();
     let (outbox, replies) = mpsc::channel(OUTBOX_MAX);
@@ -292,7 +297,11 @@ fn run(
         written: connection.written,
         stopping: state.shutdown.clone(),
         timing: state.timing,
+        presence: handle.presence().view(),
+        pace,
         synced_at: Some(head),
+        pass: pass.clone(),
+        removal: RemovalWatch::new(member.participant(), head),
     };
     tracing::debug!(project = %handle.project(), participant = %member.participant(), "a client is in the room");
     let ended = writer_ended.clone().drop_guard();
@@ -300,7 +309,7 @@ fn run(
         writer.run(welcome, snapshot).await;
         drop(ended);
     });
-    let mut reader = reader::Reader { stream, outbox, handle, member, heard, writer_ended };
+    let mut reader = reader::Reader { stream, outbox, handle, member, heard, writer_ended, pass, state: state.clone() };
     state.tasks.spawn(async move {
         reader.run().await;
         reader.finish().await;

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use super::{
     ask::{Ask, SamplingParameter},
     catalogue::Model,
-    endpoint::{Endpoint, ModelName},
+    endpoint::Endpoint,
     http::{Connections, Events, Refusal},
+    provider::ModelName,
     retry::{Failure, RetryPolicy},
     sse::SseError,
     usage,

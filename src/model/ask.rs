@@ -9,7 +9,7 @@ use cobuild_protocol::value::MessageRole;
 
 use super::{
     catalogue::{Model, Sampling},
-    endpoint::{ModelName, Provider},
+    provider::{ModelName, Provider},
 };
 use crate::project::model_provider::{ContextFile, Image, ModelError, ModelRequest, ReasoningEffort, Turn};
 

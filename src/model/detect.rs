@@ -8,14 +8,13 @@ use futures_util::future::join_all;
 
 use super::{
     catalogue::Model,
-    endpoint::{Endpoint, ModelSettings, Provider},
+    endpoint::{Endpoint, ModelSettings},
     http::{Connections, Refusal, TransportFault},
     listing,
+    provider::Provider,
     vendor_error::ErrorClass,
 };
 
-/// A server on this machine answers within this or is not there: looking must not delay the start.
-pub const LOCAL_WITHIN: Duration = Duration::from_millis(300);
 /// A configured server may be far away and still waking up.
 pub const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -47,8 +46,9 @@ pub async fn local_servers(connections: &Connections, settings: &ModelSettings) 
     let endpoints = candidates.filter_map(|provider| Endpoint::new(provider, settings).ok());
     let looks = endpoints.filter(Endpoint::is_loopback).map(|endpoint| async move {
         // Each lists its models at an address of its own, so a stranger on the same port is not taken for it.
-        let listed = listing::list(connections, &endpoint, LOCAL_WITHIN);
-        let models = tokio::time::timeout(LOCAL_WITHIN, listed).await.ok()?.ok()?;
+        let within = connections.limits().local;
+        let listed = listing::list(connections, &endpoint, within);
+        let models = tokio::time::timeout(within, listed).await.ok()?.ok()?;
         Some(FoundServer { endpoint: Arc::new(endpoint), models })
     });
     join_all(looks).await.into_iter().flatten().collect()

@@ -160,7 +160,7 @@ impl Wire for State {
 mod tests {
     use super::*;
     use crate::model::{
-        endpoint::Provider,
+        provider::Provider,
         testing::{self, ask, chunks},
     };
 

@@ -40,6 +40,8 @@ pub struct HttpLimits {
     pub idle: Duration,
     /// Unused connections are closed after this, before the vendors' front ends close theirs.
     pub pool_idle: Duration,
+    /// A server on this machine answers within this or is not there: looking must not delay the start.
+    pub local: Duration,
     /// Largest event.
     pub event_size_bytes_max: usize,
 }
@@ -50,6 +52,7 @@ impl Default for HttpLimits {
             connect: Duration::from_secs(10),
             idle: Duration::from_mins(2),
             pool_idle: Duration::from_secs(50),
+            local: Duration::from_millis(300),
             event_size_bytes_max: EVENT_SIZE_BYTES_MAX,
         }
     }
@@ -61,7 +64,7 @@ pub struct Connections {
     outside: Client,
     /// Servers on this machine are never reached through a proxy.
     loopback: Client,
-    event_size_bytes_max: usize,
+    limits: HttpLimits,
 }
 
 /// Events of one answer.
@@ -82,11 +85,11 @@ impl Connections {
                 .read_timeout(limits.idle)
                 .pool_idle_timeout(limits.pool_idle)
         };
-        Ok(Self {
-            outside: builder().build()?,
-            loopback: builder().no_proxy().build()?,
-            event_size_bytes_max: limits.event_size_bytes_max,
-        })
+        Ok(Self { outside: builder().build()?, loopback: builder().no_proxy().build()?, limits: limits.clone() })
+    }
+
+    pub(super) fn limits(&self) -> &HttpLimits {
+        &self.limits
     }
 
     fn client(&self, endpoint: &Endpoint) -> &Client {
@@ -108,7 +111,7 @@ impl Connections {
             return Err(not_a_stream(endpoint, response).await);
         }
         let bytes = response.bytes_stream().boxed();
-        Ok(sse::events(bytes, self.event_size_bytes_max).boxed())
+        Ok(sse::events(bytes, self.limits.event_size_bytes_max).boxed())
     }
 
     /// Gets a JSON document, such as a list of models.

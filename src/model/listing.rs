@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::{
     catalogue::{Model, Sampling},
-    endpoint::{Endpoint, ModelName, Provider, WireKind},
+    endpoint::Endpoint,
     http::{Connections, Refusal},
+    provider::{ModelName, Provider, WireKind},
     usage::Price,
     wire,
 };

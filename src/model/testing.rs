@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{
     ask::Ask,
-    endpoint::{Endpoint, EndpointSettings, ModelName, ModelSettings, Provider},
+    endpoint::{Endpoint, EndpointSettings, ModelSettings},
+    provider::{ModelName, Provider},
     wire,
 };
 use crate::{

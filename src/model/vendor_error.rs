@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::endpoint::{Endpoint, Provider};
+use super::{endpoint::Endpoint, provider::Provider};
 use crate::project::model_provider::ModelError;
 
 /// Codes that mean somebody must pay or raise a limit: never retried, whatever else the answer says.

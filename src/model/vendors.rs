@@ -19,9 +19,10 @@ use super::{
     ask::Ask,
     catalogue::{Catalogue, Model, today},
     detect::{self, FoundServer},
-    endpoint::{Endpoint, EndpointError, ModelName, ModelSettings, Provider},
+    endpoint::{Endpoint, EndpointError, ModelSettings},
     http::{Connections, HttpLimits},
     listing,
+    provider::{ModelName, Provider},
     retry::RetryPolicy,
 };
 use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest};

@@ -11,10 +11,7 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{
-    anthropic,
-    ask::Ask,
-    endpoint::{Endpoint, WireKind},
-    gemini, openai_chat, openai_responses,
+    anthropic, ask::Ask, endpoint::Endpoint, gemini, openai_chat, openai_responses, provider::WireKind,
     vendor_error::VendorError,
 };
 use crate::project::model_provider::{ModelChunk, ModelError};

@@ -32,6 +32,7 @@ use super::{
     event_store::StoreError,
     file_tree::Tree,
     handle::{Preview, Request},
+    presence::PresenceBoard,
     registry::ProjectParts,
     remembered::Remembered,
     room::Room,
@@ -69,6 +70,7 @@ pub(crate) struct ProjectActor {
     parts: ProjectParts,
     state: State,
     log: EventLog,
+    presence: PresenceBoard,
     /// Replies that left no event.
     remembered: Remembered,
     mailbox: mpsc::Receiver<Request>,
@@ -104,6 +106,7 @@ pub(crate) struct ActorParts {
     pub(crate) parts: ProjectParts,
     pub(crate) state: State,
     pub(crate) log: EventLog,
+    pub(crate) presence: PresenceBoard,
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
     pub(crate) mailbox: mpsc::Receiver<Request>,
@@ -113,8 +116,18 @@ pub(crate) struct ActorParts {
 
 impl ProjectActor {
     pub(crate) fn new(parts: ActorParts) -> Self {
-        let ActorParts { project, parts, state, log, remembered, snapshot_stored, mailbox, mailbox_sender, cancel } =
-            parts;
+        let ActorParts {
+            project,
+            parts,
+            state,
+            log,
+            presence,
+            remembered,
+            snapshot_stored,
+            mailbox,
+            mailbox_sender,
+            cancel,
+        } = parts;
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
         let jobs = TaskTracker::new();
@@ -130,6 +143,7 @@ impl ProjectActor {
             parts,
             state,
             log,
+            presence,
             remembered,
             mailbox,
             mailbox_sender,

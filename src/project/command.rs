@@ -139,7 +139,9 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::MoveQueued(command) => queued::move_to(desk, &command),
         Command::RemoveQueued(command) => queued::remove(desk, &command),
         Command::SetRole(command) => role::set(desk, &command),
-        Command::Status(_) | Command::ReadFile(_) => unreachable!("reads are answered without a batch"),
+        Command::Status(_) | Command::ReadFile(_) | Command::SetPresence(_) => {
+            unreachable!("reads are answered without a batch")
+        }
     }?;
     Ok(Answer::Now(done))
 }

@@ -9,6 +9,7 @@
 
 mod feed;
 mod frame;
+mod merge;
 mod ring;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use self::ring::Ring;
 pub use self::{
     feed::{Feed, FeedError, Lag},
     frame::{Frame, FrameKind},
+    merge::{Merged, merge},
     ring::RingLimits,
 };
 use crate::project::event_store::{SharedStore, StoredEvent};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    CommandFrame, Cursor, Epoch, FilePath, ParticipantId, ProjectId, ProjectState, Seq,
-    frame::{AttachMode, ControlFrame, Rejected},
+    Command, CommandFrame, Cursor, Epoch, FilePath, ParticipantId, ProjectId, ProjectState, Seq,
+    frame::{AttachMode, ControlFrame, Rejected, ResultFrame},
     state::FileInfo,
-    value::{ContentHash, Role},
+    value::{ContentHash, Presence, Role},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +15,7 @@ use super::{
     error::ProjectError,
     event_log::{EventLogReader, Feed},
     event_store::SharedStore,
+    presence::PresenceBoard,
     sandbox_provider::Sandbox,
 };
 
@@ -28,6 +29,7 @@ pub struct ProjectHandle {
     pub(crate) project: ProjectId,
     pub(crate) mailbox: mpsc::Sender<Request>,
     pub(crate) log: EventLogReader,
+    pub(crate) presence: PresenceBoard,
     pub(crate) store: SharedStore,
 }
 
@@ -164,6 +166,12 @@ impl ProjectHandle {
         &self.project
     }
 
+    /// Where everybody is and what they are doing.
+    #[must_use]
+    pub fn presence(&self) -> &PresenceBoard {
+        &self.presence
+    }
+
     /// The log, for readers that are not in the room.
     #[must_use]
     pub fn log(&self) -> &EventLogReader {
@@ -189,6 +197,10 @@ impl ProjectHandle {
     /// take the command back; sending it again with the same id gets the same reply.
     pub async fn submit(&self, member: &Member, frame: CommandFrame) -> ControlFrame {
         let id = frame.id.clone();
+        if let Command::SetPresence(presence) = frame.command {
+            self.presence.set(member.participant, shortened(presence));
+            return ControlFrame::Result(ResultFrame { id, data: serde_json::json!({}) });
+        }
         let (reply, answer) = oneshot::channel();
         let request = Request::Command { by: member.participant, role: member.role, frame, reply };
         let answer = match self.send(request).await {
@@ -237,4 +249,14 @@ impl ProjectHandle {
     async fn send(&self, request: Request) -> Result<(), ProjectError> {
         self.mailbox.send(request).await.map_err(|_| ProjectError::Closing)
     }
+}
+
+/// Longest preview path a participant may announce, in characters.
+const ROUTE_LENGTH_MAX: usize = 512;
+
+fn shortened(mut presence: Presence) -> Presence {
+    if let Some(route) = &mut presence.route {
+        *route = route.chars().filter(|c| !c.is_control()).take(ROUTE_LENGTH_MAX).collect();
+    }
+    presence
 }

@@ -16,6 +16,7 @@ use super::{
     file_tree::content_hash,
     handle::{MAILBOX_MAX, ProjectHandle},
     model_provider::ModelProvider,
+    presence::PresenceBoard,
     remembered::Remembered,
     sandbox_provider::SandboxProvider,
     state::State,
@@ -232,11 +233,13 @@ impl ProjectRegistry {
         let mut remembered = Remembered::default();
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+        let presence = PresenceBoard::default();
         let weak_sender = mailbox_sender.downgrade();
         let handle = ProjectHandle {
             project: id.clone(),
             mailbox: mailbox_sender,
             log: log.reader(),
+            presence: presence.clone(),
             store: Arc::clone(&parts.store),
         };
         let actor = ProjectActor::new(ActorParts {
@@ -244,6 +247,7 @@ impl ProjectRegistry {
             parts,
             state,
             log,
+            presence,
             remembered,
             snapshot_stored,
             mailbox,

@@ -1,10 +1,15 @@
 //! Tests of the whole server, through its sockets.
 
+mod auth;
 mod cli;
+mod crash;
 mod fakes;
+mod faults;
 mod models;
+mod presence;
 mod preview;
 mod process;
+mod reconnect;
 mod rest;
 mod resume;
 mod sandbox_attacks;

@@ -3,9 +3,13 @@
 #[path = "../fakes/models/mod.rs"]
 pub(crate) mod fake_vendors;
 
+mod aimock;
 mod faults;
 mod lists;
+mod live;
 mod node;
+mod oracle;
+mod recital;
 mod replay;
 mod sdks;
 pub(crate) mod support;

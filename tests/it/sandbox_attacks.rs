@@ -77,7 +77,9 @@ impl Arena {
 
     async fn open_with(attack: &str, config: LocalConfig) -> Option<Self> {
         if !Path::new("/usr/bin/perl").exists() {
-            eprintln!("NOT RUN: {attack}: the probes need /usr/bin/perl, which every Debian and Ubuntu has");
+            crate::support::not_run(&format!(
+                "{attack}: the probes need /usr/bin/perl, which every Debian and Ubuntu has"
+            ));
             return None;
         }
         let data_dir = config.data_dir.clone();

@@ -43,7 +43,7 @@ pub(crate) async fn local_provider_with(suite: &str, config: LocalConfig) -> Opt
             panic!("{suite}: {error}")
         }
         Err(error) => {
-            eprintln!("NOT RUN: {suite}: {error}");
+            crate::support::not_run(&format!("{suite}: {error}"));
             None
         }
     }

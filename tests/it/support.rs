@@ -1,8 +1,13 @@
 //! A server of one test, and clients that keep what a browser would.
 
+mod fault_proxy;
+mod random;
+mod server_process;
+mod sse;
+mod visitor;
 mod ws_client;
 
-use std::{net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
 
 use clap::Parser as _;
 use cobuild::{
@@ -13,14 +18,32 @@ use cobuild::{
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
+use cobuild_protocol::Seq;
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use self::ws_client::{Received, WsClient, open, receive, run_of, try_open};
+pub(crate) use self::{
+    fault_proxy::{Fault, FaultProxy},
+    random::Seed,
+    server_process::ServerProcess,
+    visitor::{Ended, Visitor, text_hash, write_own_files},
+    ws_client::{Received, WsClient, open, receive, run_of, try_open},
+};
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
 
 /// The longest any single step of a test may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Names the file to which `scripts/test` wants to be told what could not be tested: a test that passes is not heard.
+const NOT_RUN_FILE: &str = "COBUILD_TEST_SKIPPED";
+
+/// Says that something could not be tested on this machine, and why.
+pub(crate) fn not_run(what: &str) {
+    eprintln!("NOT RUN: {what}");
+    let Some(path) = std::env::var_os(NOT_RUN_FILE) else { return };
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("scripts/test made it");
+    writeln!(file, "{what}").expect("written");
+}
 
 /// Waits, but not for ever.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -119,8 +142,13 @@ impl TestServer {
 
     /// The whole log, one line per event.
     pub(crate) async fn log(&self, project: &str) -> Vec<String> {
-        let answer =
-            self.http.get(self.url(&format!("/api/v1/projects/{project}/log"))).send().await.expect("an answer");
+        self.log_from(project, 1).await
+    }
+
+    /// The log from an event on.
+    pub(crate) async fn log_from(&self, project: &str, from: Seq) -> Vec<String> {
+        let url = self.url(&format!("/api/v1/projects/{project}/log?from={from}"));
+        let answer = self.http.get(url).send().await.expect("an answer");
         let text = answer.text().await.expect("a whole log");
         text.lines().map(str::to_owned).collect()
     }

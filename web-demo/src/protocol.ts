@@ -48,9 +48,10 @@ export type Cancel = {
 run: RunId, };
 
 /**
- * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command or a `pong`.
+ * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
+ * `refresh_token` or a `pong`.
  */
-export type ClientFrame = HelloFrame | PongFrame | CommandFrame;
+export type ClientFrame = HelloFrame | PongFrame | RefreshTokenFrame | CommandFrame;
 
 /**
  * A command with the id its reply will carry.
@@ -59,7 +60,7 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
 
 /**
  * Two versions of one file that could not be merged.
@@ -88,7 +89,7 @@ export type ContentHash = string;
 /**
  * What the server sends to one client.
  */
-export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping;
+export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping | { "type": "presence" } & PresenceFrame;
 
 /**
  * A place in a project's log: all events up to and including `seq` of `epoch` have been seen.
@@ -475,6 +476,10 @@ name?: string,
  */
 client?: string,
 /**
+ * For how many milliseconds adjacent deltas are collected into one frame: 0 (each at once, the default), 20 or 40.
+ */
+rollup_ms?: number,
+/**
  * What the client has already seen; absent: nothing.
  */
 since?: Cursor, };
@@ -804,6 +809,40 @@ seq?: number, };
 export type PongTag = "pong";
 
 /**
+ * Where a participant is and what they are doing. Everything is optional; what is absent is not known.
+ */
+export type Presence = {
+/**
+ * The file they look at.
+ */
+file?: FilePath,
+/**
+ * The line they are at, from 1.
+ */
+line?: number,
+/**
+ * The path of the preview they look at: `/about`; at most 512 characters count.
+ */
+route?: string,
+/**
+ * Whether they are writing a prompt.
+ */
+typing?: boolean,
+/**
+ * Whom they follow.
+ */
+following?: ParticipantId, };
+
+/**
+ * Where people are and what they are doing now.
+ */
+export type PresenceFrame = {
+/**
+ * Those whose presence is new since the last such frame; the first frame has everybody's. `null`: they have left.
+ */
+participants: { [key in ParticipantId]: Presence | null }, };
+
+/**
  * The live preview is in another state.
  */
 export type PreviewChanged = {
@@ -985,6 +1024,30 @@ message: MessageId,
  * What comes next.
  */
 text: string, };
+
+/**
+ * Shows a new token before the old one expires: `result` with `{expires_at}`, or `rejected`, and then the old token
+ * counts on. The new token must be the same person's. When it gives another role, the connection is closed with 4000
+ * behind the result: come back with the new token.
+ */
+export type RefreshTokenFrame = {
+/**
+ * Always `refresh_token`.
+ */
+type: RefreshTokenTag,
+/**
+ * What the reply will carry.
+ */
+id: RequestId,
+/**
+ * The new token.
+ */
+token: string, };
+
+/**
+ * The fixed text `refresh_token`.
+ */
+export type RefreshTokenTag = "refresh_token";
 
 /**
  * A package or file that was left out, and why.

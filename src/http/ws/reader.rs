@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, WebSocket};
 use cobuild_protocol::{
-    CloseCode, CommandFrame, ErrorBody, ErrorCode, RequestId,
-    frame::{ControlFrame, Rejected},
+    CloseCode, CommandFrame, ErrorBody, ErrorCode, ProjectId, RequestId,
+    frame::{ControlFrame, RefreshTokenFrame, Rejected, ResultFrame},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered, stream::SplitStream};
 use tokio::{sync::mpsc, time::timeout};
@@ -16,7 +16,11 @@ use super::{
     rate::{RateLimit, Verdict},
 };
 use crate::{
-    http::command_frame::{self, Incoming},
+    http::{
+        HttpState,
+        auth::{Pass, Renewed},
+        command_frame::{self, Incoming},
+    },
     project::{Member, ProjectHandle},
 };
 
@@ -35,11 +39,14 @@ pub(super) struct Reader {
     pub(super) member: Member,
     pub(super) heard: Heard,
     pub(super) writer_ended: CancellationToken,
+    pub(super) pass: Pass,
+    pub(super) state: HttpState,
 }
 
 /// What becomes of a frame.
 enum Step {
     Submit(CommandFrame),
+    Refresh(RefreshTokenFrame),
     Reply(Rejected),
     Nothing,
     /// With what the client is told, if it still listens.
@@ -53,9 +60,26 @@ impl Reader {
         // Replies come when they come. The order in which commands reach the project is that of their frames: futures
         // are first polled in the order in which they were pushed, and the project's mailbox is fair.
         let mut under_way = FuturesUnordered::new();
+        // At most one. It may wait for an identity provider, which is no reason to let commands wait.
+        let mut refresh = FuturesUnordered::new();
+        let mut pass_ended = std::pin::pin!(self.pass.ended());
         loop {
             let step = tokio::select! {
                 () = self.writer_ended.cancelled() => return,
+                _ = &mut pass_ended => {
+                    // The writer says why, and must not take our going for the reason.
+                    self.writer_ended.cancelled().await;
+                    return;
+                }
+                Some((reply, closing)) = refresh.next(), if !refresh.is_empty() => {
+                    if self.outbox.send(Outgoing::Frame(Box::new(reply))).await.is_err() {
+                        return;
+                    }
+                    match closing {
+                        Some(closing) => Step::End(Some(closing)),
+                        None => continue,
+                    }
+                }
                 Some(reply) = under_way.next(), if !under_way.is_empty() => {
                     if self.outbox.send(Outgoing::Frame(Box::new(reply))).await.is_err() {
                         return;
@@ -72,6 +96,15 @@ impl Reader {
                 },
             };
             match step {
+                Step::Refresh(frame) if refresh.is_empty() => {
+                    refresh.push(refreshed(&self.state, self.handle.project(), &self.pass, frame))
+                }
+                Step::Refresh(RefreshTokenFrame { id, .. }) => {
+                    let rejected = too_fast(Some(id), UNDER_WAY_RETRY, "another token is being checked");
+                    if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {
+                        return;
+                    }
+                }
                 Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame)),
                 Step::Reply(rejected) => {
                     if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {
@@ -100,6 +133,30 @@ impl Reader {
     }
 }
 
+/// What becomes of a connection that shows a new token, and the reply to it.
+async fn refreshed(
+    state: &HttpState,
+    project: &ProjectId,
+    pass: &Pass,
+    frame: RefreshTokenFrame,
+) -> (ControlFrame, Option<Closing>) {
+    let RefreshTokenFrame { id, token, .. } = frame;
+    let admitted = state.access.admit(Some(&token)).await;
+    let renewed = admitted.and_then(|grant| pass.renew(&grant, grant.enter(project)?));
+    let result = |id, expires_at: Option<jiff::Timestamp>| {
+        let data = serde_json::json!({ "expires_at": expires_at.map(|moment| moment.to_string()) });
+        ControlFrame::Result(ResultFrame { id, data })
+    };
+    match renewed {
+        Ok(Renewed::Until(expires_at)) => (result(id, expires_at), None),
+        Ok(Renewed::AnotherRole(expires_at)) => {
+            let closing = Closing::new(CloseCode::GoingAway, "the new token gives another role; come back with it");
+            (result(id, expires_at), Some(closing))
+        }
+        Err(error) => (ControlFrame::Rejected(Rejected { id: Some(id), error }), None),
+    }
+}
+
 fn step(message: &Message, rate: &mut RateLimit, under_way: usize) -> Step {
     let verdict = rate.take(Instant::now());
     if verdict == Verdict::Close {
@@ -114,6 +171,7 @@ fn step(message: &Message, rate: &mut RateLimit, under_way: usize) -> Step {
                 Step::Reply(too_fast(Some(frame.id), UNDER_WAY_RETRY, "too many commands at once"))
             }
             Ok(Incoming::Command(frame)) => Step::Submit(frame),
+            Ok(Incoming::RefreshToken(frame)) => Step::Refresh(frame),
             Ok(Incoming::Pong) => Step::Nothing,
             Err(rejected) => Step::Reply(rejected),
         },
@@ -132,6 +190,7 @@ fn readable_id(text: &[u8]) -> Option<RequestId> {
     }
     match command_frame::parse(text) {
         Ok(Incoming::Command(frame)) => Some(frame.id),
+        Ok(Incoming::RefreshToken(frame)) => Some(frame.id),
         Ok(Incoming::Pong) => None,
         Err(rejected) => rejected.id,
     }

@@ -12,19 +12,25 @@ use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use cobuild_protocol::{
     CloseCode, Seq,
-    frame::{ControlFrame, Ping, Synced},
+    frame::{ControlFrame, Ping, PresenceFrame, Synced},
 };
 use futures_util::{SinkExt as _, stream::SplitSink};
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{CLOSE_WAIT_MAX, Closing, Heard, Outgoing, text};
 use crate::{
-    http::Timing,
-    project::event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame},
+    http::{
+        Timing,
+        auth::{Pass, RemovalWatch},
+    },
+    project::{
+        event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, merge},
+        presence::PresenceView,
+    },
 };
 
 /// Most events and bytes between two flushes: large enough that a replay is not made of small writes, small enough that
@@ -33,6 +39,12 @@ const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// How far behind the live end a client may fall. What it missed is in the log; it resumes when it comes back.
 const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// From how many events behind on deltas are merged whatever the client asked for: fewer, larger frames help it catch up.
+const MERGE_LAG_EVENTS: u64 = 512;
+/// Longest window in which deltas are collected. More would be felt as a stutter.
+const ROLLUP_MAX: Duration = Duration::from_millis(40);
+/// How long presence is collected before it is sent: cursors move faster than anybody looks.
+const PRESENCE_WINDOW: Duration = Duration::from_millis(50);
 /// How long the answer to a heartbeat may be under way before it counts as silence.
 const ANSWER_DELAY: Duration = Duration::from_millis(500);
 
@@ -46,8 +58,31 @@ pub(super) struct Writer {
     pub(super) written: Arc<AtomicU64>,
     pub(super) stopping: CancellationToken,
     pub(super) timing: Timing,
+    pub(super) presence: PresenceView,
+    pub(super) pace: Pace,
     /// Where the replay ends; `None` once `synced` has been sent.
     pub(super) synced_at: Option<Seq>,
+    pub(super) pass: Pass,
+    pub(super) removal: RemovalWatch,
+}
+
+/// When what may wait is sent.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// For how long deltas are collected into one frame after one was sent.
+    rollup: Duration,
+    /// No events before this.
+    events_from: Option<Instant>,
+    /// Presence that was said is sent then.
+    presence_at: Option<Instant>,
+}
+
+impl Pace {
+    /// The pace the client asked for.
+    pub(super) fn asked(rollup_ms: Option<u32>) -> Self {
+        let rollup = Duration::from_millis(rollup_ms.unwrap_or(0).into()).min(ROLLUP_MAX);
+        Self { rollup, ..Self::default() }
+    }
 }
 
 /// What the writer wakes up to.
@@ -58,6 +93,9 @@ enum Wake {
     /// A reply; `None`: the reader has gone.
     Outgoing(Option<Outgoing>),
     Events(Result<Vec<Arc<Frame>>, FeedError>),
+    /// Somebody said something about their presence.
+    PresenceSaid,
+    PresenceDue,
     Heartbeat,
 }
 
@@ -67,7 +105,13 @@ type Ended = Option<Closing>;
 impl Writer {
     /// Speaks until the client, the project or the server ends.
     pub(super) async fn run(mut self, welcome: ControlFrame, snapshot: Option<Bytes>) {
-        let ended = self.speak(welcome, snapshot).await;
+        let pass = self.pass.clone();
+        let ended = tokio::select! {
+            biased;
+            ended = self.speak(welcome, snapshot) => ended,
+            // Also in the middle of a write: nobody keeps a door open by reading slowly.
+            error = pass.ended() => Some(error.into()),
+        };
         if let Some(closing) = &ended {
             tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
         }
@@ -99,7 +143,9 @@ impl Writer {
             wake = tokio::select! {
                 () = self.stopping.cancelled() => Wake::Stopping,
                 outgoing = self.replies.recv() => Wake::Outgoing(outgoing),
-                events = next_events(&mut self.feed) => Wake::Events(events),
+                events = next_events(&mut self.feed, self.pace.events_from) => Wake::Events(events),
+                () = self.presence.changed(), if self.pace.presence_at.is_none() => Wake::PresenceSaid,
+                () = due(self.pace.presence_at) => Wake::PresenceDue,
                 _ = heartbeat.tick() => Wake::Heartbeat,
             };
         }
@@ -114,6 +160,11 @@ impl Writer {
             Wake::Outgoing(None) => Err(None),
             Wake::Events(Ok(frames)) => self.events(&frames),
             Wake::Events(Err(error)) => Err(Some(feed_ended(&error))),
+            Wake::PresenceSaid => {
+                self.pace.presence_at = Some(Instant::now() + PRESENCE_WINDOW);
+                Ok(Vec::new())
+            }
+            Wake::PresenceDue => Ok(self.presence_news()),
             Wake::Heartbeat => self.beat(),
         }
     }
@@ -131,14 +182,43 @@ impl Writer {
         if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
             return Err(Some(Closing::new(CloseCode::Slow, "too far behind; resume")));
         }
+        let deltas = frames.iter().any(|frame| frame.kind().is_delta());
+        self.pace.events_from = (deltas && !self.pace.rollup.is_zero()).then(|| Instant::now() + self.pace.rollup);
         let mut messages = Vec::with_capacity(frames.len() + 1);
         for frame in frames {
-            messages.push(event(frame.json().clone())?);
-            if self.synced_at.is_some_and(|head| frame.seq() >= head) {
-                messages.extend(self.synced());
-            }
+            self.removal.check(frame).map_err(|error| Some(error.into()))?;
+        }
+        // The replay ends at an event of its own, so that `synced` says exactly what the client has.
+        let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.seq() <= head));
+        let (replay, live) = frames.split_at(replayed);
+        for frames in [replay, live] {
+            self.push_events(frames, &mut messages)?;
+            messages.extend(self.synced());
         }
         Ok(messages)
+    }
+
+    fn push_events(&self, frames: &[Arc<Frame>], messages: &mut Vec<Message>) -> Result<(), Ended> {
+        let merging = !self.pace.rollup.is_zero() || self.feed.lag().events > MERGE_LAG_EVENTS;
+        if merging {
+            for merged in merge(frames) {
+                messages.push(event(merged.json)?);
+            }
+        } else {
+            for frame in frames {
+                messages.push(event(frame.json().clone())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn presence_news(&mut self) -> Vec<Message> {
+        self.pace.presence_at = None;
+        let participants = self.presence.take();
+        if participants.is_empty() {
+            return Vec::new();
+        }
+        vec![text(&ControlFrame::Presence(PresenceFrame { participants }))]
     }
 
     /// `synced`, if the replay is over and it has not been sent.
@@ -185,8 +265,19 @@ impl Writer {
     }
 }
 
-/// What is next in the log. Cancelling takes nothing.
-async fn next_events(feed: &mut Feed) -> Result<Vec<Arc<Frame>>, FeedError> {
+/// When it is time. Never, if there is no time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is next in the log, not before `from`. Cancelling takes nothing.
+async fn next_events(feed: &mut Feed, from: Option<Instant>) -> Result<Vec<Arc<Frame>>, FeedError> {
+    if let Some(from) = from {
+        sleep_until(from).await;
+    }
     let mut frames = Vec::new();
     feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames).await?;
     Ok(frames)

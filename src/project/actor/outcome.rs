@@ -52,6 +52,9 @@ impl ProjectActor {
         let mut tree_changed = false;
         for frame in &events {
             self.state.apply(frame);
+            if let Event::ParticipantLeft(left) = &frame.event {
+                self.presence.remove(left.participant);
+            }
             tree_changed |= matches!(
                 frame.event,
                 Event::FileWritten(_) | Event::FileDeleted(_) | Event::FileRenamed(_) | Event::ProjectCreated(_)

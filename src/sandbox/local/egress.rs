@@ -170,7 +170,12 @@ fn audit(sandbox: &str, request: &str, reason: &str) {
     const SHOWN_CHARS_MAX: usize = 200;
     // Debug formatting neutralises control characters.
     let request: String = request.chars().take(SHOWN_CHARS_MAX).collect();
-    tracing::warn!(target: "egress", sandbox, request = ?request, reason, "a sandbox's connection was refused");
+    // Probes try what must be refused.
+    if sandbox.starts_with("probe-") {
+        tracing::debug!(target: "egress", sandbox, request = ?request, reason, "a probe's connection was refused");
+    } else {
+        tracing::warn!(target: "egress", sandbox, request = ?request, reason, "a sandbox's connection was refused");
+    }
 }
 
 /// Reads up to the empty line; returns the head and what came behind it.

@@ -172,7 +172,8 @@ fn gemini(stop: Stop) -> Answer {
         Stop::Truncated => "MAX_TOKENS",
         Stop::Refused => "SAFETY",
     };
-    let begin = vec![json!({"usageMetadata": {"promptTokenCount": 8}, "modelVersion": "m"})];
+    let begin = vec![json!({"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}],
+        "usageMetadata": {"promptTokenCount": 8}, "modelVersion": "m"})];
     let text = |piece| slice(json!([{"text": piece}]), None);
     let end = vec![slice(json!([{"text": ""}]), Some(reason))];
     let frames = |values: Vec<Value>| values.iter().map(Frame::json).collect();

@@ -90,7 +90,7 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let mut reply = Reply { socket: &mut socket, shared };
         match wire_of(&seen.path) {
             Some(wire) => {
-                if !reply.answer(wire, &mode, attempt, &seen.body).await? {
+                if !reply.answer(wire, &mode, attempt, &seen).await? {
                     return Ok(());
                 }
             }
@@ -147,6 +147,21 @@ fn wire_of(path: &str) -> Option<FakeWire> {
     }
 }
 
+/// The recorded stream of the vendor that is asked at this path.
+fn recorded(path: &str) -> &'static [u8] {
+    if path.starts_with("/openai/v1") {
+        include_bytes!("../../fixtures/models/groq.sse")
+    } else if path.starts_with("/api/v1") {
+        include_bytes!("../../fixtures/models/openrouter.sse")
+    } else if path.contains("/messages") {
+        include_bytes!("../../fixtures/models/anthropic.sse")
+    } else if path.contains("/responses") {
+        include_bytes!("../../fixtures/models/openai_responses.sse")
+    } else {
+        include_bytes!("../../fixtures/models/gemini.sse")
+    }
+}
+
 struct Reply<'a> {
     socket: &'a mut TcpStream,
     shared: &'a Shared,
@@ -154,7 +169,8 @@ struct Reply<'a> {
 
 impl Reply<'_> {
     /// Answers one call. Says whether the connection can be used again.
-    async fn answer(&mut self, wire: FakeWire, mode: &str, attempt: usize, body: &Value) -> std::io::Result<bool> {
+    async fn answer(&mut self, wire: FakeWire, mode: &str, attempt: usize, seen: &Seen) -> std::io::Result<bool> {
+        let Seen { path, body, .. } = seen;
         let good = script::answer(wire, Stop::Complete);
         let partial = || good.begin.iter().chain(&good.text[..2]).collect::<Vec<_>>();
         let error = script::in_band_error(wire);
@@ -277,6 +293,13 @@ impl Reply<'_> {
                 self.spelled(&good, mode).await?;
                 return self.finish().await;
             }
+            "recorded" => {
+                self.head().await?;
+                for piece in recorded(path).chunks(100) {
+                    self.chunk(piece).await?;
+                }
+                return self.finish().await;
+            }
             "pooled" => {
                 // Keeps the connection open by its head, and then does not.
                 self.whole(&good).await?;
@@ -386,7 +409,7 @@ impl Reply<'_> {
             "ping" => {
                 // Each pause is short of the tests' idle limit, all together are longer.
                 for text in texts {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                     self.chunk(b": still here\n\n").await?;
                     self.chunk(text.as_bytes()).await?;
                 }

@@ -8,11 +8,13 @@ use futures_util::{StreamExt as _, future::join_all};
 
 use super::{
     fake_vendors::{script::PIECES, server::FaultServer},
-    support::{MODELS, Outcome, ask, ask_with, models, request, settings, vendors},
+    support::{MODELS, Outcome, ask, ask_with, impatient_vendors, models, request, settings, vendors},
 };
 
 async fn each_wire(mode: &str, check: impl Fn(&str, &Outcome)) -> FaultServer {
     let server = FaultServer::start().await;
+    let silent = matches!(mode, "stall" | "silent" | "ping");
+    let vendors = if silent { impatient_vendors } else { vendors };
     let models = models(&vendors(settings(server.address)));
     let outcomes = join_all(MODELS.map(|model| ask(&models, model, mode))).await;
     for (model, outcome) in MODELS.iter().zip(&outcomes) {

@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use cobuild::{
     model::{
+        catalogue::Catalogue,
         detect::ProbeFault,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
-        http::TransportFault,
+        endpoint::{EndpointSettings, ModelSettings},
+        http::{HttpLimits, TransportFault},
+        provider::Provider,
+        retry::RetryPolicy,
+        vendors::Vendors,
     },
     project::model_provider::{ModelError, ModelProvider as _},
 };
@@ -116,7 +120,10 @@ async fn the_first_vendor_with_a_key_is_the_default() {
 async fn probe(base_url: String) -> Option<Result<usize, ProbeFault>> {
     let endpoint = EndpointSettings { key: None, base_url: Some(base_url) };
     let endpoints = BTreeMap::from([(Provider::Compatible, endpoint)]);
-    vendors(ModelSettings { endpoints, anthropic_version: None }).probe_compatible().await
+    let settings = ModelSettings { endpoints, anthropic_version: None };
+    let limits = HttpLimits::default();
+    let vendors = Vendors::new(settings, Catalogue::built_in(), &limits, RetryPolicy::default()).expect("TLS is there");
+    vendors.probe_compatible().await
 }
 
 /// An address at which nothing listens.

@@ -6,6 +6,8 @@ use std::{
     sync::OnceLock,
 };
 
+use crate::support::not_run;
+
 /// The folder with the packages, installed on first use; `None`, with a line that says so, where there is no Node.
 pub(crate) fn packages() -> Option<PathBuf> {
     static READY: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -16,7 +18,7 @@ fn install() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/models");
     let node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
     if !node.is_ok_and(|status| status.success()) {
-        skipped("models: the vendors' SDKs and aimock need Node");
+        not_run("models: the vendors' SDKs and aimock need Node");
         return None;
     }
     // Tests may run in processes of their own; only one of them installs.
@@ -31,16 +33,4 @@ fn install() -> Option<PathBuf> {
         assert!(npm.status().expect("npm comes with Node").success(), "npm ci in tests/fakes/models");
     }
     Some(folder)
-}
-
-/// Tells the test run's summary what could not be tested here.
-pub(crate) fn skipped(what: &str) {
-    use std::io::Write as _;
-
-    println!("SKIPPED {what}");
-    if let Some(path) = std::env::var_os("COBUILD_TEST_SKIPPED")
-        && let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path)
-    {
-        let _ = writeln!(file, "{what}");
-    }
 }

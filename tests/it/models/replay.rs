@@ -6,7 +6,8 @@ use std::{convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use cobuild::{
     model::{
-        endpoint::{Endpoint, ModelSettings, Provider},
+        endpoint::{Endpoint, ModelSettings},
+        provider::Provider,
         sse::{self, EVENT_SIZE_BYTES_MAX},
         wire,
     },

@@ -6,8 +6,9 @@ use cobuild::{
     model::{
         Models,
         catalogue::Catalogue,
-        endpoint::{EndpointSettings, ModelSettings, Provider},
+        endpoint::{EndpointSettings, ModelSettings},
         http::HttpLimits,
+        provider::Provider,
         retry::RetryPolicy,
         vendors::Vendors,
     },
@@ -28,7 +29,7 @@ pub(crate) const MODELS: [&str; 6] = [
 ];
 
 /// No answer of a stand-in takes this long.
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Vendors that are all at this address, each below the path its own SDK uses.
 pub(crate) fn settings(address: SocketAddr) -> ModelSettings {
@@ -47,13 +48,23 @@ pub(crate) fn settings(address: SocketAddr) -> ModelSettings {
     ModelSettings { endpoints: paths.into_iter().map(endpoint).collect(), anthropic_version: None }
 }
 
-/// Short limits, and waits that are told rather than waited.
+/// Waits that are told rather than waited.
 pub(crate) fn vendors(settings: ModelSettings) -> Arc<Vendors> {
-    let limits =
-        HttpLimits { idle: Duration::from_millis(300), event_size_bytes_max: 256 * 1024, ..HttpLimits::default() };
+    vendors_within(settings, HttpLimits::default().idle)
+}
+
+/// The same, with a limit on silence that a test can wait for.
+pub(crate) fn impatient_vendors(settings: ModelSettings) -> Arc<Vendors> {
+    vendors_within(settings, Duration::from_millis(800))
+}
+
+fn vendors_within(settings: ModelSettings, idle: Duration) -> Arc<Vendors> {
+    // A busy machine may take long to answer itself.
+    let local = Duration::from_secs(5);
+    let limits = HttpLimits { idle, local, event_size_bytes_max: 256 * 1024, ..HttpLimits::default() };
     let retry = RetryPolicy {
         first_wait: Duration::from_millis(2),
-        asked_wait_max: Duration::from_secs(2),
+        asked_wait_max: Duration::from_millis(500),
         ..RetryPolicy::default()
     };
     Vendors::new(settings, Catalogue::built_in(), &limits, retry).expect("TLS is there")

@@ -18,7 +18,7 @@ async fn limited(attack: &str, change: impl FnOnce(&mut LocalLimits)) -> Option<
     let found =
         ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"].iter().any(|root| has_group(root, &own));
     if !found {
-        eprintln!("NOT RUN: {attack}: no control group limits sandboxes on this machine ({groups:?})");
+        crate::support::not_run(&format!("{attack}: no control group limits sandboxes on this machine ({groups:?})"));
         return None;
     }
     Some(arena)

@@ -58,7 +58,7 @@ async fn attack_19_the_hosts_address_in_its_network() {
         (!address.is_loopback()).then_some(address)
     });
     let Some(own) = own else {
-        eprintln!("NOT RUN: attack 19: this machine has no address but the loopback's");
+        crate::support::not_run("attack 19: this machine has no address but the loopback's");
         return;
     };
     let greeter = Greeter::start(own.into());

@@ -48,7 +48,7 @@ async fn attack_47_killing_the_server() {
     server.kill().expect("killed");
     server.wait().expect("waited");
     if !there {
-        eprintln!("NOT RUN: attack 47: sandboxes cannot be made here");
+        crate::support::not_run("attack 47: sandboxes cannot be made here");
         return;
     }
     until("everything is gone", || !running(&word)).await;

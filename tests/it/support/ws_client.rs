@@ -80,10 +80,10 @@ pub(crate) async fn receive(stream: &mut WebSocketStream<TcpStream>) -> Received
     }
 }
 
-fn parse(text: &str) -> Received {
+pub(super) fn parse(text: &str) -> Received {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let name = value["type"].as_str().expect("a type");
-    if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping"].contains(&name) {
+    if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping", "presence"].contains(&name) {
         Received::Control(serde_json::from_value(value).expect("a control frame"))
     } else {
         Received::Event(serde_json::from_value(value).expect("an event"), text.to_owned())
@@ -98,8 +98,33 @@ impl WsClient {
 
     /// Enters the room where one has left it. Returns before the replay.
     pub(crate) async fn attach_since(server: &TestServer, project: &str, since: Option<Cursor>) -> Self {
+        Self::attach_as(server, project, "test-client", since).await
+    }
+
+    /// The same as somebody in particular.
+    pub(crate) async fn attach_as(server: &TestServer, project: &str, client: &str, since: Option<Cursor>) -> Self {
+        let hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": client });
+        Self::attach_saying(server, project, hello, since).await
+    }
+
+    /// Enters the room with a token.
+    pub(crate) async fn attach_with_token(server: &TestServer, project: &str, token: &str) -> Self {
+        Self::attach_saying(server, project, json!({ "type": "hello", "protocol": 1, "token": token }), None).await
+    }
+
+    /// Comes back into the room with a token.
+    pub(crate) async fn attach_with_token_since(
+        server: &TestServer,
+        project: &str,
+        token: &str,
+        since: Cursor,
+    ) -> Self {
+        Self::attach_saying(server, project, json!({ "type": "hello", "protocol": 1, "token": token }), Some(since))
+            .await
+    }
+
+    async fn attach_saying(server: &TestServer, project: &str, mut hello: Value, since: Option<Cursor>) -> Self {
         let mut stream = open(server, project).await;
-        let mut hello = json!({ "type": "hello", "protocol": 1, "name": "Test", "client": "test-client" });
         if let Some(since) = &since {
             hello["since"] = serde_json::to_value(since).expect("JSON");
         }

@@ -6,6 +6,7 @@ import {
   type ErrorCode,
   type EventFrame,
   PROTOCOL_VERSION,
+  type PresenceFrame,
   type ProjectState,
   type Rejected,
   type RequestId,
@@ -55,6 +56,7 @@ export type Change =
   | { type: "snapshot" }
   | { type: "event"; event: EventFrame }
   /** The server could not read a frame and could not say which. */
+  | { type: "presence"; participants: PresenceFrame["participants"] }
   | { type: "fault"; rejected: Rejected };
 
 export interface ClientOptions {
@@ -186,7 +188,11 @@ export class ProjectClient {
       case "ping":
         this.#socket?.send({ type: "pong", seq: this.seq });
         return this.#watchHead(frame.head);
+      case "presence":
+        return this.#tell({ type: "presence", participants: frame.participants });
       default:
+        // A kind of frame this client does not know and that is no event of the log.
+        if (!("seq" in frame)) return;
         return this.#apply(frame);
     }
   }

@@ -57,6 +57,7 @@ test("the project is in the list, in light and in dark", async () => {
   await ada.see("project-list").getByText("A dashboard with charts").waitFor();
   await ada.screenshot("12-projects-light");
   await ada.page.emulateMedia({ colorScheme: "dark" });
+  await ada.stillness();
   await ada.screenshot("12-projects-dark");
   const dark = () => ada.page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
   const system = await dark();
@@ -77,6 +78,7 @@ test("it fits a phone", async () => {
   await phone.see("message").first().waitFor();
   for (const tab of ["chat", "preview", "code"]) {
     await phone.see(`tab-${tab}`).click();
+    if (tab === "code") await phone.see("code-view").getByText("import").first().waitFor();
     if (tab === "preview") await phone.app.getByRole("button").first().waitFor();
     await phone.screenshot(`13-phone-${tab}`);
     const overflow = await phone.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -63,7 +63,7 @@ test("a prompt becomes files, typed before your eyes", async () => {
 test("the app works in the preview, on an origin of its own", async () => {
   await ada.app.getByRole("heading", { name: "Today" }).waitFor();
   const source = new URL(await ada.see("preview-frame").getAttribute("src"));
-  assert.match(source.host, new RegExp(`^[0-9a-z]{16,}\\.localhost:${server.port}$`));
+  assert.match(source.host, new RegExp(`^[0-9a-z]{16,}(\\.cobuild)?\\.localhost:${server.port}$`));
 
   await ada.app.getByLabel("New todo").fill("Feed the cat");
   await ada.app.getByRole("button", { name: "Add", exact: true }).click();

@@ -90,6 +90,11 @@ export class Visitor {
     await this.page.locator('[data-testid="connection-state"][data-phase="live"]').waitFor();
   }
 
+  /** Until nothing moves or fades. */
+  async stillness() {
+    await this.page.evaluate(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)));
+  }
+
   async screenshot(name) {
     await this.page.screenshot({ path: `${SCREENSHOTS}${name}.png` });
   }

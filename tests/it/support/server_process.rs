@@ -1,0 +1,45 @@
+//! The real `cobuild` process, for tests that take its life.
+
+use std::{net::SocketAddr, path::Path, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use super::within;
+
+/// A server on a port of its own. Killed when dropped.
+pub(crate) struct ServerProcess {
+    child: Child,
+}
+
+impl ServerProcess {
+    /// Starts it on this data; returns at once.
+    pub(crate) fn spawn(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
+        command
+            .current_dir(folder)
+            .env_clear()
+            .args(["--port", "0", "--log-level", "error"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        Self { child: command.spawn().expect("started") }
+    }
+
+    /// Waits for the line that says where it is.
+    pub(crate) async fn ready(&mut self) -> SocketAddr {
+        let mut line = String::new();
+        let mut output = BufReader::new(self.child.stdout.take().expect("asked once"));
+        within("the first line", output.read_line(&mut line)).await.expect("text");
+        let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("not started: {line}"))))
+    }
+
+    /// SIGKILL, and not before it is gone does this return.
+    pub(crate) async fn kill(mut self) {
+        within("the end of the process", self.child.kill()).await.expect("killed");
+    }
+}
