@@ -92,7 +92,9 @@ export class Visitor {
 
   /** Until nothing moves or fades. */
   async stillness() {
-    await this.page.evaluate(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)));
+    await this.page.evaluate(() =>
+      Promise.allSettled(document.getAnimations().map((animation) => animation.finished)),
+    );
   }
 
   async screenshot(name) {

@@ -1,6 +1,6 @@
+import { randomId } from "@cobuild/client";
 import { Plus } from "lucide-react";
 import { useEffect, useState } from "react";
-import { randomId } from "../../client/index.ts";
 import type { ModelNotice } from "../../protocol.ts";
 import { createProject, defaultModel } from "../api.ts";
 import { explain } from "../errors.ts";
