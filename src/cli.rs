@@ -4,18 +4,32 @@
 
 mod bench;
 mod doctor;
+mod export;
+mod generate;
+mod progress;
+mod projects;
+mod remote;
 mod serve;
+mod status;
+mod terminal;
 mod token;
+mod watch;
+mod wording;
 
-use std::process::ExitCode;
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use cobuild_protocol::{ErrorCode, RunId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    client::{ClientError, CommandError},
     config::{Config, LOG_LEVEL_DEFAULT},
     server::StartError,
 };
+
+/// Of a process whose output nobody reads any more: as if SIGPIPE had ended it.
+const EXIT_CODE_UNREAD: u8 = 141;
 
 /// Rooms in which people and AI models build an app together.
 #[derive(Debug, Parser)]
@@ -25,7 +39,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
     /// The settings.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings of the server")]
     pub config: Config,
 }
 
@@ -40,6 +54,16 @@ pub enum CliCommand {
     Token(token::TokenArgs),
     /// Measure this build on this machine
     Bench(bench::BenchArgs),
+    /// List a server's projects
+    Projects(projects::ProjectsArgs),
+    /// Say how a project is
+    Status(status::StatusArgs),
+    /// Show what happens in a project, as it happens
+    Watch(watch::WatchArgs),
+    /// Send a prompt and show what becomes of it; the exit code is 0 only when all of it was done
+    Generate(generate::GenerateArgs),
+    /// Fetch a project's files as a zip archive
+    Export(export::ExportArgs),
 }
 
 /// Why a subcommand could not do its work. Its text is one sentence for standard error.
@@ -49,8 +73,23 @@ pub enum CliError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// Standard output is closed.
-    #[error("standard output cannot be written to: {0}")]
-    Output(#[from] std::io::Error),
+    #[error("standard output cannot be written to")]
+    Output(#[from] io::Error),
+    /// Standard input is closed, or no text.
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
+    /// A file cannot be written.
+    #[error("{} cannot be written", .0.display())]
+    File(PathBuf, #[source] io::Error),
+    /// A server cannot be talked to.
+    #[error("{0}")]
+    Client(String),
+    /// A server did not do what it was told.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A run ended unseen, so long ago that the server no longer tells how.
+    #[error("{0} has ended, and the project no longer knows how; its log does")]
+    Forgotten(RunId),
     /// A token could not be made.
     #[error(transparent)]
     Token(#[from] token::TokenError),
@@ -64,8 +103,9 @@ impl Cli {
     #[must_use]
     pub fn log_level(&self) -> &str {
         match &self.command {
-            Some(CliCommand::Doctor | CliCommand::Bench(_)) if self.config.log_level == LOG_LEVEL_DEFAULT => "error",
-            _ => &self.config.log_level,
+            None | Some(CliCommand::Serve) => &self.config.log_level,
+            Some(_) if self.config.log_level == LOG_LEVEL_DEFAULT => "error",
+            Some(_) => &self.config.log_level,
         }
     }
 
@@ -75,12 +115,39 @@ impl Cli {
     ///
     /// One sentence for the person at the terminal.
     pub async fn run(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
+        match self.carry_out(shutdown).await {
+            // `cobuild watch … | head`: whoever read the answer has enough, and that is nothing to complain about.
+            Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(ExitCode::from(EXIT_CODE_UNREAD))
+            }
+            done => done,
+        }
+    }
+
+    async fn carry_out(self, shutdown: CancellationToken) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
             CliCommand::Doctor => doctor::run(&self.config).await,
             CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
+            CliCommand::Projects(args) => projects::run(args).await,
+            CliCommand::Status(args) => status::run(args).await,
+            CliCommand::Watch(args) => watch::run(args, shutdown).await,
+            CliCommand::Generate(args) => generate::run(args, shutdown).await,
+            CliCommand::Export(args) => export::run(args, shutdown).await,
         }
+    }
+}
+
+/// With what to do about it.
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let advice = match &error {
+            ClientError::Unreachable { .. } => "; `cobuild serve` starts a server here, --server names another",
+            ClientError::Rejected(error) if error.code == ErrorCode::Unauthenticated => " (--token or COBUILD_TOKEN)",
+            _ => "",
+        };
+        Self::Client(format!("{error}{advice}"))
     }
 }
 

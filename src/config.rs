@@ -164,6 +164,12 @@ pub fn load_env_file() -> Result<(), String> {
     }
 }
 
+/// Whether programs may print in colour: `NO_COLOR` (https://no-color.org) forbids it, whatever its value.
+#[must_use]
+pub fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 fn domain(text: &str) -> Result<String, String> {
     let valid = !text.is_empty()
         && text.len() <= 200

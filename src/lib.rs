@@ -12,9 +12,10 @@
 //!              codegen/  protocol    pure: prompts, reply parsing, edits · crate of wire types
 //! ```
 //!
-//! Arrows point down only.
+//! Arrows point down only. [`client`] stands outside: it is what speaks to a server from elsewhere, and `cli` uses it.
 
 pub mod cli;
+pub mod client;
 pub mod codegen;
 pub mod config;
 pub mod http;

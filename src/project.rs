@@ -46,6 +46,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::state::fold;
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,
     error::ProjectError,

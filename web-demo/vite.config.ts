@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
@@ -6,6 +7,8 @@ const SERVER = "http://127.0.0.1:3100";
 
 export default defineConfig({
   plugins: [react()],
+  // From its source: the page needs no build of the package before its own.
+  resolve: { alias: { "@cobuild/client": fileURLToPath(new URL("client/src/index.ts", import.meta.url)) } },
   server: {
     proxy: { "/api": { target: process.env.COBUILD_SERVER ?? SERVER, changeOrigin: true, ws: true } },
   },

@@ -17,10 +17,16 @@ use crate::{
 /// The command that brings the outputs up to date.
 pub const COMMAND: &str = "cargo run -p cobuild-protocol --bin export";
 
-/// Where each output belongs, relative to the repository's root, and its content.
+/// Where each output belongs, relative to the repository's root, and its content. The TypeScript client is a package of
+/// its own and has everything it needs within.
 #[must_use]
-pub fn outputs() -> [(&'static str, String); 2] {
-    [("protocol/schema/protocol.json", json_schema()), ("web-demo/src/protocol.ts", typescript())]
+pub fn outputs() -> [(&'static str, String); 3] {
+    let typescript = typescript();
+    [
+        ("protocol/schema/protocol.json", json_schema()),
+        ("web-demo/src/protocol.ts", typescript.clone()),
+        ("web-demo/client/src/protocol.ts", typescript),
+    ]
 }
 
 /// JSON Schema (2020-12) of everything that travels in a text frame, as one document.

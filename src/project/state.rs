@@ -13,6 +13,9 @@ use cobuild_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The fold of one event into what everybody sees, for those who keep no more than that.
+pub(crate) use self::view::apply as fold;
+
 /// How many accepted commands are remembered for being sent again. A client repeats a command within seconds of a lost
 /// connection; 4,096 covers hours of a busy room.
 const ACCEPTED_KEPT_MAX: usize = 4096;

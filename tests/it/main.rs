@@ -1,6 +1,7 @@
 //! Tests of the whole server, through its sockets.
 
 mod auth;
+mod cli;
 mod crash;
 mod fakes;
 mod faults;

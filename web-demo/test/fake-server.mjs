@@ -211,6 +211,11 @@ const http = createServer((request, response) => {
 
 async function api(request, response, url) {
   const json = (status, body) => send(response, status, "application/json", JSON.stringify(body));
+  if (url.pathname === "/api/v1/models")
+    return json(200, {
+      default: { model: MODEL, notice: NOTICE },
+      models: [{ model: MODEL, notice: NOTICE }],
+    });
   const id = url.pathname.split("/")[4];
   if (request.method === "POST" && !id) {
     const body = JSON.parse((await text(request)) || "{}");

@@ -23,7 +23,7 @@ const CONFLICTS_KEPT_MAX: usize = 100;
 const STEP_OUTPUT_SIZE_BYTES_MAX: usize = 16 * 1024;
 
 /// Folds one event in.
-pub(super) fn apply(view: &mut ProjectState, frame: &EventFrame) {
+pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
     match &frame.event {
         Event::ProjectCreated(created) => create(view, created, frame),
         Event::ParticipantJoined(joined) => join(view, joined),

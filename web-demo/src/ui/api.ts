@@ -1,5 +1,7 @@
 // The few requests that are not about one open project.
 
+import type { ModelNotice } from "../protocol.ts";
+
 const PROJECTS = "/api/v1/projects";
 /** A server on the same machine answers in milliseconds; one that takes this long is not going to. */
 const ANSWER_MS_MAX = 15_000;
@@ -26,6 +28,12 @@ export async function createProject(name: string): Promise<string> {
 
 export async function deleteProject(id: string): Promise<void> {
   await request(`${PROJECTS}/${id}`, { method: "DELETE" });
+}
+
+/** The model that answers when a prompt names none, and what its users must be told. */
+export async function defaultModel(): Promise<ModelNotice> {
+  const models = (await request("/api/v1/models")) as { default: ModelNotice };
+  return models.default;
 }
 
 export function exportUrl(project: string): string {

@@ -1,4 +1,4 @@
-import { CommandError } from "../client/index.ts";
+import { CommandError } from "@cobuild/client";
 import type { ErrorBody, ErrorCode } from "../protocol.ts";
 
 /** What each code means to the person in front of the page. */

@@ -1,6 +1,6 @@
 // Who this browser is in a room: a secret random text, and a name.
 
-import { randomId } from "../client/index.ts";
+import { randomId } from "@cobuild/client";
 import { read, write } from "./storage.ts";
 
 const CLIENT_KEY = "cobuild.client";

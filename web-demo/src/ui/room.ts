@@ -1,7 +1,6 @@
 // One open project as the page sees it: the protocol client's state plus what only this page needs to know, handed to
 // React at most once per frame however fast events come in.
 
-import { createContext, useContext, useSyncExternalStore } from "react";
 import {
   type Change,
   type Command,
@@ -9,7 +8,8 @@ import {
   ProjectClient,
   type Reply,
   randomId,
-} from "../client/index.ts";
+} from "@cobuild/client";
+import { createContext, useContext, useSyncExternalStore } from "react";
 import type { ContentHash, FilePath, PreviewError, ProjectState, RunId, Welcome } from "../protocol.ts";
 import { socketUrl } from "./api.ts";
 import { countLines, type LineCount } from "./code/edit-lines.ts";

@@ -1,6 +1,6 @@
-import { FlaskConical } from "lucide-react";
 import { useEffect, useState } from "react";
 import { size } from "../format.ts";
+import { ModelTag } from "../parts/ModelTag.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
 import { reasonOf } from "../project/Refused.tsx";
 import { useRoom, useView } from "../room.ts";
@@ -63,15 +63,7 @@ export function Composer() {
         disabled={isViewer || connection.phase === "refused"}
         blocked={tooLarge}
         placeholder={placeholder(isViewer, running !== undefined, isFresh)}
-        footer={
-          model?.notice ? (
-            <span className="notice" data-testid="notice" title={model.model}>
-              <FlaskConical size={13} aria-hidden="true" /> {model.notice}
-            </span>
-          ) : (
-            <span className="prompt-hint mono truncate">{model?.model}</span>
-          )
-        }
+        footer={<ModelTag model={model} />}
       />
     </div>
   );

@@ -1,4 +1,3 @@
-import { FlaskConical } from "lucide-react";
 import { memo } from "react";
 import type {
   Message,
@@ -11,6 +10,7 @@ import type {
 import { timeOfDay } from "../format.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Logo } from "../parts/Logo.tsx";
+import { ModelTag } from "../parts/ModelTag.tsx";
 import { useView } from "../room.ts";
 import type { FilePart } from "../select.ts";
 import { FileCards } from "./FileCards.tsx";
@@ -77,9 +77,7 @@ function AssistantMessage({ message, isRunning }: { message: Message; isRunning:
         <Logo size={20} />
         <strong>Cobuild</strong>
         {message.notice ? (
-          <span className="notice" data-testid="notice" title={message.model}>
-            <FlaskConical size={13} aria-hidden="true" /> {message.notice}
-          </span>
+          <ModelTag model={{ model: message.model ?? "", notice: message.notice }} />
         ) : (
           <span className="model mono truncate">{message.model}</span>
         )}

@@ -1,5 +1,5 @@
+import type { Connection } from "@cobuild/client";
 import { useEffect, useState, useSyncExternalStore } from "react";
-import type { Connection } from "../../client/index.ts";
 import { useRoom, useView } from "../room.ts";
 
 type Tone = "good" | "busy" | "bad";

@@ -1,4 +1,4 @@
-import type { Connection } from "../../client/index.ts";
+import type { Connection } from "@cobuild/client";
 import { useRoom, useView } from "../room.ts";
 import { follow } from "../router.ts";
 

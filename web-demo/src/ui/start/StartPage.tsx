@@ -1,9 +1,11 @@
+import { randomId } from "@cobuild/client";
 import { Plus } from "lucide-react";
 import { useEffect, useState } from "react";
-import { randomId } from "../../client/index.ts";
-import { createProject } from "../api.ts";
+import type { ModelNotice } from "../../protocol.ts";
+import { createProject, defaultModel } from "../api.ts";
 import { explain } from "../errors.ts";
 import { Logo } from "../parts/Logo.tsx";
+import { ModelTag } from "../parts/ModelTag.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { ThemeToggle } from "../parts/ThemeToggle.tsx";
@@ -19,8 +21,11 @@ const NAME_LENGTH_MAX = 60;
 export function StartPage() {
   const [text, setText] = useState("");
   const [creating, setCreating] = useState(false);
+  const [model, setModel] = useState<ModelNotice>();
   useEffect(() => {
     document.title = "Cobuild";
+    // Unknown it is not worth a message: a server that cannot be reached shows in the list of projects.
+    defaultModel().then(setModel, () => undefined);
   }, []);
 
   async function create(prompt?: string) {
@@ -56,7 +61,12 @@ export function StartPage() {
             onSend={() => void create(text.trim())}
             busy={creating}
             placeholder="A habit tracker with streaks and a calendar…"
-            footer={<span className="prompt-hint">Enter to build · Shift+Enter for a new line</span>}
+            footer={
+              <>
+                {model?.notice && <ModelTag model={model} />}
+                <span className="prompt-hint">Enter to build · Shift+Enter for a new line</span>
+              </>
+            }
           />
           <div className="ideas">
             <span id="ideas-label">Or start from</span>

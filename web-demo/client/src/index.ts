@@ -2,5 +2,7 @@
 
 export { type Change, type ClientOptions, type Command, type Connection, ProjectClient } from "./client.ts";
 export { CommandError, type Reply } from "./outbox.ts";
+export type * from "./protocol.ts";
+export { PROTOCOL_VERSION } from "./protocol.ts";
 export { randomId } from "./random-id.ts";
 export { emptyState, reduce } from "./reducer.ts";

@@ -1,6 +1,6 @@
 // Test-only: a WebSocket whose other end is the test.
 
-import type { EventFrame, ServerFrame, Welcome } from "../protocol.ts";
+import type { EventFrame, ServerFrame, Welcome } from "./protocol.ts";
 import type { WebSocketLike } from "./socket.ts";
 
 export class FakeWebSocket implements WebSocketLike {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { EventFrame, ProjectState } from "../protocol.ts";
 import { type ClientOptions, ProjectClient } from "./client.ts";
 import { FakeWebSocket, text, welcome } from "./fake-web-socket.ts";
 import { CommandError } from "./outbox.ts";
+import type { EventFrame, ProjectState } from "./protocol.ts";
 import { emptyState } from "./reducer.ts";
 
 const sockets: FakeWebSocket[] = [];
@@ -264,6 +264,20 @@ describe("coming back", () => {
       last().close(1006);
       expect(client.connection).toMatchObject({ retryAt: Date.now() + wait });
       vi.advanceTimersByTime(wait);
+    }
+  });
+
+  it("stays away for as long as a server that goes asks for", () => {
+    for (const [reason, wait] of [
+      ["going away; retry_after_ms=1400", 1_400],
+      ["going away; retry_after_ms=5", 400],
+      ["going away", 400],
+      ["retry_after_ms=999999999", 60_000],
+    ] as const) {
+      attach(start());
+      last().close(4000, reason);
+      expect(client.connection).toMatchObject({ retryAt: Date.now() + wait });
+      client.close();
     }
   });
 

@@ -1,7 +1,7 @@
 // One WebSocket from its opening to its end: frames in and out, and the watch over its silence. It knows nothing of
 // projects, replay or reconnecting.
 
-import type { ClientFrame, ServerFrame } from "../protocol.ts";
+import type { ClientFrame, ServerFrame } from "./protocol.ts";
 
 /** How long a connection may take until its first frame, before the server has said what its heartbeat is. */
 const FIRST_FRAME_MS_MAX = 15_000;

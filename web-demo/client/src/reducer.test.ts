@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { EventFrame, MessagePart, ProjectState } from "../protocol.ts";
+import type { EventFrame, MessagePart, ProjectState } from "./protocol.ts";
 import { emptyState, reduce } from "./reducer.ts";
 import { appendTail } from "./tail.ts";
 

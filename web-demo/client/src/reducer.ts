@@ -12,7 +12,7 @@ import type {
   RunId,
   RunInfo,
   Step,
-} from "../protocol.ts";
+} from "./protocol.ts";
 import { appendTail } from "./tail.ts";
 
 /** How many messages the state keeps. */

@@ -1,6 +1,8 @@
 // A project as one client sees it: attaches, catches up, stays in step, comes back when the connection is lost, and
 // carries commands. It knows the protocol and nothing of any page.
 
+import { askedForMs, backoffMs } from "./backoff.ts";
+import { Outbox, type Reply } from "./outbox.ts";
 import {
   type CommandFrame,
   type ErrorCode,
@@ -13,9 +15,7 @@ import {
   type ServerFrame,
   type SnapshotFrame,
   type Welcome,
-} from "../protocol.ts";
-import { backoffMs } from "./backoff.ts";
-import { Outbox, type Reply } from "./outbox.ts";
+} from "./protocol.ts";
 import { randomId } from "./random-id.ts";
 import { Replica } from "./replica.ts";
 import { Socket, type WebSocketLike } from "./socket.ts";
@@ -253,7 +253,7 @@ export class ProjectClient {
       this.#outbox.failAll({ code: CLOSE_ERRORS[code] ?? "forbidden", message, retryable: false });
       return this.#set({ phase: "refused", code, reason });
     }
-    this.#wait();
+    this.#wait(askedForMs(reason));
   }
 
   #detach(reason: string): void {
@@ -265,9 +265,9 @@ export class ProjectClient {
     this.#liveSince = undefined;
   }
 
-  #wait(): void {
+  #wait(msMin = 0): void {
     const attempt = this.#attempt;
-    const delay = backoffMs(attempt, this.#options.random ?? Math.random);
+    const delay = Math.max(msMin, backoffMs(attempt, this.#options.random ?? Math.random));
     this.#attempt += 1;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#open(), delay);

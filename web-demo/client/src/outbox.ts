@@ -1,7 +1,7 @@
 // Commands that have no reply yet. They survive the loss of a connection: after the next one is in step they are sent
 // again with the same id, and the server sees to it that each takes effect once.
 
-import type { Accepted, CommandFrame, ErrorBody, RequestId } from "../protocol.ts";
+import type { Accepted, CommandFrame, ErrorBody, RequestId } from "./protocol.ts";
 
 /** How many commands may wait for a reply. More than a person can cause; a program in a loop is told to stop. */
 const COMMANDS_WAITING_MAX = 200;

@@ -1,6 +1,6 @@
 // The client's copy of the project: what it has seen, and the fold of it.
 
-import type { Cursor, Epoch, EventFrame, ProjectState, SnapshotFrame } from "../protocol.ts";
+import type { Cursor, Epoch, EventFrame, ProjectState, SnapshotFrame } from "./protocol.ts";
 import { emptyState, reduce } from "./reducer.ts";
 
 /** What became of an event: `gap` means that something before it is missing. */

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import type { EventFrame } from "../protocol.ts";
+import type { EventFrame } from "./protocol.ts";
 import { emptyState, reduce } from "./reducer.ts";
 
 const folder = new URL("../../../protocol/tests/fold/", import.meta.url);
