@@ -86,8 +86,8 @@ impl ProjectFiles {
         while let Some(directory) = directories.pop() {
             let names = match self.names(&directory) {
                 Ok(names) => names,
-                // A process removed it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // A process removed it meanwhile, or put something else in its place.
+                Err(error) if is_elsewhere(&error) => continue,
                 Err(error) => return Err(SandboxError::Failed(format!("{directory} cannot be listed: {error}"))),
             };
             for (name, kind) in names {
@@ -276,6 +276,13 @@ fn in_the_way(path: &FilePath, error: io::Error) -> SandboxError {
 
 fn failed(error: io::Error) -> SandboxError {
     SandboxError::Failed(format!("the sandbox's files: {error}"))
+}
+
+/// Whether what was a directory a moment ago is none any more, or one that cannot be reached beneath the root.
+fn is_elsewhere(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let elsewhere = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::XDEV, Errno::AGAIN];
+    error.raw_os_error().is_some_and(|code| elsewhere.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 #[cfg(test)]
