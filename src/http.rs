@@ -11,6 +11,7 @@ mod error;
 mod export;
 mod extract;
 mod listener;
+mod models;
 mod origin;
 mod preview;
 mod rest;
@@ -29,13 +30,13 @@ use axum::{
 };
 use cobuild_protocol::{
     ErrorCode,
-    frame::{Limits, ModelNotice},
+    frame::Limits,
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-pub use self::auth::DoorError;
+pub use self::{auth::DoorError, models::list as model_list};
 use self::{
     auth::Access,
     error::Problem,
@@ -45,7 +46,7 @@ use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::{ModelInfo, ModelProvider},
+        model_provider::ModelProvider,
         sandbox_provider::SandboxProvider,
     },
 };
@@ -289,8 +290,4 @@ fn limits() -> Limits {
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
     }
-}
-
-fn notice(model: ModelInfo) -> ModelNotice {
-    ModelNotice { model: model.name, notice: model.notice }
 }

@@ -120,7 +120,7 @@ async fn the_first_vendor_with_a_key_is_the_default() {
 async fn probe(base_url: String) -> Option<Result<usize, ProbeFault>> {
     let endpoint = EndpointSettings { key: None, base_url: Some(base_url) };
     let endpoints = BTreeMap::from([(Provider::Compatible, endpoint)]);
-    let settings = ModelSettings { endpoints, anthropic_version: None };
+    let settings = ModelSettings { endpoints, ..ModelSettings::default() };
     let limits = HttpLimits::default();
     let vendors = Vendors::new(settings, Catalogue::built_in(), &limits, RetryPolicy::default()).expect("TLS is there");
     vendors.probe_compatible().await

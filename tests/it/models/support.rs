@@ -45,7 +45,7 @@ pub(crate) fn settings(address: SocketAddr) -> ModelSettings {
         let base_url = Some(format!("http://{address}{path}"));
         (provider, EndpointSettings { key: Some(Secret::new("test-key")), base_url })
     };
-    ModelSettings { endpoints: paths.into_iter().map(endpoint).collect(), anthropic_version: None }
+    ModelSettings { endpoints: paths.into_iter().map(endpoint).collect(), ..ModelSettings::default() }
 }
 
 /// Waits that are told rather than waited.
