@@ -28,26 +28,22 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
 };
-use cobuild_protocol::{
-    ErrorCode,
-    frame::Limits,
-};
+use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-pub use self::{auth::DoorError, models::list as model_list};
 use self::{
     auth::Access,
     error::Problem,
     origin::{OriginPolicy, Target},
 };
+pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::ModelProvider,
-        sandbox_provider::SandboxProvider,
+        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 

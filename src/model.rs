@@ -206,7 +206,9 @@ mod tests {
             assert_eq!(instead[0], "demo/scripted", "{name}");
         }
         for (name, provider) in [("openai/gpt-9", "openai"), ("/", ""), ("foo/x/y", "foo")] {
-            let Err(ModelError::UnknownProvider { name: named, instead }) = models.resolve(name) else { panic!("{name}") };
+            let Err(ModelError::UnknownProvider { name: named, instead }) = models.resolve(name) else {
+                panic!("{name}")
+            };
             assert_eq!((named.as_str(), instead[0].as_str()), (provider, "demo/scripted"));
         }
         assert!(models.resolve(&"x\n".repeat(500)).is_err_and(|error| error.to_string().len() < 300));

@@ -213,8 +213,8 @@ pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, St
     let mut providers = vendors.providers();
     // Last: it steps aside for whatever else there is.
     providers.push(("demo".to_owned(), demo));
-    let models = Models::new(providers, config.models.chosen_default())
-        .map_err(|error| StartError::Model(error.to_string()))?;
+    let models =
+        Models::new(providers, config.models.chosen_default()).map_err(|error| StartError::Model(error.to_string()))?;
     if let Some(error) = models.default_problem() {
         tracing::warn!("DEFAULT_AI_MODEL cannot be used, so prompts must name another model: {error}");
     }

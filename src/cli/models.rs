@@ -13,12 +13,7 @@ use super::{
     terminal::{Terminal, Tone},
     wording,
 };
-use crate::{
-    config::Config,
-    http::model_list,
-    project::model_provider::ModelProvider,
-    server::models,
-};
+use crate::{config::Config, http::model_list, server::models};
 
 /// Tries every provider of models that is set up here, says of each what it has or at which layer it fails, and lists the
 /// models. The exit code is 1 when one of those set up cannot be used.

@@ -67,6 +67,8 @@ struct Problem {
     detail: String,
     retryable: bool,
     retry_after_ms: Option<u64>,
+    #[serde(default)]
+    models: Vec<String>,
 }
 
 impl Server {

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn defaults_of_parameters() {
-        let settings = config(&["--default-temperature", "0.7", "--max-tokens", "8000", "--find-local-models", "false"]);
+        let settings =
+            config(&["--default-temperature", "0.7", "--max-tokens", "8000", "--find-local-models", "false"]);
         let settings = settings.settings();
         assert_eq!((settings.temperature, settings.output_tokens_max), (Some(0.7), Some(8000)));
         assert!(settings.without_local);

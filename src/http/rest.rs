@@ -8,10 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{
-    Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq,
-    frame::ControlFrame,
-    model::ModelList,
-    value::FileEntry,
+    Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq, frame::ControlFrame, model::ModelList, value::FileEntry,
 };
 use serde::{Deserialize, Serialize};
 

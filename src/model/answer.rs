@@ -206,6 +206,8 @@ impl Answering {
                 self.report_usage(false);
             }
             ModelChunk::Stop(stop) => self.stop(stop, token),
+            // A wire knows one model.
+            ModelChunk::Switched(switch) => self.ready.push_back(ModelChunk::Switched(switch)),
         }
     }
 

@@ -105,8 +105,6 @@ fn usage(request: &ModelRequest, reply: &str) -> Usage {
     Usage {
         input_tokens: tokens(request.system.len() + files + turns),
         output_tokens: tokens(reply.len()),
-        // Nobody is billed for what is canned.
-        cost_nano_usd: Some(0),
         estimated: true,
         ..Usage::default()
     }

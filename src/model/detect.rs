@@ -71,11 +71,7 @@ pub enum ProbeFault {
 /// # Errors
 ///
 /// The layer.
-pub async fn probe(
-    connections: &Connections,
-    endpoint: &Endpoint,
-    within: Duration,
-) -> Result<Vec<Model>, ProbeFault> {
+pub async fn probe(connections: &Connections, endpoint: &Endpoint, within: Duration) -> Result<Vec<Model>, ProbeFault> {
     match listing::list(connections, endpoint, within).await {
         Ok(models) if models.is_empty() => Err(ProbeFault::NoModel),
         Ok(models) => Ok(models),

@@ -122,7 +122,8 @@ impl Failover {
             match found {
                 Ok((info, provider)) => {
                     let request = self.request.clone();
-                    self.open = Some(provider.stream(ModelRequest { model: info.name, fallbacks: Vec::new(), ..request }));
+                    self.open =
+                        Some(provider.stream(ModelRequest { model: info.name, fallbacks: Vec::new(), ..request }));
                     return;
                 }
                 Err(error) => failed = Some(error),
@@ -188,12 +189,8 @@ mod tests {
             candidate("b/2", Script::new()),
             candidate("c/3", Script::new().text("hi").complete()),
         ]);
-        let expected = [
-            switched("a/1", "b/2", overloaded()),
-            switched("b/2", "c/3", ModelError::Incomplete),
-            text("hi"),
-            STOP,
-        ];
+        let expected =
+            [switched("a/1", "b/2", overloaded()), switched("b/2", "c/3", ModelError::Incomplete), text("hi"), STOP];
         assert_eq!(said.await, expected);
     }
 

@@ -68,9 +68,7 @@ impl RetryPolicy {
             | ModelError::RetiredModel { .. }
             | ModelError::UnknownProvider { .. }
             | ModelError::InvalidRequest(_)
-            | ModelError::ContextTooLong => {
-                failure.should_retry.unwrap_or(false)
-            }
+            | ModelError::ContextTooLong => failure.should_retry.unwrap_or(false),
         };
         if !may || retried >= self.retries_max {
             return None;

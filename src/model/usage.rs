@@ -54,8 +54,7 @@ impl Price {
 /// All input tokens, fresh or cached: what decides the price tier.
 #[must_use]
 pub fn prompt_tokens(usage: &Usage) -> u64 {
-    let parts =
-        [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens];
+    let parts = [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens];
     parts.iter().flatten().fold(0, |sum, &tokens| sum.saturating_add(tokens))
 }
 

@@ -22,14 +22,11 @@ use super::{
     detect::{self, FoundServer, ProbeFault},
     endpoint::{Endpoint, EndpointError, ModelSettings},
     http::{Connections, HttpLimits},
-    listing,
     provider::{ModelName, Provider},
     retry::RetryPolicy,
     usage::Price,
 };
-use crate::project::model_provider::{
-    ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest,
-};
+use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest};
 
 /// How long a vendor's list of models is believed.
 const LIST_FRESH: Duration = Duration::from_mins(10);
@@ -349,9 +346,8 @@ impl Vendors {
     fn resolve(&self, provider: Provider, name: &str) -> Result<(ModelName, Option<Model>), ModelError> {
         self.endpoint(provider)?;
         let parsed = ModelName::parse(name).filter(|parsed| parsed.provider == provider);
-        let parsed = parsed.ok_or_else(|| {
-            if name == bare(provider) { self.without_default(provider) } else { self.unusable(name) }
-        })?;
+        let parsed = parsed
+            .ok_or_else(|| if name == bare(provider) { self.without_default(provider) } else { self.unusable(name) })?;
         let model = self.known(&parsed);
         if model.as_ref().is_some_and(|model| model.is_retired(today())) {
             return Err(self.unusable(name));

@@ -25,7 +25,9 @@ use crate::{
         batch::{Batch, Stamp},
         error::ProjectError,
         file_tree::{self, Tree},
-        model_provider::{ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Switch, Turn},
+        model_provider::{
+            ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Switch, Turn,
+        },
         run::{GenerateWork, JobContext, RunReport, UpdateBody, Work},
         sandbox_link::read_content,
         state::State,
@@ -184,7 +186,7 @@ impl<'a> Answer<'a> {
     }
 
     async fn finish(mut self) -> Result<(ParsedReply, Option<Usage>), ProjectError> {
-        let parser = std::mem::replace(&mut self.parser, ReplyParser::new());
+        let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
         self.report().await?;
         Ok((self.builder.finish(), self.usage))

@@ -2,11 +2,14 @@
 
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
-    event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined, ProjectCreated},
+    event::{
+        FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
+        ProjectCreated,
+    },
     state::{FileInfo, RunInfo, RunState},
     value::{
-        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role, RunKind,
-        SandboxInfo, Step,
+        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role,
+        RunKind, SandboxInfo, Step,
     },
 };
 

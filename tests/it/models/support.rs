@@ -105,6 +105,7 @@ pub(crate) async fn ask_with(models: &Models, request: ModelRequest) -> Outcome 
                 Ok(ModelChunk::Reasoning(text)) => outcome.reasoning.push_str(&text),
                 Ok(ModelChunk::Usage(usage)) => outcome.usage = Some(usage),
                 Ok(ModelChunk::Stop(stop)) => outcome.stop = Some(stop),
+                Ok(ModelChunk::Switched(switch)) => panic!("{switch:?}"),
                 Err(error) => outcome.error = Some(error),
             }
         }
