@@ -37,7 +37,7 @@ pub struct ProjectState {
     pub messages_dropped: u64,
     /// What the conversation is about, and what came of it.
     #[serde(default)]
-    pub conversation: ConversationInfo,
+    pub conversation: Box<ConversationInfo>,
     /// Runs that wait, run, or ended, oldest first; the last 100 that ended.
     pub runs: Vec<RunInfo>,
     /// The sandbox.

@@ -178,7 +178,7 @@ impl<'a> Answer<'a> {
     }
 
     async fn finish(mut self) -> Result<(ParsedReply, Option<Usage>), ProjectError> {
-        let parser = std::mem::replace(&mut self.parser, ReplyParser::new());
+        let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
         self.report(None).await?;
         Ok((self.builder.finish(), self.usage))

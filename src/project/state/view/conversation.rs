@@ -53,7 +53,7 @@ pub(super) fn clear(view: &mut ProjectState, clear: Clearing, frame: &EventFrame
         Clearing::All | Clearing::Delete => {
             let known = view.conversation.first_message;
             let next = view.messages.last().map(|message| message.message.after()).or(known);
-            view.conversation = ConversationInfo {
+            *view.conversation = ConversationInfo {
                 active: clear == Clearing::All,
                 first_message: next.max(known),
                 created_at: frame.at.clone(),
