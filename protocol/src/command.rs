@@ -21,6 +21,8 @@ pub enum Command {
     Apply(Apply),
     /// Install npm packages.
     Install(Install),
+    /// Make a git repository's files the project's.
+    ImportRepository(ImportRepository),
     /// Read the project's state.
     Status(Status),
     /// Stop a run.
@@ -65,6 +67,7 @@ impl Command {
             Self::Generate(_) => "generate",
             Self::Apply(_) => "apply",
             Self::Install(_) => "install",
+            Self::ImportRepository(_) => "import_repository",
             Self::Status(_) => "status",
             Self::Cancel(_) => "cancel",
             Self::WriteFile(_) => "write_file",
@@ -93,10 +96,11 @@ impl Command {
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 20] = [
+pub const COMMAND_NAMES: [&str; 21] = [
     "generate",
     "apply",
     "install",
+    "import_repository",
     "status",
     "cancel",
     "write_file",
@@ -165,6 +169,16 @@ pub struct Apply {
 pub struct Install {
     /// At least one name, each with an optional version.
     pub packages: Vec<PackageSpec>,
+}
+
+/// Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+/// the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+/// symbolic links are not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImportRepository {
+    /// `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+    /// HTTPS, without credentials, from the hosts the server allows.
+    pub url: String,
 }
 
 /// Reads the project's state: `result` with `{seq, state}`.

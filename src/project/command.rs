@@ -9,6 +9,7 @@ pub(crate) mod conflicts;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod generate;
+pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
 pub(crate) mod preview_check;
@@ -127,6 +128,7 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::Generate(command) => generate::accept(desk, command),
         Command::Apply(command) => apply::accept(desk, command),
         Command::Install(command) => install::accept(desk, command),
+        Command::ImportRepository(command) => import_repository::accept(desk, &command),
         Command::Cancel(command) => cancel::accept(desk, &command),
         Command::DeleteFile(command) => files::delete(desk, command),
         Command::RenameFile(command) => files::rename(desk, command),
@@ -231,6 +233,7 @@ impl Work {
             Self::Generate(_) => RunKind::Generate,
             Self::Apply { .. } => RunKind::Apply,
             Self::Install { .. } => RunKind::Install,
+            Self::Import { .. } => RunKind::Import,
             Self::Exec { .. } => RunKind::Exec,
         }
     }
@@ -246,7 +249,7 @@ impl Work {
     pub(crate) fn needs_sandbox(&self) -> bool {
         match self {
             Self::Generate(work) => work.apply,
-            Self::Apply { .. } | Self::Install { .. } | Self::Exec { .. } => true,
+            Self::Apply { .. } | Self::Install { .. } | Self::Import { .. } | Self::Exec { .. } => true,
         }
     }
 }

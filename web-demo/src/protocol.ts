@@ -60,7 +60,7 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "import_repository" } & ImportRepository | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
 
 /**
  * Two versions of one file that could not be merged.
@@ -186,7 +186,7 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
 
 /**
  * Runs a shell command in the sandbox, in the project's root: `accepted{run}`, then `exec_…` events.
@@ -488,6 +488,18 @@ since?: Cursor, };
  * The fixed text `hello`.
  */
 export type HelloTag = "hello";
+
+/**
+ * Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+ * the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+ * symbolic links are not taken over.
+ */
+export type ImportRepository = {
+/**
+ * `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+ * HTTPS, without credentials, from the hosts the server allows.
+ */
+url: string, };
 
 /**
  * Installs npm packages into the project.
@@ -954,6 +966,10 @@ preview_id: string,
  */
 created_at: string,
 /**
+ * The git repository its files came from; absent: it is an app made from the template.
+ */
+repository?: RepositoryInfo,
+/**
  * The file tree.
  */
 files: { [key in FilePath]: FileInfo },
@@ -1096,6 +1112,64 @@ from: FilePath,
  * To where.
  */
 to: FilePath, };
+
+/**
+ * The files are those of a git repository now.
+ */
+export type RepositoryImported = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name: the last part of its address.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files are from; absent: the repository is empty.
+ */
+commit?: string,
+/**
+ * How many files were taken over.
+ */
+files: number,
+/**
+ * What was left out, the first 50, with the reason.
+ */
+left_out: Array<Refusal>,
+/**
+ * How many were left out altogether.
+ */
+left_out_total: number, };
+
+/**
+ * The git repository a project's files came from.
+ */
+export type RepositoryInfo = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files were from; absent: the repository was empty.
+ */
+commit?: string,
+/**
+ * The event after which the files were as the repository had them: what changed since then is the work done here.
+ */
+seq: number, };
 
 /**
  * Chosen by the client for each command, unique within the project: 1 to 128 visible ASCII characters.
@@ -1256,7 +1330,7 @@ steps: Array<Step>, };
 /**
  * What kind of work a run is.
  */
-export type RunKind = "generate" | "apply" | "install" | "exec";
+export type RunKind = "generate" | "apply" | "install" | "import" | "exec";
 
 /**
  * A run was accepted and waits for its turn.

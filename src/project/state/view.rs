@@ -3,7 +3,7 @@
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
     event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ParticipantJoined, ProjectCreated},
-    state::{FileInfo, RunInfo, RunState},
+    state::{FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
         FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, Role, RunKind,
         SandboxInfo, Step,
@@ -135,6 +135,15 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
         // The changes that make it so follow.
         Event::Restored(_) => {}
+        Event::RepositoryImported(imported) => {
+            view.repository = Some(RepositoryInfo {
+                url: imported.url.clone(),
+                name: imported.name.clone(),
+                branch: imported.branch.clone(),
+                commit: imported.commit.clone(),
+                seq: frame.seq,
+            });
+        }
         Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
         Event::RoleChanged(changed) => {
             if let Some(participant) = view.participants.get_mut(&changed.participant) {
