@@ -30,7 +30,7 @@ pub struct ProjectState {
     pub created_at: String,
     /// The git repository its files came from; absent: it is an app made from the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<RepositoryInfo>,
+    pub repository: Option<Box<RepositoryInfo>>,
     /// The file tree.
     pub files: BTreeMap<FilePath, FileInfo>,
     /// The conversation, oldest first; the last 500 messages.

@@ -136,13 +136,13 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         // The changes that make it so follow.
         Event::Restored(_) => {}
         Event::RepositoryImported(imported) => {
-            view.repository = Some(RepositoryInfo {
+            view.repository = Some(Box::new(RepositoryInfo {
                 url: imported.url.clone(),
                 name: imported.name.clone(),
                 branch: imported.branch.clone(),
                 commit: imported.commit.clone(),
                 seq: frame.seq,
-            });
+            }));
         }
         Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
         Event::RoleChanged(changed) => {
