@@ -150,7 +150,7 @@ impl ProjectActor {
         if let Some((_, snapshot)) = self.encoded_snapshot.as_ref().filter(|(at, _)| *at == seq) {
             return snapshot.clone();
         }
-        let frame = ControlFrame::Snapshot(SnapshotFrame { seq, state: self.state.view.clone() });
+        let frame = ControlFrame::Snapshot(Box::new(SnapshotFrame { seq, state: self.state.view.clone() }));
         let json = serde_json::to_vec(&frame).expect("a state has only string keys and finite numbers");
         let snapshot = Bytes::from(json);
         self.encoded_snapshot = Some((seq, snapshot.clone()));

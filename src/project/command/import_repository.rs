@@ -174,7 +174,7 @@ fn failure(ended: &Ended) -> ProjectError {
 /// What git says went wrong: its `fatal:` line, else its last one.
 fn reason(errors: &str) -> String {
     let lines = || errors.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines().rev().find(|line| line.starts_with("fatal:")).or_else(|| lines().last());
+    let line = lines().rev().find(|line| line.starts_with("fatal:")).or_else(|| lines().next_back());
     let said: String = line.unwrap_or("git gave no reason").chars().take(REASON_CHARS_MAX).collect();
     // How git says that the host wants a password: hosts don't tell strangers which of the two it is.
     if said.contains("could not read Username") || said.contains("could not read Password") {
