@@ -13,7 +13,9 @@ use crate::{
     event::FileConflicted,
     id::{ParticipantId, RunId, Seq},
     path::FilePath,
-    value::{ContentHash, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage},
+    value::{
+        ContentHash, ConversationInfo, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage,
+    },
 };
 
 /// A project as everybody in the room sees it.
@@ -37,6 +39,9 @@ pub struct ProjectState {
     pub messages: Vec<Message>,
     /// How many older messages are no longer in `messages`.
     pub messages_dropped: u64,
+    /// What the conversation is about, and what came of it.
+    #[serde(default)]
+    pub conversation: Box<ConversationInfo>,
     /// Runs that wait, run, or ended, oldest first; the last 100 that ended.
     pub runs: Vec<RunInfo>,
     /// The sandbox.
@@ -126,6 +131,13 @@ pub struct RunInfo {
     /// What its model calls consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// For `apply`: whether it changes an app that is there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub edit: bool,
     /// What it did in the sandbox, in order.
     pub steps: Vec<Step>,
+    /// The files of its reply that it wrote, in order; at most 200.
+    #[serde(default)]
+    pub files: Vec<FilePath>,
 }

@@ -55,6 +55,8 @@ pub struct Identity {
     pub name: Option<String>,
     /// What they may do.
     pub role: Role,
+    /// Whether they come to look at the app, so that a sandbox is made for them. A program that does one thing does not.
+    pub looks: bool,
 }
 
 /// A place in the room. Dropping it leaves the room.

@@ -35,7 +35,7 @@ pub(crate) const UPDATES_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
     Generate(GenerateWork),
-    Apply { reply: String, packages: Vec<PackageSpec> },
+    Apply { reply: String, packages: Vec<PackageSpec>, edit: bool },
     Install { packages: Vec<PackageSpec> },
     Import { url: RepositoryUrl },
     Exec { command: String, timeout: std::time::Duration },
@@ -224,7 +224,7 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
 async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
-        Work::Apply { reply, packages } => apply::perform(context, reply, packages).await,
+        Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,
         Work::Install { packages } => install::perform(context, packages).await,
         Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,

@@ -103,6 +103,9 @@ pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
     /// Makes sure the dev server runs, and returns once it answers. Its later end shows in [`Sandbox::health`].
     async fn start_preview(&self) -> Result<(), SandboxError>;
 
+    /// Ends the dev server, if there is one; [`Sandbox::start_preview`] starts another.
+    async fn stop_preview(&self);
+
     /// A byte stream to the dev server.
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError>;
 

@@ -79,10 +79,11 @@ impl ProjectActor {
             // Somebody who no longer listens for the reply gets it by sending the command again.
             After::Reply(reply, frame) => drop(reply.send(frame)),
             After::Join(reply, join) => {
+                let sandbox = join.sandbox;
                 let Some(joined) = self.attach(join) else { return };
                 // Nobody reads it any more: its member leaves when it is dropped.
                 let _ = reply.send(Ok(joined));
-                if self.parts.settings.sandbox_on_join {
+                if sandbox && self.parts.settings.sandbox_on_join {
                     self.sandbox.ensure_unless_failed(&self.tree);
                 }
             }
@@ -93,13 +94,15 @@ impl ProjectActor {
             After::Sandbox(SandboxWish::None) => {}
             After::Sandbox(SandboxWish::Start) => self.sandbox.ensure(&self.tree),
             After::Sandbox(SandboxWish::Stop) => self.sandbox.stop(),
+            After::Sandbox(SandboxWish::RestartPreview) => self.sandbox.restart_preview(),
             After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
         }
     }
 
     fn start(&mut self, run: RunId, by: ParticipantId, work: Work) {
-        if work.needs_sandbox() {
+        let needs_sandbox = work.needs_sandbox();
+        if needs_sandbox {
             self.sandbox.ensure(&self.tree);
         }
         let answer = self.state.view.messages.iter().rev().find(|message| message.run == Some(run));
@@ -117,14 +120,14 @@ impl ProjectActor {
         let cancel = self.cancel.child_token();
         match work {
             Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
-            _ => self.runs.started(run, by, cancel.clone()),
+            _ => self.runs.started(run, by, needs_sandbox, cancel.clone()),
         }
         run::spawn(&self.jobs, context, work, cancel);
     }
 
     /// How a participant catches up, as of now.
     fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
-        let PendingJoin { participant, role, since } = join;
+        let PendingJoin { participant, role, since, sandbox: _ } = join;
         // Without a mailbox every handle is gone, and with them whoever asked.
         let member = Member::new(participant, role, self.mailbox_sender.upgrade()?);
         self.room.enter(participant);

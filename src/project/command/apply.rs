@@ -38,11 +38,11 @@ use crate::{
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, ProjectError> {
-    let Apply { reply, packages } = command;
+    let Apply { reply, packages, edit } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    desk.begin_or_queue(Work::Apply { reply, packages }, Delivery::Queue)
+    desk.begin_or_queue(Work::Apply { reply, packages, edit }, Delivery::Queue)
 }
 
 pub(crate) async fn perform(

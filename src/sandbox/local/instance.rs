@@ -218,6 +218,10 @@ impl Sandbox for LocalSandbox {
         self.preview.start().await
     }
 
+    async fn stop_preview(&self) {
+        self.preview.stop().await;
+    }
+
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {
         Ok(Box::new(self.preview.connect().await?))
     }
