@@ -21,6 +21,8 @@ pub enum Command {
     Apply(Apply),
     /// Install npm packages.
     Install(Install),
+    /// Make a git repository's files the project's.
+    ImportRepository(ImportRepository),
     /// Say something in the conversation; no model answers.
     Say(Say),
     /// Set what the conversation is about and how its people like their changes.
@@ -73,6 +75,7 @@ impl Command {
             Self::Generate(_) => "generate",
             Self::Apply(_) => "apply",
             Self::Install(_) => "install",
+            Self::ImportRepository(_) => "import_repository",
             Self::Say(_) => "say",
             Self::UpdateConversation(_) => "update_conversation",
             Self::ClearConversation(_) => "clear_conversation",
@@ -105,10 +108,11 @@ impl Command {
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 24] = [
+pub const COMMAND_NAMES: [&str; 25] = [
     "generate",
     "apply",
     "install",
+    "import_repository",
     "say",
     "update_conversation",
     "clear_conversation",
@@ -212,6 +216,16 @@ pub struct Apply {
 pub struct Install {
     /// At least one name, each with an optional version.
     pub packages: Vec<PackageSpec>,
+}
+
+/// Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+/// the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+/// symbolic links are not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImportRepository {
+    /// `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+    /// HTTPS, without credentials, from the hosts the server allows.
+    pub url: String,
 }
 
 /// Says something in the conversation: one `message_added`. Models see it with the next prompt.

@@ -90,6 +90,8 @@ pub enum Event {
     FileUnlocked(FileUnlocked),
     /// The files are as they were after an earlier event; the changes that make them so follow.
     Restored(Restored),
+    /// The files are those of a git repository now; the changes that made them so stand before.
+    RepositoryImported(RepositoryImported),
     /// The waiting runs are in another order.
     QueueChanged(QueueChanged),
     /// A participant may do something else from now on.
@@ -121,7 +123,7 @@ pub enum Event {
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 36;
+pub const EVENTS_COUNT: usize = 37;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -390,6 +392,28 @@ pub struct Restored {
     pub to: Seq,
 }
 
+/// The files are those of a git repository now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RepositoryImported {
+    /// Where it was fetched from.
+    pub url: String,
+    /// Its name: the last part of its address.
+    pub name: String,
+    /// Its default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit the files are from; absent: the repository is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How many files were taken over.
+    pub files: u32,
+    /// What was left out, the first 50, with the reason.
+    pub left_out: Vec<Refusal>,
+    /// How many were left out altogether.
+    pub left_out_total: u32,
+}
+
 /// The waiting runs are in another order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct QueueChanged {
@@ -565,6 +589,7 @@ impl Event {
             Self::FileLocked(_) => "file_locked",
             Self::FileUnlocked(_) => "file_unlocked",
             Self::Restored(_) => "restored",
+            Self::RepositoryImported(_) => "repository_imported",
             Self::QueueChanged(_) => "queue_changed",
             Self::RoleChanged(_) => "role_changed",
             Self::ConversationUpdated(_) => "conversation_updated",

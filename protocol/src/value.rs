@@ -40,6 +40,8 @@ pub enum RunKind {
     Apply,
     /// Packages installed on request.
     Install,
+    /// A git repository's files taken over.
+    Import,
     /// One shell command in the sandbox; runs beside the others instead of waiting in the queue.
     Exec,
 }

@@ -10,6 +10,7 @@ pub(crate) mod conversation;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod generate;
+pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
 mod model_choice;
@@ -130,6 +131,7 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::Generate(command) => generate::accept(desk, command),
         Command::Apply(command) => apply::accept(desk, command),
         Command::Install(command) => install::accept(desk, command),
+        Command::ImportRepository(command) => import_repository::accept(desk, &command),
         Command::Say(command) => conversation::say(desk, command),
         Command::UpdateConversation(command) => conversation::update(desk, command),
         Command::ClearConversation(command) => conversation::clear(desk, &command),
@@ -239,6 +241,7 @@ impl Work {
             Self::Generate(_) => RunKind::Generate,
             Self::Apply { .. } => RunKind::Apply,
             Self::Install { .. } => RunKind::Install,
+            Self::Import { .. } => RunKind::Import,
             Self::Exec { .. } => RunKind::Exec,
         }
     }
@@ -254,7 +257,7 @@ impl Work {
     pub(crate) fn needs_sandbox(&self) -> bool {
         match self {
             Self::Generate(work) => work.apply,
-            Self::Apply { .. } | Self::Install { .. } | Self::Exec { .. } => true,
+            Self::Apply { .. } | Self::Install { .. } | Self::Import { .. } | Self::Exec { .. } => true,
         }
     }
 }

@@ -127,7 +127,10 @@ async fn request(
     }
     let history = context.conversation.turns.clone();
     let important = Vec::new();
-    let parts = prompt::build(PromptContext { files, important, history, prompt }, CONTEXT_SIZE_BYTES_MAX);
+    let parts = prompt::build(
+        PromptContext { layout: context.layout, files, important, history, prompt },
+        CONTEXT_SIZE_BYTES_MAX,
+    );
     let mut models = models.into_iter();
     Ok(ModelRequest {
         model: models.next().unwrap_or_default(),
@@ -159,7 +162,7 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn new(context: &'a JobContext, tree: &'a Tree, verbatim: bool) -> Self {
-        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new());
+        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new(context.layout));
         Self { context, tree, parser, builder, file: None, usage: None, pieces: Vec::new(), verbatim }
     }
 
@@ -215,7 +218,7 @@ impl<'a> Answer<'a> {
         let message = self.context.message;
         match piece {
             ReplyEvent::Text(text) => Some(Event::TextDelta(TextDelta { message, text: text.clone() })),
-            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind) {
+            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind, self.context.layout) {
                 Ok(path) => {
                     let action = match kind {
                         ReplyFileKind::Edit => FileAction::Edit,

@@ -8,7 +8,7 @@ use cobuild_protocol::{
         FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
         ProjectCreated,
     },
-    state::{FileInfo, RunInfo, RunState},
+    state::{FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
         FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role,
         RunKind, SandboxInfo, Step,
@@ -157,6 +157,15 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
         // The changes that make it so follow.
         Event::Restored(_) => {}
+        Event::RepositoryImported(imported) => {
+            view.repository = Some(Box::new(RepositoryInfo {
+                url: imported.url.clone(),
+                name: imported.name.clone(),
+                branch: imported.branch.clone(),
+                commit: imported.commit.clone(),
+                seq: frame.seq,
+            }));
+        }
         Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
         Event::RoleChanged(changed) => {
             if let Some(participant) = view.participants.get_mut(&changed.participant) {

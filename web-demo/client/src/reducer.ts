@@ -220,6 +220,13 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
         ...(frame.role === undefined ? { removed: true } : {}),
       });
     }
+    case "repository_imported": {
+      const { url, name, branch, commit, seq } = frame;
+      return {
+        ...state,
+        repository: { url, name, ...given("branch", branch), ...given("commit", commit), seq },
+      };
+    }
     // What follows them says what became of it.
     case "packages_detected":
     case "restored":
