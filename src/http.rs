@@ -247,6 +247,7 @@ fn routes(state: HttpState) -> Router {
         .route("/commands", post(rest::command))
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
+        .route("/history", get(rest::history))
         .route("/export.zip", get(export::zip))
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
