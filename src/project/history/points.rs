@@ -176,10 +176,11 @@ impl Found {
 
     fn push(&mut self, point: Point) {
         self.drop_unwanted();
-        if self.points.len() >= self.limit {
+        self.points.push_back(point);
+        // One more than asked for: the newest may turn out not to be wanted.
+        if self.points.len() > self.limit + 1 {
             self.points.pop_front();
         }
-        self.points.push_back(point);
     }
 
     fn drop_unwanted(&mut self) {
@@ -195,8 +196,9 @@ impl Found {
             }
         }
         self.drop_unwanted();
-        let mut points: Vec<_> = self.points.into();
+        let mut points: Vec<_> = self.points.into_iter().collect();
         points.sort_by_key(|point| std::cmp::Reverse(point.seq));
+        points.truncate(self.limit);
         points
     }
 }

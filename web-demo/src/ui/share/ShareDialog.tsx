@@ -205,8 +205,9 @@ function MadeLink({ url, role }: { url: string; role: Role }) {
       </div>
       {isLocal && (
         <p className="soft">
-          This server listens on this machine only, so the link works here alone. Started with{" "}
-          <code>HOST=0.0.0.0</code> it can be reached by others.
+          This page is open at <code>{location.hostname}</code>, so the link works on this machine only. For
+          others, start the server with <code>HOST=0.0.0.0</code> and make the link on a page opened at the
+          machine’s own address.
         </p>
       )}
     </div>
