@@ -10,6 +10,7 @@
 //! | `command` | from a command to its first events and its job: one file each |
 //! | `batch` | one append in the making |
 //! | `state` | the fold of the log |
+//! | [`repository`] | addresses of git repositories, and the hosts they may be on |
 //! | `run`, `runs`, `queue` | a run's life, what runs, whose turn is next |
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
@@ -34,6 +35,7 @@ mod queue;
 mod reconcile;
 pub mod registry;
 mod remembered;
+pub mod repository;
 mod room;
 mod run;
 mod runs;
@@ -46,7 +48,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{history::POINTS_MAX, state::fold};
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,
     error::ProjectError,
@@ -56,3 +57,4 @@ pub use self::{
     queue::QUEUE_MAX,
     registry::{ProjectParts, ProjectRegistry, ProjectSettings},
 };
+pub(crate) use self::{history::POINTS_MAX, state::fold};

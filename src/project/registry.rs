@@ -18,6 +18,7 @@ use super::{
     model_provider::ModelProvider,
     presence::PresenceBoard,
     remembered::Remembered,
+    repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -49,6 +50,8 @@ pub struct ProjectSettings {
     pub unload_after: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
+    /// Where repositories may be imported from.
+    pub git_hosts: Vec<GitHost>,
 }
 
 impl ProjectSettings {
@@ -63,6 +66,7 @@ impl Default for ProjectSettings {
             preview_url: "http://{id}.localhost:3100/".into(),
             unload_after: Duration::from_secs(600),
             sandbox_on_join: true,
+            git_hosts: vec![GitHost::github()],
         }
     }
 }

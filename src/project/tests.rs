@@ -41,7 +41,7 @@ fn write(path: &str, content: &str) -> Command {
 }
 
 fn apply(reply: &str) -> Command {
-    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new() })
+    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new(), edit: false })
 }
 
 fn exec(command: &str) -> Command {
@@ -319,9 +319,15 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
         let (path, conflict) = (path.parse().unwrap(), Some(conflict.conflict));
         Command::ReadFile(ReadFile { path, at: None, conflict })
     };
-    let ControlFrame::Result(read_by_clients) = ada.send(read_proposed("src/App.jsx")).await else { panic!("not read") };
+    let ControlFrame::Result(read_by_clients) = ada.send(read_proposed("src/App.jsx")).await else {
+        panic!("not read")
+    };
     assert_eq!(read_by_clients.data["content"], "export default () => <h1>Hi</h1>;");
-    assert_eq!(rejected(&ada.send(read_proposed("src/main.jsx")).await), ErrorCode::NotFound, "not that file's conflict");
+    assert_eq!(
+        rejected(&ada.send(read_proposed("src/main.jsx")).await),
+        ErrorCode::NotFound,
+        "not that file's conflict"
+    );
     let keep = ConflictSide::Proposed;
     let resolve = ResolveConflict { conflict: conflict.conflict, keep, content: None };
     assert!(matches!(ada.send(Command::ResolveConflict(resolve.clone())).await, ControlFrame::Accepted(_)));
@@ -719,7 +725,7 @@ async fn a_role_change_counts_at_once_and_after_coming_back() {
     let bob = room.enter_as("Bob", Role::Editor, None).await;
     assert_eq!(bob.member.role(), Role::Viewer);
     assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
-    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor };
+    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor, looks: true };
     let refused = room.handle().await.join(identity, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Forbidden);
 }

@@ -2,9 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use cobuild_protocol::{
-    FilePath, ProjectId, ProjectState, Seq, command::ReadFile, state::FileInfo, value::Encoding,
-};
+use cobuild_protocol::{FilePath, ProjectId, ProjectState, Seq, command::ReadFile, state::FileInfo, value::Encoding};
 use serde_json::{Value, json};
 
 use crate::project::{

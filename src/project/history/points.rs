@@ -261,8 +261,9 @@ mod tests {
 
     #[test]
     fn each_run_sitting_and_restore_is_a_point() {
-        let created =
-            format!(r#"00 "type":"project_created","name":"p","template":"t","preview_id":"x","files":[{{"path":"a","hash":"{HASH}","size_bytes":1}}]"#);
+        let created = format!(
+            r#"00 "type":"project_created","name":"p","template":"t","preview_id":"x","files":[{{"path":"a","hash":"{HASH}","size_bytes":1}}]"#
+        );
         let (ada, run) = (r#""by":"u1""#, r#""by":"u1","run":"r1""#);
         let lines = [
             created,
@@ -284,14 +285,7 @@ mod tests {
             r#"32 "run":"r2","type":"run_finished","outcome":"failed""#.into(),
         ];
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-        let all = [
-            "13 restore 6 2",
-            "10 edit 1",
-            "9 edit 2",
-            "6 r1 Some(Completed) 2",
-            "4 edit 1",
-            "1 created 1",
-        ];
+        let all = ["13 restore 6 2", "10 edit 1", "9 edit 2", "6 r1 Some(Completed) 2", "4 edit 1", "1 created 1"];
         check(&lines, Seq::MAX, 100, &all);
         check(&lines, Seq::MAX, 2, &all[..2]);
         check(&lines, 13, 2, &all[1..3]);
