@@ -118,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
     pub(crate) tasks: TaskTracker,
+    /// Who writes to the sockets of each room.
+    pub(crate) casters: ws::Casters,
 }
 
 impl Deref for HttpState {
@@ -162,6 +164,7 @@ impl App {
     #[must_use]
     pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
         let Door(access) = door;
+        let tasks = TaskTracker::new();
         let state = HttpState(Arc::new(Shared {
             origins: OriginPolicy::new(&access, config.preview_domain.clone(), config.cors_origins.clone()),
             page_policy: assets::page_policy(&config.preview_domain),
@@ -174,7 +177,8 @@ impl App {
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            casters: ws::Casters::new(tasks.clone()),
+            tasks,
         }));
         Self { router: routes(state.clone()), state }
     }

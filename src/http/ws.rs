@@ -2,10 +2,15 @@
 //!
 //! This file brings a connection into the room: upgrade, `hello`, `join`. From then on two halves work without waiting
 //! for one another: [`reader`] takes commands and hands them to the project, [`writer`] sends replies and whatever the
-//! log has for this client. Which close code says what is decided in this folder and nowhere else.
+//! log has for this client – or lets the room's [`caster`] do that for all clients at once. Which close code says what is
+//! decided in this folder and nowhere else.
 
+mod caster;
+mod framing;
+mod handshake;
 mod rate;
 mod reader;
+mod wire;
 mod writer;
 
 use std::{
@@ -16,29 +21,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    Extension,
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
-    },
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{Extension, extract::State, http::HeaderMap, response::Response};
+use bytes::{Bytes, BytesMut};
 use cobuild_protocol::{
     CloseCode, ErrorBody, ErrorCode, PROTOCOL_VERSION, ProjectId,
     frame::{ControlFrame, HelloFrame, Welcome},
 };
-use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::caster::Casters;
+use self::{
+    handshake::Handshake,
+    wire::{Arrival, Incoming, Wire},
+};
 use super::{
     FRAME_SIZE_BYTES_MAX, HttpState,
     auth::{Grant, Pass, RemovalWatch},
     command_frame,
-    error::Problem,
     extract::InProject,
     listener::Connection,
 };
@@ -49,24 +50,15 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Replies and rejections on their way to the writer. More are only under way when the client does not read; then its
 /// own commands wait.
 const OUTBOX_MAX: usize = 64;
-/// Longest reason of a close frame, in bytes (RFC 6455: 125 with the code).
-const REASON_LENGTH_MAX: usize = 123;
-
-/// tungstenite zero-fills this much before every read attempt; its default of 128 KiB is the largest waste on the path.
-const READ_BUFFER_SIZE_BYTES: usize = 2048;
-/// Frames of one wake-up are collected up to this before they are written to the socket.
-const WRITE_BUFFER_SIZE_BYTES: usize = 16 * 1024;
-/// A frame larger than this could never be sent. Only a snapshot can be large; what waits in the buffer besides is
-/// bounded by the writer, which flushes after every batch.
-const WRITE_BUFFER_SIZE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// What the reader hands to the writer.
+/// What the reader hands to the writer. Boxed: a queue keeps room for many, and most of the time there is none.
 #[derive(Debug)]
 enum Outgoing {
-    /// A frame for this client alone. Boxed: a queue keeps room for many, and most of the time there is none.
+    /// A frame for this client alone.
     Frame(Box<ControlFrame>),
+    /// A frame that is ready to be written: the protocol's own answer to one of the client's.
+    Answer(Box<Bytes>),
     /// The end of the connection.
-    Close(Closing),
+    Close(Box<Closing>),
 }
 
 /// Why the server ends a connection.
@@ -89,9 +81,8 @@ impl Closing {
         Self::new(CloseCode::GoingAway, format!("going away; retry_after_ms={retry_after_ms}"))
     }
 
-    fn message(mut self) -> Message {
-        self.reason.truncate(self.reason.floor_char_boundary(REASON_LENGTH_MAX));
-        Message::Close(Some(CloseFrame { code: self.code.number(), reason: self.reason.into() }))
+    fn put_into(&self, out: &mut BytesMut) {
+        framing::close(out, self.code.number(), &self.reason);
     }
 }
 
@@ -155,21 +146,17 @@ pub(crate) async fn upgrade(
     InProject(project): InProject,
     Extension(connection): Extension<Connection>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        Problem::new(ErrorCode::BadRequest, "this address is a WebSocket").with_status(rejection.status())
-    })?;
+    handshake: Result<Handshake, Response>,
+) -> Result<Response, Response> {
+    let (answer, opened) = handshake?.accept();
     // A token may come with the upgrade, where a program finds that easier than in the hello.
     let bearer = state.access.admit_request(&headers).await;
     let tasks = state.tasks.clone();
-    let answer = upgrade
-        .read_buffer_size(READ_BUFFER_SIZE_BYTES)
-        .write_buffer_size(WRITE_BUFFER_SIZE_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_SIZE_BYTES_MAX)
-        .max_message_size(FRAME_SIZE_BYTES_MAX)
-        .max_frame_size(FRAME_SIZE_BYTES_MAX)
-        .on_upgrade(move |socket| tasks.track_future(serve(state, project, connection, bearer, socket)));
+    tasks.spawn(async move {
+        if let Some((incoming, wire)) = opened.await {
+            serve(state, project, connection, bearer, incoming, wire).await;
+        }
+    });
     Ok(answer)
 }
 
@@ -178,22 +165,23 @@ async fn serve(
     project: ProjectId,
     connection: Connection,
     bearer: Result<Grant, ErrorBody>,
-    mut socket: WebSocket,
+    mut incoming: Incoming,
+    wire: Wire,
 ) {
     let attached = tokio::select! {
-        attached = attach(&state, &project, bearer, &mut socket) => attached,
+        attached = attach(&state, &project, bearer, &mut incoming, &wire) => attached,
         () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
-        Ok(attached) => {
-            run(&state, connection, socket, attached);
-        }
+        Ok(attached) => run(&state, connection, incoming, wire, attached),
         Err(Some(closing)) => {
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
+            let mut farewell = BytesMut::new();
+            closing.put_into(&mut farewell);
             let closed = async {
-                socket.send(closing.message()).await?;
-                while let Some(Ok(_)) = socket.recv().await {}
-                Ok::<_, axum::Error>(())
+                if wire.write_all(&mut farewell, CLOSE_WAIT_MAX).await.is_ok() {
+                    while let Some(Ok(_)) = incoming.next().await {}
+                }
             };
             // Whatever becomes of the close frame, the connection ends.
             let _ = timeout(CLOSE_WAIT_MAX, closed).await;
@@ -207,7 +195,7 @@ struct Attached {
     handle: ProjectHandle,
     subscription: Subscription,
     pass: Pass,
-    welcome: ControlFrame,
+    welcome: Box<ControlFrame>,
     pace: writer::Pace,
 }
 
@@ -216,9 +204,10 @@ async fn attach(
     state: &HttpState,
     project: &ProjectId,
     bearer: Result<Grant, ErrorBody>,
-    socket: &mut WebSocket,
+    incoming: &mut Incoming,
+    wire: &Wire,
 ) -> Result<Attached, Option<Closing>> {
-    let hello = match timeout(state.timing.hello_wait_max, first_frame(socket)).await {
+    let hello = match timeout(state.timing.hello_wait_max, first_frame(incoming, wire)).await {
         Ok(hello) => hello?,
         Err(_) => return Err(Some(Closing::new(CloseCode::Protocol, "no hello in time"))),
     };
@@ -228,7 +217,7 @@ async fn attach(
     }
     let pace = writer::Pace::asked(hello.rollup_ms);
     let (handle, subscription, pass) = join(state, project, bearer, hello).await.map_err(Some)?;
-    let welcome = ControlFrame::Welcome(Welcome {
+    let welcome = Box::new(ControlFrame::Welcome(Welcome {
         protocol: PROTOCOL_VERSION,
         project: project.clone(),
         epoch: subscription.epoch.clone(),
@@ -239,7 +228,7 @@ async fn attach(
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
         limits: super::limits(),
         default_model: super::models::notice(state.models.default_model()),
-    });
+    }));
     Ok(Attached { handle, subscription, pass, welcome, pace })
 }
 
@@ -262,39 +251,48 @@ async fn join(
     Ok((handle, subscription, pass))
 }
 
-async fn first_frame(socket: &mut WebSocket) -> Result<HelloFrame, Option<Closing>> {
+async fn first_frame(incoming: &mut Incoming, wire: &Wire) -> Result<HelloFrame, Option<Closing>> {
     loop {
-        match socket.recv().await {
-            Some(Ok(Message::Text(text))) => {
+        let message = match incoming.next().await {
+            Some(Ok(Arrival::Message(message))) => message,
+            Some(Ok(Arrival::Answer(frame))) => {
+                let written = wire.write_all(&mut frame.into(), CLOSE_WAIT_MAX).await;
+                written.map_err(|_| None)?;
+                continue;
+            }
+            Some(Err(error)) => return Err(broken(&error)),
+            None => return Err(None),
+        };
+        match message {
+            Message::Text(text) => {
                 return command_frame::parse_hello(text.as_bytes())
                     .map_err(|rejected| Some(Closing::new(CloseCode::Protocol, rejected.error.message)));
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Binary(_))) => {
+            Message::Binary(_) => {
                 return Err(Some(Closing::new(CloseCode::Protocol, command_frame::not_text().error.message)));
             }
-            Some(Err(error)) => return Err(broken(error)),
-            Some(Ok(Message::Close(_))) | None => return Err(None),
+            // The answer to a close comes next, and then nothing.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Close(_) => {}
         }
     }
 }
 
 /// Starts both halves. Each is a task of its own, and the one that brought the connection here ends with all it needed
 /// for that: an idle connection is most of what a server holds.
-fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: Attached) {
+fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire, attached: Attached) {
     let Attached { handle, subscription, pass, welcome, pace } = attached;
     let Subscription { member, head, snapshot, feed, .. } = subscription;
-    let (sink, stream) = socket.split();
     let (outbox, replies) = mpsc::channel(OUTBOX_MAX);
     let heard = Heard::now();
-    let writer_ended = CancellationToken::new();
+    let farewell = CancellationToken::new();
     let writer = writer::Writer {
-        sink,
+        seat: state.casters.seat(handle.project(), handle.log(), wire.clone()),
+        wire,
+        unsent: BytesMut::new(),
         log: handle.log().clone(),
         feed,
         replies,
         heard: heard.clone(),
-        written: connection.written,
         stopping: state.shutdown.clone(),
         timing: state.timing,
         presence: handle.presence().view(),
@@ -304,23 +302,17 @@ fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: A
         removal: RemovalWatch::new(member.participant(), head),
     };
     tracing::debug!(project = %handle.project(), participant = %member.participant(), "a client is in the room");
-    let ended = writer_ended.clone().drop_guard();
-    state.tasks.spawn(async move {
-        writer.run(welcome, snapshot).await;
-        drop(ended);
-    });
-    let mut reader = reader::Reader { stream, outbox, handle, member, heard, writer_ended, pass, state: state.clone() };
-    state.tasks.spawn(async move {
-        reader.run().await;
-        reader.finish().await;
-        drop(connection.place);
-    });
+    // Spawned as they are: an async block around them would keep room for all they own once more.
+    state.tasks.spawn(writer.run(welcome, snapshot, farewell.clone().drop_guard()));
+    let state = state.clone();
+    let tasks = state.tasks.clone();
+    let reader = reader::Reader { stream: incoming, outbox, handle, member, heard, farewell, pass, state };
+    tasks.spawn(reader.run(connection.place));
 }
 
 /// What a failed read means; `None`: the client is gone.
-fn broken(error: axum::Error) -> Option<Closing> {
-    let error = error.into_inner();
-    let reason = match error.downcast_ref::<tungstenite::Error>()? {
+fn broken(error: &tungstenite::Error) -> Option<Closing> {
+    let reason = match error {
         tungstenite::Error::Capacity(_) => format!("a frame has at most {FRAME_SIZE_BYTES_MAX} bytes"),
         tungstenite::Error::Utf8(_) => "a text frame is UTF-8".into(),
         tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => return None,
@@ -330,24 +322,15 @@ fn broken(error: axum::Error) -> Option<Closing> {
     Some(Closing::new(CloseCode::Protocol, reason))
 }
 
-/// A control frame as a text frame.
-fn text(frame: &ControlFrame) -> Message {
+/// A control frame's JSON.
+fn text(frame: &ControlFrame) -> Vec<u8> {
     // Control frames are plain data with string keys; encoding them cannot fail.
-    let json = serde_json::to_string(frame).expect("invariant: control frames are JSON");
-    Message::Text(Utf8Bytes::from(json))
+    serde_json::to_vec(frame).expect("invariant: control frames are JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn close_reasons_fit_into_a_control_frame() {
-        let Message::Close(Some(frame)) = Closing::new(CloseCode::Protocol, "ü".repeat(200)).message() else {
-            panic!("must be a close frame")
-        };
-        assert_eq!((frame.code, frame.reason.len()), (4505, 122));
-    }
 
     #[test]
     fn refusals_are_final_and_faults_are_not() {

@@ -151,6 +151,12 @@ impl EventLogReader {
         &self.shared.epoch
     }
 
+    /// Whether both read the same log, in the same stay in memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// The events after `from`, stored and future. `from` must not be above the head: such a position is not one of
     /// this log, and the feed fails with [`FeedError::PositionLost`].
     #[must_use]

@@ -1,19 +1,26 @@
 //! The half of a connection that listens: frames become commands, commands become replies.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::extract::ws::{Message, WebSocket};
 use cobuild_protocol::{
     CloseCode, CommandFrame, ErrorBody, ErrorCode, ProjectId, RequestId,
     frame::{ControlFrame, RefreshTokenFrame, Rejected, ResultFrame},
 };
-use futures_util::{StreamExt as _, stream::FuturesUnordered, stream::SplitStream};
-use tokio::{sync::mpsc, time::timeout};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     CLOSE_WAIT_MAX, Closing, Heard, Outgoing, broken,
     rate::{RateLimit, Verdict},
+    wire::{Arrival, Incoming as Stream},
 };
 use crate::{
     http::{
@@ -32,13 +39,14 @@ const UNDER_WAY_RETRY: Duration = Duration::from_millis(200);
 const REFUSED_FRAME_READ_MAX: usize = 4096;
 
 pub(super) struct Reader {
-    pub(super) stream: SplitStream<WebSocket>,
+    pub(super) stream: Stream,
     pub(super) outbox: mpsc::Sender<Outgoing>,
     pub(super) handle: ProjectHandle,
     /// The place in the room; left when the reader is dropped.
     pub(super) member: Member,
     pub(super) heard: Heard,
-    pub(super) writer_ended: CancellationToken,
+    /// The writer is about to say its last word: from then on nothing is listened to.
+    pub(super) farewell: CancellationToken,
     pub(super) pass: Pass,
     pub(super) state: HttpState,
 }
@@ -49,28 +57,31 @@ enum Step {
     Refresh(RefreshTokenFrame),
     Reply(Rejected),
     Nothing,
+    /// The client says that it is done, and wants to hear the same.
+    Farewell,
     /// With what the client is told, if it still listens.
     End(Option<Closing>),
 }
 
 impl Reader {
-    /// Listens until the client or the writer ends.
-    pub(super) async fn run(&mut self) {
+    /// Listens until the client or the writer ends, and gives up its `place` when the connection has.
+    pub(super) async fn run(mut self, place: Arc<OwnedSemaphorePermit>) {
+        self.listen().await;
+        // On the heap, because it is rarely there: a connection's memory is that of the listening one.
+        Box::pin(self.finish()).await;
+        drop(place);
+    }
+
+    async fn listen(&mut self) {
         let mut rate = RateLimit::new(Instant::now());
         // Replies come when they come. The order in which commands reach the project is that of their frames: futures
         // are first polled in the order in which they were pushed, and the project's mailbox is fair.
         let mut under_way = FuturesUnordered::new();
         // At most one. It may wait for an identity provider, which is no reason to let commands wait.
         let mut refresh = FuturesUnordered::new();
-        let mut pass_ended = std::pin::pin!(self.pass.ended());
         loop {
             let step = tokio::select! {
-                () = self.writer_ended.cancelled() => return,
-                _ = &mut pass_ended => {
-                    // The writer says why, and must not take our going for the reason.
-                    self.writer_ended.cancelled().await;
-                    return;
-                }
+                () = self.farewell.cancelled() => return,
                 Some((reply, closing)) = refresh.next(), if !refresh.is_empty() => {
                     if self.outbox.send(Outgoing::Frame(Box::new(reply))).await.is_err() {
                         return;
@@ -86,12 +97,19 @@ impl Reader {
                     }
                     continue;
                 }
-                message = self.stream.next() => match message {
-                    Some(Ok(message)) => {
+                arrival = self.stream.next() => match arrival {
+                    Some(Ok(Arrival::Message(message))) => {
                         self.heard.mark();
+                        tracing::trace!(size_bytes = message.len(), "a message came in");
                         step(&message, &mut rate, under_way.len())
                     }
-                    Some(Err(error)) => Step::End(broken(error)),
+                    Some(Ok(Arrival::Answer(frame))) => {
+                        if self.outbox.send(Outgoing::Answer(Box::new(frame))).await.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                    Some(Err(error)) => Step::End(broken(&error)),
                     None => Step::End(None),
                 },
             };
@@ -112,9 +130,16 @@ impl Reader {
                     }
                 }
                 Step::Nothing => {}
+                Step::Farewell => {
+                    if let Some(Ok(Arrival::Answer(frame))) = self.stream.next().await {
+                        // A writer that is gone has said farewell itself.
+                        let _ = self.outbox.send(Outgoing::Answer(Box::new(frame))).await;
+                    }
+                    return;
+                }
                 Step::End(Some(closing)) => {
                     // A writer that is gone has said why itself.
-                    let _ = self.outbox.send(Outgoing::Close(closing)).await;
+                    let _ = self.outbox.send(Outgoing::Close(Box::new(closing))).await;
                     return;
                 }
                 Step::End(None) => return,
@@ -123,10 +148,10 @@ impl Reader {
     }
 
     /// Lets the writer say its last word and the client answer it, so that a close code is not lost in a reset.
-    pub(super) async fn finish(self) {
-        let Self { mut stream, outbox, member, writer_ended, .. } = self;
+    async fn finish(self) {
+        let Self { mut stream, outbox, member, farewell, .. } = self;
         drop((outbox, member));
-        writer_ended.cancelled().await;
+        farewell.cancelled().await;
         let answered = async { while let Some(Ok(_)) = stream.next().await {} };
         // A client that does not answer is dropped.
         let _ = timeout(CLOSE_WAIT_MAX, answered).await;
@@ -179,8 +204,8 @@ fn step(message: &Message, rate: &mut RateLimit, under_way: usize) -> Step {
             Step::Reply(too_fast(None, retry_after, "too many frames"))
         }
         (Message::Binary(_), _) => Step::Reply(command_frame::not_text()),
-        (Message::Ping(_) | Message::Pong(_), _) => Step::Nothing,
-        (Message::Close(_), _) => Step::End(None),
+        (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => Step::Nothing,
+        (Message::Close(_), _) => Step::Farewell,
     }
 }
 

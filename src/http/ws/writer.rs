@@ -1,27 +1,26 @@
-//! The half of a connection that speaks: whatever there is goes into the buffer, then one flush.
+//! The half of a connection that speaks: whatever there is goes into the buffer, then out in as few writes as the socket
+//! allows. Once a client is up to date its socket is lent to the room's [`super::caster`], which writes deltas to all
+//! of them; anything else brings it back here.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cobuild_protocol::{
     CloseCode, Seq,
     frame::{ControlFrame, Ping, PresenceFrame, Synced},
 };
-use futures_util::{SinkExt as _, stream::SplitSink};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CLOSE_WAIT_MAX, Closing, Heard, Outgoing, text};
+use super::{
+    CLOSE_WAIT_MAX, Closing, Heard, Outgoing,
+    caster::{Returned, Seat},
+    framing, text,
+    wire::{Wire, WriteError},
+};
 use crate::{
     http::{
         Timing,
@@ -49,13 +48,14 @@ const PRESENCE_WINDOW: Duration = Duration::from_millis(50);
 const ANSWER_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
-    pub(super) sink: SplitSink<WebSocket, Message>,
+    pub(super) wire: Wire,
+    /// What the socket has not taken yet. Only ever the rest of one batch.
+    pub(super) unsent: BytesMut,
+    pub(super) seat: Seat,
     pub(super) log: EventLogReader,
     pub(super) feed: Feed,
     pub(super) replies: mpsc::Receiver<Outgoing>,
     pub(super) heard: Heard,
-    /// Bytes the socket has taken, counted where they are written: how a slow client is told from a stuck one.
-    pub(super) written: Arc<AtomicU64>,
     pub(super) stopping: CancellationToken,
     pub(super) timing: Timing,
     pub(super) presence: PresenceView,
@@ -93,6 +93,8 @@ enum Wake {
     /// A reply; `None`: the reader has gone.
     Outgoing(Option<Outgoing>),
     Events(Result<Vec<Arc<Frame>>, FeedError>),
+    /// The caster gave the socket back.
+    Returned,
     /// Somebody said something about their presence.
     PresenceSaid,
     PresenceDue,
@@ -103,8 +105,9 @@ enum Wake {
 type Ended = Option<Closing>;
 
 impl Writer {
-    /// Speaks until the client, the project or the server ends.
-    pub(super) async fn run(mut self, welcome: ControlFrame, snapshot: Option<Bytes>) {
+    /// Speaks until the client, the project or the server ends. `farewell` is dropped before the last word, so that
+    /// nothing the client still says counts.
+    pub(super) async fn run(mut self, welcome: Box<ControlFrame>, snapshot: Option<Bytes>, farewell: DropGuard) {
         let pass = self.pass.clone();
         let ended = tokio::select! {
             biased;
@@ -115,76 +118,89 @@ impl Writer {
         if let Some(closing) = &ended {
             tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
         }
-        let mut sink = self.sink;
-        let said = async {
-            if let Some(closing) = ended {
-                sink.feed(closing.message()).await?;
-            }
-            // Also sends the answer to the client's own close frame.
-            sink.close().await
-        };
+        drop(farewell);
+        self.take_back();
+        if let Some(closing) = &ended {
+            closing.put_into(&mut self.unsent);
+        }
         // If it cannot be said, the connection just ends.
-        let _ = timeout(CLOSE_WAIT_MAX, said).await;
+        let _ = timeout(CLOSE_WAIT_MAX, self.wire.write_all(&mut self.unsent, CLOSE_WAIT_MAX)).await;
     }
 
-    async fn speak(&mut self, welcome: ControlFrame, snapshot: Option<Bytes>) -> Ended {
+    async fn speak(&mut self, welcome: Box<ControlFrame>, snapshot: Option<Bytes>) -> Ended {
         let mut heartbeat = interval_at(Instant::now() + self.timing.heartbeat, self.timing.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut wake = Wake::Attached(Box::new(welcome), snapshot);
+        let mut wake = Wake::Attached(welcome, snapshot);
         loop {
-            let messages = match self.messages_for(wake) {
-                Ok(messages) => messages,
-                Err(ended) => return ended,
-            };
-            // The one place where anything is written.
-            if let Err(ended) = self.write(messages).await {
+            if let Err(ended) = self.take(wake) {
                 return ended;
             }
+            // The one place where this task writes anything.
+            if let Err(ended) = self.write().await {
+                return ended;
+            }
+            let lent = self.lend();
             wake = tokio::select! {
                 () = self.stopping.cancelled() => Wake::Stopping,
                 outgoing = self.replies.recv() => Wake::Outgoing(outgoing),
-                events = next_events(&mut self.feed, self.pace.events_from) => Wake::Events(events),
+                () = self.seat.returned(), if lent => Wake::Returned,
+                events = next_events(&mut self.feed, self.pace.events_from), if !lent => Wake::Events(events),
                 () = self.presence.changed(), if self.pace.presence_at.is_none() => Wake::PresenceSaid,
                 () = due(self.pace.presence_at) => Wake::PresenceDue,
                 _ = heartbeat.tick() => Wake::Heartbeat,
             };
-        }
-    }
-
-    fn messages_for(&mut self, wake: Wake) -> Result<Vec<Message>, Ended> {
-        match wake {
-            Wake::Attached(welcome, snapshot) => self.greeting(&welcome, snapshot),
-            Wake::Stopping => Err(Some(Closing::going_away())),
-            Wake::Outgoing(Some(Outgoing::Frame(frame))) => Ok(vec![text(&frame)]),
-            Wake::Outgoing(Some(Outgoing::Close(closing))) => Err(Some(closing)),
-            Wake::Outgoing(None) => Err(None),
-            Wake::Events(Ok(frames)) => self.events(&frames),
-            Wake::Events(Err(error)) => Err(Some(feed_ended(&error))),
-            Wake::PresenceSaid => {
-                self.pace.presence_at = Some(Instant::now() + PRESENCE_WINDOW);
-                Ok(Vec::new())
+            if lent {
+                self.take_back();
             }
-            Wake::PresenceDue => Ok(self.presence_news()),
-            Wake::Heartbeat => self.beat(),
         }
     }
 
-    fn greeting(&mut self, welcome: &ControlFrame, snapshot: Option<Bytes>) -> Result<Vec<Message>, Ended> {
-        let mut messages = vec![text(welcome)];
-        if let Some(snapshot) = snapshot {
-            messages.push(event(snapshot)?);
-        }
-        messages.extend(self.synced());
-        Ok(messages)
+    /// Lends the socket, if the client has everything and wants it as it comes.
+    fn lend(&mut self) -> bool {
+        let up_to_date = self.synced_at.is_none() && self.feed.cursor() == self.log.head();
+        up_to_date && self.pace.rollup.is_zero() && self.seat.lend(self.feed.cursor())
     }
 
-    fn events(&mut self, frames: &[Arc<Frame>]) -> Result<Vec<Message>, Ended> {
+    fn take_back(&mut self) {
+        if let Some(Returned { cursor, rest }) = self.seat.take_back() {
+            if cursor != self.feed.cursor() {
+                self.feed = self.log.feed(cursor);
+            }
+            self.unsent.extend_from_slice(&rest);
+        }
+    }
+
+    /// Puts into `unsent` what the wake-up brings.
+    fn take(&mut self, wake: Wake) -> Result<(), Ended> {
+        match wake {
+            Wake::Attached(welcome, snapshot) => {
+                self.say(&welcome);
+                if let Some(snapshot) = snapshot {
+                    framing::text(&mut self.unsent, &snapshot);
+                }
+                self.say_synced();
+            }
+            Wake::Stopping => return Err(Some(Closing::going_away())),
+            Wake::Outgoing(Some(Outgoing::Frame(frame))) => self.say(&frame),
+            Wake::Outgoing(Some(Outgoing::Answer(frame))) => self.unsent.extend_from_slice(&frame),
+            Wake::Outgoing(Some(Outgoing::Close(closing))) => return Err(Some(*closing)),
+            Wake::Outgoing(None) => return Err(None),
+            Wake::Events(Ok(frames)) => self.take_events(&frames)?,
+            Wake::Events(Err(error)) => return Err(Some(feed_ended(&error))),
+            Wake::Returned => {}
+            Wake::PresenceSaid => self.pace.presence_at = Some(Instant::now() + PRESENCE_WINDOW),
+            Wake::PresenceDue => self.say_presence(),
+            Wake::Heartbeat => self.beat()?,
+        }
+        Ok(())
+    }
+
+    fn take_events(&mut self, frames: &[Arc<Frame>]) -> Result<(), Ended> {
         if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
             return Err(Some(Closing::new(CloseCode::Slow, "too far behind; resume")));
         }
         let deltas = frames.iter().any(|frame| frame.kind().is_delta());
         self.pace.events_from = (deltas && !self.pace.rollup.is_zero()).then(|| Instant::now() + self.pace.rollup);
-        let mut messages = Vec::with_capacity(frames.len() + 1);
         for frame in frames {
             self.removal.check(frame).map_err(|error| Some(error.into()))?;
         }
@@ -192,74 +208,67 @@ impl Writer {
         let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.seq() <= head));
         let (replay, live) = frames.split_at(replayed);
         for frames in [replay, live] {
-            self.push_events(frames, &mut messages)?;
-            messages.extend(self.synced());
-        }
-        Ok(messages)
-    }
-
-    fn push_events(&self, frames: &[Arc<Frame>], messages: &mut Vec<Message>) -> Result<(), Ended> {
-        let merging = !self.pace.rollup.is_zero() || self.feed.lag().events > MERGE_LAG_EVENTS;
-        if merging {
-            for merged in merge(frames) {
-                messages.push(event(merged.json)?);
-            }
-        } else {
-            for frame in frames {
-                messages.push(event(frame.json().clone())?);
-            }
+            self.put_events(frames);
+            self.say_synced();
         }
         Ok(())
     }
 
-    fn presence_news(&mut self) -> Vec<Message> {
+    fn put_events(&mut self, frames: &[Arc<Frame>]) {
+        let merging = !self.pace.rollup.is_zero() || self.feed.lag().events > MERGE_LAG_EVENTS;
+        if merging {
+            for merged in merge(frames) {
+                framing::text(&mut self.unsent, &merged.json);
+            }
+        } else {
+            for frame in frames {
+                framing::text(&mut self.unsent, frame.json());
+            }
+        }
+    }
+
+    fn say(&mut self, frame: &ControlFrame) {
+        framing::text(&mut self.unsent, &text(frame));
+    }
+
+    fn say_presence(&mut self) {
         self.pace.presence_at = None;
         let participants = self.presence.take();
-        if participants.is_empty() {
-            return Vec::new();
+        if !participants.is_empty() {
+            self.say(&ControlFrame::Presence(PresenceFrame { participants }));
         }
-        vec![text(&ControlFrame::Presence(PresenceFrame { participants }))]
     }
 
     /// `synced`, if the replay is over and it has not been sent.
-    fn synced(&mut self) -> Option<Message> {
-        let seq = self.synced_at.take_if(|head| self.feed.cursor() >= *head)?;
-        Some(text(&ControlFrame::Synced(Synced { seq })))
+    fn say_synced(&mut self) {
+        if let Some(seq) = self.synced_at.take_if(|head| self.feed.cursor() >= *head) {
+            self.say(&ControlFrame::Synced(Synced { seq }));
+        }
     }
 
-    fn beat(&self) -> Result<Vec<Message>, Ended> {
+    fn beat(&mut self) -> Result<(), Ended> {
         if self.heard.silence() > self.timing.heartbeat * 2 + ANSWER_DELAY {
             return Err(Some(Closing::new(CloseCode::NoPong, "no sign of life from the client")));
         }
-        let ping = ControlFrame::Ping(Ping { head: self.log.head() });
-        Ok(vec![Message::Ping(Bytes::new()), text(&ping)])
+        framing::ping(&mut self.unsent);
+        self.say(&ControlFrame::Ping(Ping { head: self.log.head() }));
+        Ok(())
     }
 
-    /// Buffers all, flushes once. A client may be slow for as long as it takes something.
-    async fn write(&mut self, messages: Vec<Message>) -> Result<(), Ended> {
-        let stall = self.timing.write_stall_max;
-        let sink = &mut self.sink;
-        let mut writing = std::pin::pin!(async {
-            for message in messages {
-                sink.feed(message).await?;
+    /// Writes all there is. A client may be slow for as long as it takes something.
+    async fn write(&mut self) -> Result<(), Ended> {
+        match self.wire.write_all(&mut self.unsent, self.timing.write_stall_max).await {
+            Ok(()) => {
+                // Nothing waits, so nothing is held.
+                self.unsent = BytesMut::new();
+                Ok(())
             }
-            sink.flush().await
-        });
-        let mut written = self.written.load(Ordering::Relaxed);
-        loop {
-            match timeout(stall, &mut writing).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a connection broke");
-                    return Err(None);
-                }
-                Err(_) => {
-                    let now = self.written.load(Ordering::Relaxed);
-                    if now == written {
-                        return Err(Some(Closing::new(CloseCode::Slow, "nothing was read for too long; resume")));
-                    }
-                    written = now;
-                }
+            Err(WriteError::Stalled) => {
+                Err(Some(Closing::new(CloseCode::Slow, "nothing was read for too long; resume")))
+            }
+            Err(WriteError::Broken(error)) => {
+                tracing::debug!(%error, "a connection broke");
+                Err(None)
             }
         }
     }
@@ -281,13 +290,6 @@ async fn next_events(feed: &mut Feed, from: Option<Instant>) -> Result<Vec<Arc<F
     let mut frames = Vec::new();
     feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames).await?;
     Ok(frames)
-}
-
-fn event(json: Bytes) -> Result<Message, Ended> {
-    Utf8Bytes::try_from(json).map(Message::Text).map_err(|error| {
-        tracing::error!(%error, "a stored frame is not UTF-8");
-        Some(Closing::new(CloseCode::GoingAway, "the log could not be read; come back"))
-    })
 }
 
 fn feed_ended(error: &FeedError) -> Closing {

@@ -1,0 +1,474 @@
+//! Writes what a model says to all sockets of a room in one go.
+//!
+//! Waking a task per viewer for every delta costs more than the delivery itself. So a connection that is up to date lends
+//! its socket to the room's caster: one task that follows the log, puts each batch of deltas into frames once, and writes
+//! them to every lent socket without ever waiting. It gives a socket back when that does not take everything at once,
+//! when it missed something, and whenever there is an event that is not a delta, which each connection looks at itself.
+//! The connection then goes on from its own cursor, as it would without a caster. So a slow viewer is never waited for,
+//! and what can happen to a connection is decided in one place, its writer.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::{Bytes, BytesMut};
+use cobuild_protocol::{ProjectId, Seq};
+use dashmap::{DashMap, Entry};
+use tokio::{sync::Notify, task::yield_now};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use super::{framing, wire::Wire};
+use crate::project::event_log::{EventLogReader, Feed, Frame};
+
+/// Most events and bytes written to a socket at once.
+const BATCH_EVENTS_MAX: usize = 256;
+const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// Sockets written to between two chances for other tasks: about half a millisecond.
+const SOCKETS_BETWEEN_YIELDS: usize = 128;
+
+/// The casters of all rooms with somebody in them.
+#[derive(Debug, Clone)]
+pub(crate) struct Casters {
+    rooms: Arc<DashMap<ProjectId, Weak<Caster>>>,
+    tasks: TaskTracker,
+}
+
+/// One room's caster. It ends when its last seat is given up.
+#[derive(Debug)]
+struct Caster {
+    log: EventLogReader,
+    /// Those that are new since the caster last looked.
+    arrivals: Mutex<Vec<Arc<Place>>>,
+    /// It has stopped writing and never will again.
+    over: AtomicBool,
+    _stop: DropGuard,
+}
+
+/// A connection's seat in its room. Dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Seat {
+    wire: Wire,
+    caster: Arc<Caster>,
+    place: Arc<Place>,
+}
+
+/// What caster and connection share.
+#[derive(Debug)]
+struct Place {
+    turn: Mutex<Turn>,
+    returned: Notify,
+}
+
+/// Who may write to the socket.
+#[derive(Debug)]
+enum Turn {
+    /// The connection itself.
+    Own,
+    /// The caster; everything up to `cursor` is written. Only now does it have the socket: one that has ended must not
+    /// stay open because the caster has not looked for a while.
+    Lent { cursor: Seq, wire: Wire },
+    /// Nobody until the connection has taken it back.
+    Returned(Returned),
+    /// Nobody any more.
+    Gone,
+}
+
+/// Where the caster left off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Returned {
+    /// Everything up to here is written, once `rest` is.
+    pub(super) cursor: Seq,
+    /// The end of a batch that the socket did not take.
+    pub(super) rest: Bytes,
+}
+
+impl Casters {
+    /// Their tasks are among `tasks`.
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
+        Self { rooms: Arc::default(), tasks }
+    }
+
+    /// A seat in the room whose log this is.
+    pub(super) fn seat(&self, project: &ProjectId, log: &EventLogReader, wire: Wire) -> Seat {
+        let caster = self.caster(project, log);
+        let place = Arc::new(Place { turn: Mutex::new(Turn::Own), returned: Notify::new() });
+        lock(&caster.arrivals).push(Arc::clone(&place));
+        Seat { wire, caster, place }
+    }
+
+    fn caster(&self, project: &ProjectId, log: &EventLogReader) -> Arc<Caster> {
+        let mut entry = match self.rooms.entry(project.clone()) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(entry) => entry.insert_entry(Weak::new()),
+        };
+        // The log of a project that left memory and came back is another one.
+        let goes_on = |caster: &Arc<Caster>| caster.log.is_same(log) && !caster.over.load(Ordering::SeqCst);
+        let same = entry.get().upgrade().filter(goes_on);
+        same.unwrap_or_else(|| {
+            let stop = CancellationToken::new();
+            let caster = Arc::new(Caster {
+                log: log.clone(),
+                arrivals: Mutex::default(),
+                over: AtomicBool::new(false),
+                _stop: stop.clone().drop_guard(),
+            });
+            entry.insert(Arc::downgrade(&caster));
+            let (rooms, project, weak) = (Arc::clone(&self.rooms), project.clone(), Arc::downgrade(&caster));
+            let feed = log.feed(log.head());
+            self.tasks.spawn(async move {
+                cast(&weak, feed, &stop).await;
+                rooms.remove_if(&project, |_, caster| Weak::ptr_eq(caster, &weak) || caster.strong_count() == 0);
+            });
+            caster
+        })
+    }
+}
+
+impl Seat {
+    /// Lends the socket: from here on the caster writes what comes after `cursor`. `false`: it cannot; then the connection
+    /// goes on by itself.
+    pub(super) fn lend(&self, cursor: Seq) -> bool {
+        *lock(&self.place.turn) = Turn::Lent { cursor, wire: self.wire.clone() };
+        // Looked at only now: whatever is published from here on, the caster finds this socket lent.
+        let missed = self.caster.log.head() > cursor || self.caster.over.load(Ordering::SeqCst);
+        if missed {
+            let mut turn = lock(&self.place.turn);
+            if matches!(*turn, Turn::Lent { cursor: now, .. } if now == cursor) {
+                *turn = Turn::Own;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until the caster has given the socket back. May also return without that.
+    pub(super) async fn returned(&self) {
+        self.place.returned.notified().await;
+    }
+
+    /// Takes the socket back, whoever has it. `None`: it was not lent.
+    pub(super) fn take_back(&self) -> Option<Returned> {
+        match std::mem::replace(&mut *lock(&self.place.turn), Turn::Own) {
+            Turn::Lent { cursor, .. } => Some(Returned { cursor, rest: Bytes::new() }),
+            Turn::Returned(returned) => Some(returned),
+            Turn::Own | Turn::Gone => None,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        *lock(&self.place.turn) = Turn::Gone;
+    }
+}
+
+/// Events as one piece of bytes, and where each of them ends.
+struct Batch {
+    after: Seq,
+    bytes: Bytes,
+    ends: Vec<(Seq, usize)>,
+}
+
+impl Batch {
+    /// `None`: not all of them are deltas.
+    fn new(after: Seq, frames: &[Arc<Frame>]) -> Option<Self> {
+        let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.size_bytes() + 10).sum());
+        let mut ends = Vec::with_capacity(frames.len());
+        for frame in frames {
+            if !frame.kind().is_delta() {
+                return None;
+            }
+            framing::text(&mut bytes, frame.json());
+            ends.push((frame.seq(), bytes.len()));
+        }
+        Some(Self { after, bytes: bytes.freeze(), ends })
+    }
+
+    fn last(&self) -> Seq {
+        self.ends.last().map_or(self.after, |(seq, _)| *seq)
+    }
+
+    /// What somebody who has everything up to `cursor` lacks of it. `None`: more than this batch has.
+    fn after(&self, cursor: Seq) -> Option<Bytes> {
+        if cursor >= self.last() {
+            return Some(Bytes::new());
+        }
+        if cursor == self.after {
+            return Some(self.bytes.clone());
+        }
+        let (_, end) = self.ends.iter().find(|(seq, _)| *seq == cursor)?;
+        Some(self.bytes.slice(end..))
+    }
+}
+
+impl Place {
+    /// Writes the batch if the socket is lent. `false`: the connection is gone.
+    fn write(&self, batch: &Batch) -> bool {
+        let mut turn = lock(&self.turn);
+        let (cursor, wire) = match &mut *turn {
+            Turn::Gone => return false,
+            Turn::Own | Turn::Returned(_) => return true,
+            Turn::Lent { cursor, wire } => (cursor, wire),
+        };
+        let returned = match batch.after(*cursor) {
+            None => Returned { cursor: *cursor, rest: Bytes::new() },
+            Some(bytes) => {
+                *cursor = batch.last().max(*cursor);
+                // What is wrong with a socket its connection finds out by itself, with the next write.
+                let taken = if bytes.is_empty() { 0 } else { wire.write_now(&bytes).unwrap_or(0) };
+                if taken == bytes.len() {
+                    return true;
+                }
+                Returned { cursor: *cursor, rest: bytes.slice(taken..) }
+            }
+        };
+        *turn = Turn::Returned(returned);
+        drop(turn);
+        self.returned.notify_one();
+        true
+    }
+
+    /// Gives the socket back if it is lent. `false`: the connection is gone.
+    fn give_back(&self) -> bool {
+        let mut turn = lock(&self.turn);
+        match *turn {
+            Turn::Gone => return false,
+            Turn::Own | Turn::Returned(_) => return true,
+            Turn::Lent { cursor, .. } => *turn = Turn::Returned(Returned { cursor, rest: Bytes::new() }),
+        }
+        drop(turn);
+        self.returned.notify_one();
+        true
+    }
+}
+
+/// Follows the log until the room is empty or the log ends.
+async fn cast(caster: &Weak<Caster>, mut feed: Feed, stop: &CancellationToken) {
+    let mut places: Vec<Arc<Place>> = Vec::new();
+    loop {
+        let (after, mut frames) = (feed.cursor(), Vec::new());
+        let read = tokio::select! {
+            () = stop.cancelled() => return,
+            read = feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => read,
+        };
+        let Some(caster) = caster.upgrade() else { return };
+        if read.is_err() {
+            caster.over.store(true, Ordering::SeqCst);
+        }
+        places.append(&mut lock(&caster.arrivals));
+        drop(caster);
+        let batch = Batch::new(after, &frames).filter(|_| read.is_ok());
+        visit(&mut places, batch.as_ref()).await;
+        if read.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes to all, or gives all back; forgets those that are gone.
+async fn visit(places: &mut Vec<Arc<Place>>, batch: Option<&Batch>) {
+    let mut at = 0;
+    while at < places.len() {
+        let here = match batch {
+            Some(batch) => places[at].write(batch),
+            None => places[at].give_back(),
+        };
+        if here {
+            at += 1;
+        } else {
+            places.swap_remove(at);
+        }
+        if at % SOCKETS_BETWEEN_YIELDS == SOCKETS_BETWEEN_YIELDS - 1 {
+            yield_now().await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use cobuild_protocol::{Event, EventFrame, MessageId, event::QueueChanged, event::TextDelta};
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+    use tokio_tungstenite::tungstenite::{
+        Message,
+        protocol::{Role, WebSocketContext},
+    };
+
+    use super::*;
+    use crate::{
+        project::{event_log::EventLog, event_store::StoredEvent},
+        store::memory::MemoryStore,
+    };
+
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+    /// Sockets take about this much before they are full.
+    const SOCKET_BUFFER_SIZE_BYTES: usize = 4096;
+
+    struct Room {
+        log: EventLog,
+        casters: Casters,
+    }
+
+    impl Room {
+        fn new() -> Self {
+            let log = EventLog::new("p".parse().unwrap(), "e".parse().unwrap(), 0, Arc::new(MemoryStore::default()));
+            Self { log, casters: Casters::new(TaskTracker::new()) }
+        }
+
+        fn seat(&self, wire: &Wire) -> Seat {
+            self.casters.seat(&"p".parse().unwrap(), &self.log.reader(), wire.clone())
+        }
+
+        fn publish(&mut self, event: Event) {
+            let seq = self.log.head() + 1;
+            let frame =
+                EventFrame { event, seq, seq_first: None, at: String::new(), run: None, by: None, command: None };
+            self.log.publish(vec![StoredEvent { seq, frame: serde_json::to_vec(&frame).unwrap().into() }]);
+        }
+
+        fn say(&mut self, text: &str) {
+            self.publish(Event::TextDelta(TextDelta { message: MessageId::new(1), text: text.into() }));
+        }
+    }
+
+    /// A socket of ours and the client's end of it.
+    async fn socket() -> (Wire, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        socket2::SockRef::from(&ours).set_send_buffer_size(SOCKET_BUFFER_SIZE_BYTES).unwrap();
+        socket2::SockRef::from(&client).set_recv_buffer_size(SOCKET_BUFFER_SIZE_BYTES).unwrap();
+        (Wire::new(ours), client)
+    }
+
+    /// The events a client reads until it has the one with this `seq`.
+    async fn read_to(client: &mut TcpStream, last: Seq) -> Vec<Seq> {
+        let (mut bytes, mut seqs) = (BytesMut::new(), Vec::new());
+        while seqs.last() != Some(&last) {
+            assert_ne!(client.read_buf(&mut bytes).await.unwrap(), 0, "the socket was closed");
+            let mut unread = std::io::Cursor::new(bytes.to_vec());
+            let mut context = WebSocketContext::new(Role::Client, None);
+            seqs.clear();
+            while let Ok(Message::Text(json)) = context.read(&mut unread) {
+                seqs.push(serde_json::from_str::<EventFrame>(&json).unwrap().seq);
+            }
+        }
+        seqs
+    }
+
+    async fn within<T>(future: impl Future<Output = T>) -> T {
+        timeout(DEADLINE, future).await.expect("in time")
+    }
+
+    #[tokio::test]
+    async fn deltas_reach_a_lent_socket_and_other_events_give_it_back() {
+        let mut room = Room::new();
+        let (wire, mut client) = socket().await;
+        let seat = room.seat(&wire);
+        assert!(seat.lend(0));
+        room.say("one");
+        room.say("two");
+        assert_eq!(within(read_to(&mut client, 2)).await, [1, 2]);
+        room.publish(Event::QueueChanged(QueueChanged { queue: Vec::new() }));
+        within(seat.returned()).await;
+        assert_eq!(seat.take_back(), Some(Returned { cursor: 2, rest: Bytes::new() }));
+        assert_eq!(seat.take_back(), None, "it is ours");
+        assert!(!seat.lend(2), "event 3 is not written");
+        assert!(seat.lend(3));
+    }
+
+    #[tokio::test]
+    async fn what_a_full_socket_does_not_take_comes_back() {
+        let mut room = Room::new();
+        let (wire, mut client) = socket().await;
+        let seat = room.seat(&wire);
+        assert!(seat.lend(0));
+        let long = "x".repeat(50_000);
+        while !matches!(*lock(&seat.place.turn), Turn::Returned(_)) {
+            room.say(&long);
+            tokio::task::yield_now().await;
+        }
+        let Returned { cursor, rest } = seat.take_back().unwrap();
+        assert!(!rest.is_empty());
+        let (sent, seqs) = tokio::join!(
+            async { wire.write_all(&mut rest.into(), DEADLINE).await },
+            within(read_to(&mut client, cursor))
+        );
+        assert!(sent.is_ok());
+        assert_eq!(seqs, (1..=cursor).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_ends_gives_everything_back() {
+        let mut room = Room::new();
+        let (wire, _client) = socket().await;
+        let seat = room.seat(&wire);
+        room.say("one");
+        assert!(seat.lend(1));
+        drop(room.log);
+        within(seat.returned()).await;
+        assert!(seat.take_back().is_some());
+        while !seat.caster.over.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!seat.lend(1));
+    }
+
+    /// Connections that take their sockets back at any moment, while others are written to.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn whoever_writes_nothing_is_lost_or_doubled() {
+        const EVENTS: Seq = 3000;
+        let mut room = Room::new();
+        let mut readers = Vec::new();
+        for _ in 0..8 {
+            let (wire, mut client) = socket().await;
+            let (seat, log) = (room.seat(&wire), room.log.reader());
+            tokio::spawn(async move {
+                let mut feed = log.feed(0);
+                let mut unsent = BytesMut::new();
+                loop {
+                    wire.write_all(&mut unsent, DEADLINE).await.unwrap();
+                    if feed.cursor() == EVENTS {
+                        return;
+                    }
+                    if feed.cursor() == log.head() && seat.lend(feed.cursor()) {
+                        let impatience = std::time::Duration::from_micros(rand::random_range(0..500));
+                        let _ = timeout(impatience, seat.returned()).await;
+                        let Returned { cursor, rest } = seat.take_back().unwrap();
+                        feed = log.feed(cursor);
+                        unsent.extend_from_slice(&rest);
+                    } else {
+                        let mut frames = Vec::new();
+                        feed.next(16, 4096, &mut frames).await.unwrap();
+                        frames.iter().for_each(|frame| framing::text(&mut unsent, frame.json()));
+                    }
+                }
+            });
+            readers.push(tokio::spawn(async move { read_to(&mut client, EVENTS).await }));
+        }
+        for event in 1..=EVENTS {
+            if event % 50 == 0 {
+                room.publish(Event::QueueChanged(QueueChanged { queue: Vec::new() }));
+            } else {
+                room.say("word");
+            }
+            if event % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for reader in readers {
+            assert_eq!(within(reader).await.unwrap(), (1..=EVENTS).collect::<Vec<_>>());
+        }
+    }
+}
