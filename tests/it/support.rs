@@ -7,14 +7,20 @@ mod sse;
 mod visitor;
 mod ws_client;
 
-use std::{io::Write as _, net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
     config::Config,
     http::Timing,
-    project::ProjectSettings,
+    project::{ProjectSettings, sandbox_provider::SandboxProvider},
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
@@ -80,11 +86,19 @@ pub(crate) struct Setup {
     pub(crate) pause: Duration,
     /// Whether the models are those of the arguments, as in a real server, instead of the test's own.
     pub(crate) configured_models: bool,
+    /// Sandboxes other than the test's own.
+    pub(crate) sandboxes: Option<Arc<dyn SandboxProvider>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { arguments: Vec::new(), timing: Timing::default(), pause: Duration::ZERO, configured_models: false }
+        Self {
+            arguments: Vec::new(),
+            timing: Timing::default(),
+            pause: Duration::ZERO,
+            configured_models: false,
+            sandboxes: None,
+        }
     }
 }
 
@@ -170,7 +184,8 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
     let config = config(folder, &setup.arguments);
     if setup.configured_models {
         let mut providers = Providers::configured(&config).await.expect("valid settings");
-        providers.sandboxes = std::sync::Arc::new(FakeSandboxes::new(preview.clone()));
+        let fake = || -> Arc<dyn SandboxProvider> { Arc::new(FakeSandboxes::new(preview.clone())) };
+        providers.sandboxes = setup.sandboxes.clone().unwrap_or_else(fake);
         providers.timing = setup.timing;
         providers.projects.sandbox_on_join = false;
         return RunningServer::start_with(&config, providers).await.expect("a server");
