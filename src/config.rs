@@ -3,10 +3,13 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
+mod models;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
 use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
 
@@ -36,10 +39,6 @@ pub struct Config {
     /// How many sandboxes are kept warm for the next project; 0 for none
     #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
     pub sandbox_pool_size: usize,
-
-    /// Model that answers when a prompt names none: `provider/model`
-    #[arg(long, env = "DEFAULT_AI_MODEL", default_value = "demo/scripted", global = true)]
-    pub default_ai_model: String,
 
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
@@ -84,6 +83,10 @@ pub struct Config {
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
+
+    /// Keys, addresses and defaults of models.
+    #[command(flatten)]
+    pub models: ModelConfig,
 }
 
 /// Where projects run.
