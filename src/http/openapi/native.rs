@@ -90,6 +90,7 @@ pub(super) fn routes(api: Api) -> Api {
         })
         .get("/api/v1/projects/{project}/files", rest::files, |op| {
             op.is("Files", "The project's files")
+                .query::<rest::At>()
                 .gives::<rest::FileList>(
                     200,
                     "The files after event `seq`, in path order.",
@@ -102,6 +103,12 @@ pub(super) fn routes(api: Api) -> Api {
                 .details("`etag` is the content's hash. Images, sound and video have their own type; other text is `text/plain`.")
                 .gives_as(200, "The content.", "*/*", json!({ "type": "string", "format": "binary" }))
                 .gives_nothing(304, "It is what `if-none-match` names.")
+                .fails(&[REFUSED, STRANGER, FORBIDDEN, MISSING]);
+        })
+        .get("/api/v1/projects/{project}/history", rest::history, |op| {
+            op.is("Files", "The points the files can be brought back to")
+                .query::<rest::HistoryPage>()
+                .gives::<rest::History>(200, "The points, newest first.", json!({ "points": [] }))
                 .fails(&[REFUSED, STRANGER, FORBIDDEN, MISSING]);
         })
         .get("/api/v1/projects/{project}/export.zip", export::zip, |op| {
