@@ -10,6 +10,7 @@ mod command_frame;
 mod error;
 mod export;
 mod extract;
+mod figures;
 mod listener;
 mod origin;
 mod preview;
@@ -161,6 +162,7 @@ impl App {
     /// Puts the routes together.
     #[must_use]
     pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
+        figures::collect();
         let Door(access) = door;
         let state = HttpState(Arc::new(Shared {
             origins: OriginPolicy::new(&access, config.preview_domain.clone(), config.cors_origins.clone()),
@@ -180,6 +182,7 @@ impl App {
 
     /// Accepts and serves until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        self.state.tasks.spawn(figures::upkeep(self.state.shutdown.clone()));
         listener::serve(listener, self, stop).await;
     }
 
@@ -208,6 +211,7 @@ impl App {
             Ok(Target::App) => {
                 let mut response = self.handle_app(request).await;
                 secure(&mut response);
+                figures::answered(response.status());
                 response
             }
             Err(problem) => problem.into_response(),
@@ -250,9 +254,13 @@ fn routes(state: HttpState) -> Router {
         .route("/export.zip", get(export::zip))
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
-    Router::new()
+    let router = Router::new();
+    #[cfg(test)]
+    let router = router.route("/echo", any(ws::echo::upgrade));
+    router
         .route("/health", get(rest::health))
         .route("/ready", get(rest::ready))
+        .route("/metrics", get(figures::scrape))
         .route("/api/v1/models", get(rest::models))
         .route("/api/v1/projects", get(rest::projects).post(rest::create_project))
         .nest("/api/v1/projects/{project}", project)

@@ -14,6 +14,7 @@
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
+//! | `figures` | what operators see |
 //! | [`event_store`], [`model_provider`], [`sandbox_provider`] | what the core asks of the outside |
 
 mod actor;
@@ -23,6 +24,7 @@ mod conversation;
 pub mod error;
 pub mod event_log;
 pub mod event_store;
+mod figures;
 mod file_tree;
 pub mod handle;
 mod history;
@@ -46,7 +48,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::state::fold;
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,
     error::ProjectError,
@@ -55,3 +56,4 @@ pub use self::{
     queue::QUEUE_MAX,
     registry::{ProjectParts, ProjectRegistry, ProjectSettings},
 };
+pub(crate) use self::{figures::describe as describe_figures, state::fold};

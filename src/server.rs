@@ -216,7 +216,12 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
 
 /// How the configuration wants the sandboxes of this machine.
 pub(crate) fn local_sandboxes(config: &Config) -> LocalConfig {
-    LocalConfig { pool_size: config.sandbox_pool_size, ..LocalConfig::new(&config.data_dir) }
+    LocalConfig {
+        pool_size: config.sandbox_pool_size,
+        registry: config.npm_registry.clone(),
+        upstream_proxy: config.https_proxy.clone(),
+        ..LocalConfig::new(&config.data_dir)
+    }
 }
 
 /// Makes the first project wait less. What is wrong with this machine is said once, at start, and again to whoever wants

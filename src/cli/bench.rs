@@ -5,7 +5,9 @@
 
 mod child;
 mod http;
+mod log;
 mod machine;
+mod models;
 mod report;
 mod rooms;
 mod session;
@@ -45,6 +47,10 @@ enum BenchPart {
     Session,
     /// What it costs to tell many people in one room what happens, beside a bare loop over sockets
     Rooms(RoomsArgs),
+    /// From a vendor's byte to our event, and how fast streams are parsed
+    Models,
+    /// What it takes to open a project with a long log
+    Log,
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
@@ -120,5 +126,12 @@ fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError
         Some(BenchPart::Rooms(rooms)) => Some(rooms.clone()),
         Some(_) => None,
     };
-    rooms.map_or(Ok(()), |rooms| rooms::measure(&rooms, args.rounds, report))
+    rooms.map_or(Ok(()), |rooms| rooms::measure(&rooms, args.rounds, report))?;
+    if matches!(args.part, None | Some(BenchPart::Models)) {
+        models::measure(args.rounds, report)?;
+    }
+    if matches!(args.part, None | Some(BenchPart::Log)) {
+        log::measure(args.rounds, report)?;
+    }
+    Ok(())
 }

@@ -82,11 +82,7 @@ pub(crate) fn check_lock(view: &ProjectState, path: &FilePath, by: Option<Partic
 /// What has to be done to `have` to make it `want`: deletions first, so that a directory can take a file's place.
 pub(crate) fn difference<'a>(have: &'a Tree, want: &'a Tree) -> Difference<'a> {
     let deleted = have.keys().filter(|path| !want.contains_key(*path)).collect();
-    let written = want
-        .iter()
-        .filter(|(path, info)| have.get(*path).is_none_or(|old| old.hash != info.hash))
-        .map(|(path, info)| (path, info))
-        .collect();
+    let written = want.iter().filter(|(path, info)| have.get(*path).is_none_or(|old| old.hash != info.hash)).collect();
     Difference { deleted, written }
 }
 

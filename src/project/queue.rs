@@ -32,6 +32,10 @@ impl RunQueue {
         self.waiting.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= QUEUE_MAX
     }

@@ -3,8 +3,11 @@
 mod auth;
 mod cli;
 mod crash;
+mod examiners;
 mod fakes;
 mod faults;
+mod installs;
+mod metrics;
 mod models;
 mod presence;
 mod preview;

@@ -21,6 +21,7 @@ use crate::{
     project::{
         batch::{Batch, Stamp},
         error::ProjectError,
+        figures,
         file_tree::{self, Tree},
         model_provider::{ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Turn},
         run::{GenerateWork, JobContext, RunReport, UpdateBody, Work},
@@ -77,6 +78,7 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
     let seen = context.tree.borrow().clone();
     let GenerateWork { prompt, model, apply, notice: _ } = work;
     let request = request(&context, &seen, model, prompt).await?;
+    figures::model_called(&request.model);
     let mut chunks = context.parts.models.stream(request);
     let mut answer = Answer::new(&context, &seen);
     let stop = loop {
@@ -174,7 +176,7 @@ impl<'a> Answer<'a> {
     }
 
     async fn finish(mut self) -> Result<(ParsedReply, Option<Usage>), ProjectError> {
-        let parser = std::mem::replace(&mut self.parser, ReplyParser::new());
+        let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
         self.report().await?;
         Ok((self.builder.finish(), self.usage))

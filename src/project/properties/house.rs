@@ -235,8 +235,9 @@ impl House {
         let number = self.sent.len();
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
-        let generate =
-            |prompt, delivery| Command::Generate(Generate { prompt, model: None, apply: number % 2 == 0, delivery });
+        let generate = |prompt, delivery| {
+            Command::Generate(Generate { prompt, model: None, apply: number.is_multiple_of(2), delivery })
+        };
         match *wish {
             Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),
             Wish::Generate { interrupt: false } => generate(format!("{number}, please"), Delivery::Queue),
