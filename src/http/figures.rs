@@ -3,6 +3,8 @@
 //! Figures are written through the `metrics` facade wherever something happens, and collected here. There is one collector
 //! per process, so several servers in one process add up.
 
+mod process;
+
 use std::{sync::OnceLock, time::Duration};
 
 use axum::{
@@ -33,26 +35,20 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// The version of the format that is written.
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-struct Collector {
-    handle: PrometheusHandle,
-    process: metrics_process::Collector,
-}
-
-static COLLECTOR: OnceLock<Option<Collector>> = OnceLock::new();
+static COLLECTOR: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Starts collecting, unless that has been done. What was counted before is not known.
 pub(crate) fn collect() {
     collector();
 }
 
-fn collector() -> Option<&'static Collector> {
+fn collector() -> Option<&'static PrometheusHandle> {
     let start = || {
         let handle = install().inspect_err(|error| tracing::warn!(%error, "nothing is collected for /metrics")).ok()?;
-        let process = metrics_process::Collector::default();
-        process.describe();
+        process::describe();
         describe();
         project::describe_figures();
-        Some(Collector { handle, process })
+        Some(handle)
     };
     COLLECTOR.get_or_init(start).as_ref()
 }
@@ -86,7 +82,7 @@ pub(super) async fn upkeep(stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = clock.tick() => collector.handle.run_upkeep(),
+            _ = clock.tick() => collector.run_upkeep(),
         }
     }
 }
@@ -158,11 +154,11 @@ fn closes(code: CloseCode) -> Counter {
 /// `GET /metrics`. Figures of all projects are the business of whoever owns all projects.
 pub(super) async fn scrape(State(_): State<HttpState>, Admitted(grant): Admitted) -> Result<Response, Problem> {
     owns_all(&grant)?;
-    let Some(Collector { handle, process }) = collector() else {
+    let Some(handle) = collector() else {
         let problem = Problem::new(ErrorCode::Unsupported, "this process collects its figures elsewhere");
         return Err(problem.with_status(StatusCode::SERVICE_UNAVAILABLE));
     };
-    process.collect();
+    process::measure();
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], handle.render()).into_response())
 }
 
