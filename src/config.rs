@@ -7,8 +7,8 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::model::demo::DEMO_SPEED_DEFAULT;
 pub use crate::secret::Secret;
+use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
 
 /// Where packages come from when nothing else is said.
 const NPM_REGISTRY_DEFAULT: &str = crate::sandbox::local::REGISTRY_DEFAULT;
@@ -78,6 +78,15 @@ pub struct Config {
     /// server lets in nobody without a token
     #[arg(long, env = "JWKS_URL", global = true, value_parser = web_address)]
     pub jwks_url: Option<String>,
+
+    /// Hosts that git repositories may be fetched from, separated by commas: `github.com`, `git.example.com:8443`, or
+    /// `git.example.com=10.0.0.7:443` to say where one is. Without that, its name must lead to a public address
+    #[arg(long, env = "GIT_HOSTS", default_value = "github.com", value_delimiter = ',', global = true)]
+    pub git_hosts: Vec<GitHost>,
+
+    /// File of certificates (PEM) that sandboxes trust beside the system's: for a registry or a git host of your own
+    #[arg(long, env = "SANDBOX_CA_FILE", global = true)]
+    pub sandbox_ca_file: Option<PathBuf>,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]

@@ -7,6 +7,7 @@
 mod assets;
 pub(crate) mod auth;
 mod command_frame;
+mod diff;
 mod error;
 mod export;
 mod extract;
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     pub(crate) url: String,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
+    /// One permit per diff being worked out.
+    pub(crate) diffs: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -174,6 +177,7 @@ impl App {
             timing: parts.timing,
             url: parts.url,
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
+            diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
@@ -252,6 +256,7 @@ fn routes(state: HttpState) -> Router {
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
         .route("/export.zip", get(export::zip))
+        .route("/diff", get(diff::diff))
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
     let router = Router::new();

@@ -53,7 +53,7 @@ pub struct Providers {
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// How long connections may take over things.
     pub timing: Timing,
-    /// What projects may choose; the previews' address is filled in.
+    /// What projects may choose; the previews' address and the git hosts are filled in.
     pub projects: ProjectSettings,
 }
 
@@ -150,7 +150,7 @@ impl RunningServer {
             store,
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
-            settings: Arc::new(ProjectSettings { preview_url, ..projects }),
+            settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
         });
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
         let app = App::new(parts, config, door);
@@ -220,6 +220,7 @@ pub(crate) fn local_sandboxes(config: &Config) -> LocalConfig {
         pool_size: config.sandbox_pool_size,
         registry: config.npm_registry.clone(),
         upstream_proxy: config.https_proxy.clone(),
+        ca_file: config.sandbox_ca_file.clone(),
         ..LocalConfig::new(&config.data_dir)
     }
 }

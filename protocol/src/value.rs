@@ -39,6 +39,8 @@ pub enum RunKind {
     Apply,
     /// Packages installed on request.
     Install,
+    /// A git repository's files taken over.
+    Import,
     /// One shell command in the sandbox; runs beside the others instead of waiting in the queue.
     Exec,
 }
@@ -195,6 +197,16 @@ pub struct SandboxInfo {
     pub state: SandboxState,
     /// Which provider makes it: `local`, `e2b` …; empty before the first.
     pub provider: String,
+    /// Which it is, or was when somebody stopped it: the same while it is made again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// When the making of that one began: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub parked: bool,
     /// What is being done, for a person: "Installing the template's packages (one-time)".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -336,8 +348,83 @@ pub struct Message {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
     /// What it says, in order.
     pub parts: Vec<MessagePart>,
+}
+
+/// How much a change may touch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum EditStyle {
+    /// What was asked for and nothing else.
+    #[default]
+    Targeted,
+    /// Whatever makes the app better on the way.
+    Comprehensive,
+}
+
+/// What the conversation is about, and what came of it so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ConversationInfo {
+    /// Whether there is one: something was said, changed or set since the beginning or the last `delete`.
+    pub active: bool,
+    /// What it is about, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// How much a change may touch.
+    pub edit_style: EditStyle,
+    /// What is asked for again and again.
+    pub common_patterns: Vec<String>,
+    /// The first message that still counts; absent: all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_message: Option<MessageId>,
+    /// What runs changed, oldest first; the last 50.
+    pub edits: Vec<EditRecord>,
+    /// How the project came to be what it is, oldest first; the last 50.
+    pub evolution: Vec<EvolutionRecord>,
+    /// When it began: RFC 3339, UTC.
+    pub created_at: String,
+    /// When it changed last: RFC 3339, UTC.
+    pub updated_at: String,
+}
+
+/// What one run changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct EditRecord {
+    /// Which run.
+    pub run: RunId,
+    /// When it ended: RFC 3339, UTC.
+    pub at: String,
+    /// Whether it changed an app that was there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub edit: bool,
+    /// The prompt, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The files it wrote.
+    pub files: Vec<FilePath>,
+    /// What went wrong; absent: everything was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One step of a project's evolution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct EvolutionRecord {
+    /// When: RFC 3339, UTC.
+    pub at: String,
+    /// Whether it changed an app that was there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub edit: bool,
+    /// The files it is about.
+    pub files: Vec<FilePath>,
 }
 
 /// Something a run did in the sandbox.

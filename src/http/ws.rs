@@ -266,7 +266,7 @@ async fn join(
     let pass = Pass::new(&grant, role, state.timing.expiry_grace);
     let handle = state.registry.get(project).await?;
     let key = grant.participant_key(hello.client.as_deref());
-    let identity = Identity { key, name: grant.name.or(hello.name), role };
+    let identity = Identity { key, name: grant.name.or(hello.name), role, looks: true };
     let subscription = handle.join(identity, hello.since).await?;
     Ok((handle, subscription, pass))
 }

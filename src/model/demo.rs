@@ -3,12 +3,13 @@
 //! that no AI is involved.
 //!
 //! It knows nothing of projects: what it needs is in the request. It doesn't pretend: a prompt it has no answer for
-//! gets a list of what it can do.
+//! gets a list of what it can do, and to somebody's repository it adds one note that says that it is a demo's.
 
 mod answer;
 mod catalogue;
 mod change;
 mod pace;
+mod repository;
 pub mod script;
 mod wish;
 
@@ -16,6 +17,7 @@ use cobuild_protocol::value::{MessageRole, Usage};
 use futures_util::{StreamExt, stream, stream::BoxStream};
 
 use super::unknown_model;
+use crate::codegen::prompt;
 use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason};
 
 /// What every surface says about this model.
@@ -71,7 +73,12 @@ impl ModelProvider for DemoModel {
             return stream::iter([Err(error)]).boxed();
         }
         let prompt = request.turns.iter().rev().find(|turn| turn.role == MessageRole::User);
-        let reply = answer::to(prompt.map_or("", |turn| turn.text.as_str()), &request.files);
+        let prompt = prompt.map_or("", |turn| turn.text.as_str());
+        let reply = if prompt::is_for_repository(&request.system) {
+            repository::answer(prompt, &request.files)
+        } else {
+            answer::to(prompt, &request.files)
+        };
         let end = [ModelChunk::Usage(usage(&request, &reply)), ModelChunk::Stop(StopReason::Complete)];
         let text = pace::paced(reply, self.config.speed).map(ModelChunk::Text);
         text.chain(stream::iter(end)).map(Ok).boxed()

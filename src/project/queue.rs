@@ -32,8 +32,14 @@ impl RunQueue {
         self.waiting.is_empty()
     }
 
+    /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether a waiting run needs a sandbox.
+    pub(crate) fn needs_sandbox(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.work.needs_sandbox())
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -18,6 +18,7 @@ use super::{
     model_provider::ModelProvider,
     presence::PresenceBoard,
     remembered::Remembered,
+    repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -51,6 +52,8 @@ pub struct ProjectSettings {
     pub install_time_max: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
+    /// Where repositories may be imported from.
+    pub git_hosts: Vec<GitHost>,
 }
 
 impl ProjectSettings {
@@ -66,6 +69,7 @@ impl Default for ProjectSettings {
             unload_after: Duration::from_secs(600),
             install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
+            git_hosts: vec![GitHost::github()],
         }
     }
 }

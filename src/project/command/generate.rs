@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cobuild_protocol::{
     Event, FilePath,
     command::Generate,
-    event::{FileDelta, FileRefused, FileStarted, MessageAdded, ReasoningDelta, TextDelta},
+    event::{FileDelta, FileRefused, FileStarted, MessageAdded, ReasoningDelta, ReplyDelta, TextDelta},
     value::{ContentHash, FileAction, MessageRole, Usage},
 };
 use futures_util::StreamExt;
@@ -80,7 +80,7 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
     let request = request(&context, &seen, model, prompt).await?;
     figures::model_called(&request.model);
     let mut chunks = context.parts.models.stream(request);
-    let mut answer = Answer::new(&context, &seen);
+    let mut answer = Answer::new(&context, &seen, !apply);
     let stop = loop {
         match chunks.next().await {
             Some(Ok(ModelChunk::Stop(reason))) => break reason,
@@ -125,7 +125,10 @@ async fn request(
     }
     let history = context.conversation.turns.clone();
     let important = Vec::new();
-    let parts = prompt::build(PromptContext { files, important, history, prompt }, CONTEXT_SIZE_BYTES_MAX);
+    let parts = prompt::build(
+        PromptContext { layout: context.layout, files, important, history, prompt },
+        CONTEXT_SIZE_BYTES_MAX,
+    );
     Ok(ModelRequest {
         model,
         system: parts.system,
@@ -149,19 +152,23 @@ struct Answer<'a> {
     file: Option<FilePath>,
     usage: Option<Usage>,
     pieces: Vec<ReplyEvent>,
+    /// Whether the answer itself is wanted, as it is written.
+    verbatim: bool,
 }
 
 impl<'a> Answer<'a> {
-    fn new(context: &'a JobContext, tree: &'a Tree) -> Self {
-        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new());
-        Self { context, tree, parser, builder, file: None, usage: None, pieces: Vec::new() }
+    fn new(context: &'a JobContext, tree: &'a Tree, verbatim: bool) -> Self {
+        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new(context.layout));
+        Self { context, tree, parser, builder, file: None, usage: None, pieces: Vec::new(), verbatim }
     }
 
     async fn take(&mut self, chunk: ModelChunk) -> Result<(), ProjectError> {
         match chunk {
             ModelChunk::Text(text) => {
                 self.parser.push(&text, &mut self.pieces);
-                self.report().await
+                let message = self.context.message;
+                let verbatim = self.verbatim.then_some(Event::ReplyDelta(ReplyDelta { message, text }));
+                self.report(verbatim).await
             }
             ModelChunk::Reasoning(text) => {
                 let delta = Event::ReasoningDelta(ReasoningDelta { message: self.context.message, text });
@@ -178,14 +185,15 @@ impl<'a> Answer<'a> {
     async fn finish(mut self) -> Result<(ParsedReply, Option<Usage>), ProjectError> {
         let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
-        self.report().await?;
+        self.report(None).await?;
         Ok((self.builder.finish(), self.usage))
     }
 
     /// Sends what the parser made of the newest text.
-    async fn report(&mut self) -> Result<(), ProjectError> {
+    async fn report(&mut self, verbatim: Option<Event>) -> Result<(), ProjectError> {
         let pieces = std::mem::take(&mut self.pieces);
-        let mut events = Vec::with_capacity(pieces.len());
+        let mut events = Vec::with_capacity(pieces.len() + 1);
+        events.extend(verbatim);
         for piece in &pieces {
             self.builder.push(piece);
             events.extend(self.event(piece));
@@ -200,7 +208,7 @@ impl<'a> Answer<'a> {
         let message = self.context.message;
         match piece {
             ReplyEvent::Text(text) => Some(Event::TextDelta(TextDelta { message, text: text.clone() })),
-            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind) {
+            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind, self.context.layout) {
                 Ok(path) => {
                     let action = match kind {
                         ReplyFileKind::Edit => FileAction::Edit,

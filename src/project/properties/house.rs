@@ -98,7 +98,8 @@ impl Person {
 
     fn identity(&self) -> Identity {
         let name = Some(format!("person {}", self.number));
-        Identity { key: name.clone(), name, role: if self.number == 0 { Role::Owner } else { Role::Editor } }
+        let role = if self.number == 0 { Role::Owner } else { Role::Editor };
+        Identity { key: name.clone(), name, role, looks: true }
     }
 }
 
@@ -244,7 +245,7 @@ impl House {
             Wish::Nonsense => generate(" ".into(), Delivery::Queue),
             Wish::Apply => {
                 let reply = format!("<file path=\"src/0.js\">{number}</file>");
-                Command::Apply(Apply { reply, packages: Vec::new() })
+                Command::Apply(Apply { reply, packages: Vec::new(), edit: false })
             }
             Wish::Exec => Command::Exec(Exec { command: "echo hi".into(), timeout_ms: None }),
             Wish::Write { file: at } => {

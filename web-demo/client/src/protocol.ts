@@ -31,7 +31,11 @@ reply: string,
 /**
  * Packages to install before those the reply asks for.
  */
-packages?: Array<PackageSpec>, };
+packages?: Array<PackageSpec>,
+/**
+ * Whether it changes an app that is there rather than making one; only for the conversation's history of edits.
+ */
+edit?: boolean, };
 
 /**
  * How a connection catches up.
@@ -48,6 +52,21 @@ export type Cancel = {
 run: RunId, };
 
 /**
+ * Lets the conversation begin anew, or leaves its older part behind. The room still shows what was said; models and
+ * the conversation's history no longer contain it.
+ */
+export type ClearConversation = {
+/**
+ * How much of it.
+ */
+clear: Clearing, };
+
+/**
+ * How much of a conversation is left behind.
+ */
+export type Clearing = "old" | "all" | "delete";
+
+/**
  * Anything a client sends. The first frame of a connection is a `hello`; everything after it is a command, a
  * `refresh_token` or a `pong`.
  */
@@ -60,7 +79,7 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "import_repository" } & ImportRepository | { "type": "say" } & Say | { "type": "update_conversation" } & UpdateConversation | { "type": "clear_conversation" } & ClearConversation | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox | { "type": "restart_preview" } & RestartPreview);
 
 /**
  * Two versions of one file that could not be merged.
@@ -92,6 +111,73 @@ export type ContentHash = string;
 export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping | { "type": "presence" } & PresenceFrame;
 
 /**
+ * The conversation begins anew, or without its older part.
+ */
+export type ConversationCleared = {
+/**
+ * How much of it is left behind.
+ */
+clear: Clearing, };
+
+/**
+ * What the conversation is about, and what came of it so far.
+ */
+export type ConversationInfo = {
+/**
+ * Whether there is one: something was said, changed or set since the beginning or the last `delete`.
+ */
+active: boolean,
+/**
+ * What it is about, if somebody said so.
+ */
+topic?: string,
+/**
+ * How much a change may touch.
+ */
+edit_style: EditStyle,
+/**
+ * What is asked for again and again.
+ */
+common_patterns: Array<string>,
+/**
+ * The first message that still counts; absent: all do.
+ */
+first_message?: MessageId,
+/**
+ * What runs changed, oldest first; the last 50.
+ */
+edits: Array<EditRecord>,
+/**
+ * How the project came to be what it is, oldest first; the last 50.
+ */
+evolution: Array<EvolutionRecord>,
+/**
+ * When it began: RFC 3339, UTC.
+ */
+created_at: string,
+/**
+ * When it changed last: RFC 3339, UTC.
+ */
+updated_at: string, };
+
+/**
+ * The conversation is about something else, or its people like something else. What is absent stays as it is.
+ */
+export type ConversationUpdated = {
+/**
+ * What it is about.
+ */
+topic?: string,
+/**
+ * How much a change may touch.
+ */
+edit_style?: EditStyle,
+/**
+ * What is asked for again and again.
+ */
+common_patterns?: Array<string>, };
+
+/**
  * A place in a project's log: all events up to and including `seq` of `epoch` have been seen.
  */
 export type Cursor = {
@@ -121,6 +207,40 @@ base?: ContentHash, };
  * What a prompt does when another run is under way.
  */
 export type Delivery = "queue" | "interrupt" | "steer";
+
+/**
+ * What one run changed.
+ */
+export type EditRecord = {
+/**
+ * Which run.
+ */
+run: RunId,
+/**
+ * When it ended: RFC 3339, UTC.
+ */
+at: string,
+/**
+ * Whether it changed an app that was there rather than making one.
+ */
+edit?: boolean,
+/**
+ * The prompt, if there was one.
+ */
+prompt?: string,
+/**
+ * The files it wrote.
+ */
+files: Array<FilePath>,
+/**
+ * What went wrong; absent: everything was done.
+ */
+error?: string, };
+
+/**
+ * How much a change may touch.
+ */
+export type EditStyle = "targeted" | "comprehensive";
 
 /**
  * How a file's content is written in JSON.
@@ -186,7 +306,24 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+
+/**
+ * One step of a project's evolution.
+ */
+export type EvolutionRecord = {
+/**
+ * When: RFC 3339, UTC.
+ */
+at: string,
+/**
+ * Whether it changed an app that was there rather than making one.
+ */
+edit?: boolean,
+/**
+ * The files it is about.
+ */
+files: Array<FilePath>, };
 
 /**
  * Runs a shell command in the sandbox, in the project's root: `accepted{run}`, then `exec_…` events.
@@ -490,6 +627,18 @@ since?: Cursor, };
 export type HelloTag = "hello";
 
 /**
+ * Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+ * the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+ * symbolic links are not taken over.
+ */
+export type ImportRepository = {
+/**
+ * `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+ * HTTPS, without credentials, from the hosts the server allows.
+ */
+url: string, };
+
+/**
  * Installs npm packages into the project.
  */
 export type Install = {
@@ -587,6 +736,10 @@ model?: string,
  * Something the reader must know about it, such as that the answer is canned.
  */
 notice?: string,
+/**
+ * The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
+ */
+reply?: string,
 /**
  * What it says, in order.
  */
@@ -954,6 +1107,10 @@ preview_id: string,
  */
 created_at: string,
 /**
+ * The git repository its files came from; absent: it is an app made from the template.
+ */
+repository?: RepositoryInfo,
+/**
  * The file tree.
  */
 files: { [key in FilePath]: FileInfo },
@@ -965,6 +1122,10 @@ messages: Array<Message>,
  * How many older messages are no longer in `messages`.
  */
 messages_dropped: number,
+/**
+ * What the conversation is about, and what came of it.
+ */
+conversation: ConversationInfo,
 /**
  * Runs that wait, run, or ended, oldest first; the last 100 that ended.
  */
@@ -1098,6 +1259,78 @@ from: FilePath,
 to: FilePath, };
 
 /**
+ * The answer went on, as the model writes it: tags included, and before it is taken apart into the other deltas. Only in
+ * a `generate` with `apply: false`, whose asker wants the answer itself.
+ */
+export type ReplyDelta = {
+/**
+ * Which message it belongs to.
+ */
+message: MessageId,
+/**
+ * What comes next.
+ */
+text: string, };
+
+/**
+ * The files are those of a git repository now.
+ */
+export type RepositoryImported = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name: the last part of its address.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files are from; absent: the repository is empty.
+ */
+commit?: string,
+/**
+ * How many files were taken over.
+ */
+files: number,
+/**
+ * What was left out, the first 50, with the reason.
+ */
+left_out: Array<Refusal>,
+/**
+ * How many were left out altogether.
+ */
+left_out_total: number, };
+
+/**
+ * The git repository a project's files came from.
+ */
+export type RepositoryInfo = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files were from; absent: the repository was empty.
+ */
+commit?: string,
+/**
+ * The event after which the files were as the repository had them: what changed since then is the work done here.
+ */
+seq: number, };
+
+/**
  * Chosen by the client for each command, unique within the project: 1 to 128 visible ASCII characters.
  * The same id sent again is the same command: it gets the same reply and has no second effect.
  */
@@ -1119,6 +1352,12 @@ keep: ConflictSide,
  * A third version, made of the two by hand; then `keep` does not matter.
  */
 content?: string, };
+
+/**
+ * Ends the preview's dev server and starts it again; `preview_changed` tells how it goes. Rejected with `conflict` when
+ * there is no sandbox.
+ */
+export type RestartPreview = Record<symbol, never>;
 
 /**
  * Brings all files back as they were after event `to`. A new event; nothing of the history is lost, so a restore can be
@@ -1249,14 +1488,22 @@ error?: ErrorBody,
  */
 usage?: Usage,
 /**
+ * For `apply`: whether it changes an app that is there rather than making one.
+ */
+edit?: boolean,
+/**
  * What it did in the sandbox, in order.
  */
-steps: Array<Step>, };
+steps: Array<Step>,
+/**
+ * The files of its reply that it wrote, in order; at most 200.
+ */
+files: Array<FilePath>, };
 
 /**
  * What kind of work a run is.
  */
-export type RunKind = "generate" | "apply" | "install" | "exec";
+export type RunKind = "generate" | "apply" | "install" | "import" | "exec";
 
 /**
  * A run was accepted and waits for its turn.
@@ -1294,7 +1541,11 @@ prompt?: string,
 /**
  * The model that answers, as `provider/model`, for `generate`.
  */
-model?: string, };
+model?: string,
+/**
+ * For `apply`: whether it changes an app that is there rather than making one.
+ */
+edit?: boolean, };
 
 /**
  * Where a run is in its life.
@@ -1313,6 +1564,14 @@ state: SandboxState,
  * Who makes it: `local`, `e2b` …
  */
 provider: string,
+/**
+ * Which: the same while it is made again by itself, another after somebody stopped it. Absent when none is left.
+ */
+sandbox?: string,
+/**
+ * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ */
+parked?: boolean,
 /**
  * What is being done, for a person.
  */
@@ -1335,6 +1594,18 @@ state: SandboxState,
  */
 provider: string,
 /**
+ * Which it is, or was when somebody stopped it: the same while it is made again by itself.
+ */
+sandbox?: string,
+/**
+ * When the making of that one began: RFC 3339, UTC.
+ */
+created_at?: string,
+/**
+ * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ */
+parked?: boolean,
+/**
  * What is being done, for a person: "Installing the template's packages (one-time)".
  */
 detail?: string,
@@ -1347,6 +1618,15 @@ error?: string, };
  * Where the sandbox is in its life.
  */
 export type SandboxState = "stopped" | "creating" | "ready" | "lost" | "restoring";
+
+/**
+ * Says something in the conversation: one `message_added`. Models see it with the next prompt.
+ */
+export type Say = {
+/**
+ * What. Must not be blank; as long as a prompt at most.
+ */
+text: string, };
 
 /**
  * Anything the server sends.
@@ -1465,6 +1745,23 @@ export type UnlockFile = {
  * Where.
  */
 path: FilePath, };
+
+/**
+ * Sets what the conversation is about and how its people like their changes. What is absent stays as it is.
+ */
+export type UpdateConversation = {
+/**
+ * What it is about; at most 500 characters.
+ */
+topic?: string,
+/**
+ * How much a change may touch.
+ */
+edit_style?: EditStyle,
+/**
+ * What is asked for again and again; at most 50 of 200 characters each.
+ */
+common_patterns?: Array<string>, };
 
 /**
  * What a model call consumed. Buckets are disjoint; `None` means the vendor did not say.
