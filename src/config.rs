@@ -3,10 +3,13 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
+mod models;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
 use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
 
@@ -47,10 +50,6 @@ pub struct Config {
     /// Proxy through which this server reaches the registry and everything else, such as `http://proxy.example.com:3128`
     #[arg(long, env = "HTTPS_PROXY", global = true, value_parser = proxy)]
     pub https_proxy: Option<String>,
-
-    /// Model that answers when a prompt names none: `provider/model`
-    #[arg(long, env = "DEFAULT_AI_MODEL", default_value = "demo/scripted", global = true)]
-    pub default_ai_model: String,
 
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
@@ -95,6 +94,10 @@ pub struct Config {
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
+
+    /// Keys, addresses and defaults of models.
+    #[command(flatten)]
+    pub models: ModelConfig,
 }
 
 /// Where projects run.

@@ -13,6 +13,7 @@ mod export;
 mod extract;
 mod figures;
 mod listener;
+mod models;
 mod origin;
 mod preview;
 mod rest;
@@ -29,26 +30,22 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
 };
-use cobuild_protocol::{
-    ErrorCode,
-    frame::{Limits, ModelNotice},
-};
+use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-pub use self::auth::DoorError;
 use self::{
     auth::Access,
     error::Problem,
     origin::{OriginPolicy, Target},
 };
+pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::{ModelInfo, ModelProvider},
-        sandbox_provider::SandboxProvider,
+        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 
@@ -302,8 +299,4 @@ fn limits() -> Limits {
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
     }
-}
-
-fn notice(model: ModelInfo) -> ModelNotice {
-    ModelNotice { model: model.name, notice: model.notice }
 }

@@ -142,9 +142,9 @@ pub const COMMAND_NAMES: [&str; 25] = [
 pub struct Generate {
     /// What to build or change. Must not be blank; its largest size is announced in `welcome.limits`.
     pub prompt: String,
-    /// `provider/model`; absent for the server's default.
+    /// The model that answers; absent for the server's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<ModelChoice>,
     /// `false`: only answer; change no file and run nothing.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[ts(as = "Option<bool>")]
@@ -153,6 +153,33 @@ pub struct Generate {
     #[serde(default, skip_serializing_if = "is_queue")]
     #[ts(as = "Option<Delivery>")]
     pub delivery: Delivery,
+}
+
+/// Which model answers: `"provider/model"`, or a list of at most 8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(untagged)]
+pub enum ModelChoice {
+    /// This one.
+    One(String),
+    /// The first of these that answers: where one fails before its first byte, the next is tried.
+    Several(Vec<String>),
+}
+
+impl ModelChoice {
+    /// The names, in the order in which they are tried.
+    #[must_use]
+    pub fn into_names(self) -> Vec<String> {
+        match self {
+            Self::One(name) => vec![name],
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl From<String> for ModelChoice {
+    fn from(name: String) -> Self {
+        Self::One(name)
+    }
 }
 
 /// What a prompt does when another run is under way.

@@ -60,6 +60,8 @@ pub enum Event {
     RunFinished(RunFinished),
     /// A message was added to the conversation; an assistant's grows by deltas.
     MessageAdded(MessageAdded),
+    /// A model failed before its first byte; the next one that was named writes the message.
+    ModelSwitched(ModelSwitched),
     /// The assistant's prose went on.
     TextDelta(TextDelta),
     /// The model's reasoning went on.
@@ -121,7 +123,7 @@ pub enum Event {
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 36;
+pub const EVENTS_COUNT: usize = 37;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -226,6 +228,23 @@ pub struct MessageAdded {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+/// A model failed before its first byte, and `generate` named others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ModelSwitched {
+    /// The message it was to write.
+    pub message: MessageId,
+    /// The model that failed, as `provider/model`.
+    pub from: String,
+    /// The model that writes the message now.
+    pub to: String,
+    /// Something the reader must know about that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What went wrong with the one before.
+    pub error: ErrorBody,
 }
 
 /// The assistant's prose went on. The tags of the reply format are not part of it.
@@ -555,6 +574,7 @@ impl Event {
             Self::RunStarted(_) => "run_started",
             Self::RunFinished(_) => "run_finished",
             Self::MessageAdded(_) => "message_added",
+            Self::ModelSwitched(_) => "model_switched",
             Self::TextDelta(_) => "text_delta",
             Self::ReasoningDelta(_) => "reasoning_delta",
             Self::ReplyDelta(_) => "reply_delta",

@@ -81,6 +81,10 @@ impl Progress {
                 let role = changed.role.map_or("nobody here any more", wording::role);
                 faint(to, &format!("{} is {role} now", who(changed.participant)))
             }
+            Event::ModelSwitched(switched) => {
+                let why = &switched.error.message;
+                bad(to, &format!("{} did not answer: {why}; {} does", switched.from, switched.to))
+            }
             Event::PackagesDetected(detected) => detected
                 .refused
                 .iter()

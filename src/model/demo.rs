@@ -13,8 +13,15 @@ mod repository;
 pub mod script;
 mod wish;
 
-use cobuild_protocol::value::{MessageRole, Usage};
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use cobuild_protocol::{
+    model::{ProviderReport, ProviderState},
+    value::{MessageRole, Usage},
+};
+use futures_util::{
+    FutureExt as _, StreamExt,
+    future::{self, BoxFuture},
+    stream::{self, BoxStream},
+};
 
 use super::unknown_model;
 use crate::codegen::prompt;
@@ -56,7 +63,7 @@ impl DemoModel {
 
 impl ModelProvider for DemoModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: DEMO_MODEL.to_owned(), notice: Some(DEMO_NOTICE.to_owned()) }
+        ModelInfo { notice: Some(DEMO_NOTICE.to_owned()), ..ModelInfo::new(DEMO_MODEL) }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -66,6 +73,18 @@ impl ModelProvider for DemoModel {
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let models = self.models();
         models.iter().find(|model| model.name == name).cloned().ok_or_else(|| unknown_model(name, &models))
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
+        let report = ProviderReport {
+            provider: "demo".to_owned(),
+            title: "Demo".to_owned(),
+            state: ProviderState::Ready,
+            models: 1,
+            detail: Some(DEMO_NOTICE.to_owned()),
+            variable: None,
+        };
+        future::ready(vec![report]).boxed()
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {

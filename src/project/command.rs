@@ -13,6 +13,7 @@ pub(crate) mod generate;
 pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
 pub(crate) mod restore;
@@ -221,7 +222,7 @@ pub(crate) fn begin(batch: &mut Batch, state: &State, run: RunId, by: Participan
         kind: work.kind(),
         prompt: work.prompt().map(str::to_owned),
         model: match &work {
-            Work::Generate(work) => Some(work.model.clone()),
+            Work::Generate(work) => work.models.first().cloned(),
             _ => None,
         },
         edit: matches!(work, Work::Apply { edit: true, .. }),

@@ -45,8 +45,9 @@ pub(crate) enum Work {
 #[derive(Debug, Clone)]
 pub(crate) struct GenerateWork {
     pub(crate) prompt: String,
-    /// `provider/model`, resolved.
-    pub(crate) model: String,
+    /// Those that may answer, as `provider/model`; the first one is asked first.
+    pub(crate) models: Vec<String>,
+    /// What the first one's users must know.
     pub(crate) notice: Option<String>,
     pub(crate) apply: bool,
 }

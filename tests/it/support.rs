@@ -90,6 +90,8 @@ pub(crate) struct Setup {
     /// Other sandboxes than the fake ones.
     pub(crate) sandboxes: Option<Arc<dyn SandboxProvider>>,
     pub(crate) projects: ProjectSettings,
+    /// Whether the models are those of the arguments, as in a real server, instead of the test's own.
+    pub(crate) configured_models: bool,
 }
 
 impl Default for Setup {
@@ -99,6 +101,7 @@ impl Default for Setup {
             timing: Timing::default(),
             pause: Duration::ZERO,
             sandboxes: None,
+            configured_models: false,
             projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
         }
     }
@@ -184,6 +187,13 @@ impl TestServer {
 
 async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &PreviewSwitch) -> RunningServer {
     let config = config(folder, &setup.arguments);
+    if setup.configured_models {
+        let mut providers = Providers::configured(&config).await.expect("valid settings");
+        providers.sandboxes = std::sync::Arc::new(FakeSandboxes::new(preview.clone()));
+        providers.timing = setup.timing;
+        providers.projects.sandbox_on_join = false;
+        return RunningServer::start_with(&config, providers).await.expect("a server");
+    }
     let providers = Providers {
         store: Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
         models: Arc::new(model.clone()),
@@ -196,6 +206,7 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
 
 fn config(folder: &Path, arguments: &[String]) -> Config {
     let folder = folder.to_str().expect("a UTF-8 path");
-    let fixed = ["cobuild", "--port", "0", "--data-dir", folder];
+    // Nobody's model servers take part in a test.
+    let fixed = ["cobuild", "--port", "0", "--data-dir", folder, "--find-local-models", "false"];
     Cli::parse_from(fixed.into_iter().map(str::to_owned).chain(arguments.iter().cloned())).config
 }

@@ -2,10 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{LazyLock, Mutex},
 };
 
-use jsonschema::Validator;
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 /// Definitions of frames that are told apart by their `type`.
@@ -19,14 +19,28 @@ static SCHEMA: LazyLock<Value> =
 
 /// Frames of one type are examined by their own part of the schema: trying all of them on each frame takes ten times as
 /// long, and says of a bad one only that nothing fits.
-static VALIDATORS: LazyLock<Mutex<HashMap<String, Option<Arc<Validator>>>>> = LazyLock::new(Mutex::default);
+#[derive(Default)]
+struct Parts {
+    schemas: Schemas,
+    by_type: HashMap<String, Option<SchemaIndex>>,
+}
+
+static PARTS: LazyLock<Mutex<Parts>> = LazyLock::new(Mutex::default);
 
 /// What the schema has against a frame; `None` when it is as it should be.
 pub(crate) fn complaint(frame: &Value) -> Option<String> {
     let tag = frame["type"].as_str().unwrap_or_default();
-    let known = VALIDATORS.lock().expect("no panic").entry(tag.to_owned()).or_insert_with(|| validator(tag)).clone();
-    let Some(validator) = known else { return Some(format!("no frame is called '{tag}'")) };
-    validator.iter_errors(frame).next().map(|error| format!("{} at {}", error, error.instance_path()))
+    let mut parts = PARTS.lock().expect("no panic");
+    let known = match parts.by_type.get(tag) {
+        Some(known) => *known,
+        None => {
+            let compiled = part(tag).map(|part| compile(&mut parts.schemas, tag, part));
+            parts.by_type.insert(tag.to_owned(), compiled);
+            compiled
+        }
+    };
+    let Some(index) = known else { return Some(format!("no frame is called '{tag}'")) };
+    parts.schemas.validate(frame, index).err().map(|error| format!("{error:#}"))
 }
 
 /// Fails the test when the schema does not allow this frame.
@@ -37,7 +51,8 @@ pub(crate) fn examine(frame: &Value) {
     }
 }
 
-fn validator(tag: &str) -> Option<Arc<Validator>> {
+/// The schema of frames of one type.
+fn part(tag: &str) -> Option<Value> {
     let definitions = &SCHEMA["$defs"];
     let is = |variant: &&Value| variant["properties"]["type"]["const"] == tag;
     let tagged = TAGGED.iter().find_map(|name| {
@@ -51,7 +66,14 @@ fn validator(tag: &str) -> Option<Arc<Validator>> {
     let mut schema = tagged.or_else(other)?;
     schema["$schema"] = SCHEMA["$schema"].clone();
     schema["$defs"] = definitions.clone();
-    Some(Arc::new(jsonschema::validator_for(&schema).expect("the schema is one")))
+    Some(schema)
+}
+
+fn compile(schemas: &mut Schemas, tag: &str, part: Value) -> SchemaIndex {
+    let location = format!("frames:{tag}");
+    let mut compiler = Compiler::new();
+    compiler.add_resource(&location, part).expect("a new name");
+    compiler.compile(&location, schemas).expect("the schema is one")
 }
 
 /// The examiner can find fault.
