@@ -9,6 +9,7 @@ use cobuild_protocol::{
     value::{Outcome, RunKind, SandboxState, Usage},
 };
 use metrics::{Counter, Gauge, Histogram, Unit};
+use serde::Serialize;
 
 const PROJECTS_LOADED: &str = "cobuild_projects_loaded";
 const EVENTS_APPENDED: &str = "cobuild_events_appended_total";
@@ -25,7 +26,7 @@ const SANDBOX_STATES: [SandboxState; 4] =
     [SandboxState::Creating, SandboxState::Ready, SandboxState::Lost, SandboxState::Restoring];
 /// Runs that ended, as they are counted from the start: a rate needs its zero.
 const OUTCOMES: [Outcome; 4] = [Outcome::Completed, Outcome::Failed, Outcome::Cancelled, Outcome::Interrupted];
-const RUN_KINDS: [RunKind; 4] = [RunKind::Generate, RunKind::Apply, RunKind::Install, RunKind::Exec];
+const RUN_KINDS: [RunKind; 5] = [RunKind::Generate, RunKind::Apply, RunKind::Install, RunKind::Exec, RunKind::Import];
 
 /// Tells the collector what each figure is, and begins those whose labels are known.
 pub(crate) fn describe() {
@@ -131,30 +132,17 @@ impl Drop for Figures {
 }
 
 fn finished(kind: RunKind, outcome: Outcome) -> Counter {
-    let kind = match kind {
-        RunKind::Generate => "generate",
-        RunKind::Apply => "apply",
-        RunKind::Install => "install",
-        RunKind::Exec => "exec",
-    };
-    let outcome = match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Interrupted => "interrupted",
-    };
-    metrics::counter!(RUNS_FINISHED, "kind" => kind, "outcome" => outcome)
+    metrics::counter!(RUNS_FINISHED, "kind" => label(&kind), "outcome" => label(&outcome))
 }
 
 fn sandboxes(state: SandboxState) -> Gauge {
-    let state = match state {
-        SandboxState::Stopped => "stopped",
-        SandboxState::Creating => "creating",
-        SandboxState::Ready => "ready",
-        SandboxState::Lost => "lost",
-        SandboxState::Restoring => "restoring",
-    };
-    metrics::gauge!(SANDBOXES, "state" => state)
+    metrics::gauge!(SANDBOXES, "state" => label(&state))
+}
+
+/// As it is called on the wire.
+fn label(value: &impl Serialize) -> String {
+    let name = serde_json::to_value(value).ok();
+    name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("other").to_owned()
 }
 
 /// A model is asked.

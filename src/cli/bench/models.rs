@@ -112,7 +112,7 @@ async fn events() -> Result<Vec<f64>, BenchError> {
     let arguments = ["cobuild", "--port", "0", "--sandbox-provider", "none", "--data-dir", &data];
     let config = Cli::try_parse_from(arguments).map_err(|error| BenchError::Unexpected(error.to_string()))?.config;
     let unexpected = |error: crate::server::StartError| BenchError::Unexpected(error.to_string());
-    let mut providers = Providers::configured(&config).map_err(unexpected)?;
+    let mut providers = Providers::configured(&config).await.map_err(unexpected)?;
     providers.models = Arc::new(models(&vendor)?);
     providers.projects.sandbox_on_join = false;
     let server = RunningServer::start_with(&config, providers).await.map_err(unexpected)?;
@@ -147,7 +147,7 @@ async fn watch(url: &str) -> Result<Vec<f64>, BenchError> {
 fn models(vendor: &Vendor) -> Result<Models, BenchError> {
     let base_url = Some(format!("http://{}/v1", vendor.address()));
     let endpoints = BTreeMap::from([(Provider::Compatible, EndpointSettings { key: None, base_url })]);
-    let settings = ModelSettings { endpoints, anthropic_version: None };
+    let settings = ModelSettings { endpoints, ..ModelSettings::default() };
     let vendors = Vendors::new(settings, Catalogue::built_in(), &HttpLimits::default(), RetryPolicy::default())
         .map_err(|error| BenchError::Unexpected(error.to_string()))?;
     Models::new(vendors.providers(), Some(MODEL)).map_err(|error| BenchError::Unexpected(error.to_string()))

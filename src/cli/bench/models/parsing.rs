@@ -56,7 +56,7 @@ pub(super) fn measure(runtime: &Runtime, rounds: usize, report: &mut Report) -> 
 async fn parse(provider: Provider, recorded: &'static str) -> Result<f64, BenchError> {
     let unexpected = |error: &dyn std::fmt::Display| BenchError::Unexpected(error.to_string());
     let set = EndpointSettings { key: Some(Secret::new("bench")), base_url: None };
-    let settings = ModelSettings { endpoints: [(provider, set)].into(), anthropic_version: None };
+    let settings = ModelSettings { endpoints: [(provider, set)].into(), ..ModelSettings::default() };
     let endpoint = Arc::new(Endpoint::new(provider, &settings).map_err(|error| unexpected(&error))?);
     let pieces: Vec<Bytes> = recorded.as_bytes().chunks(PIECE_SIZE_BYTES).map(Bytes::from_static).collect();
     let answers = SAMPLE_SIZE_BYTES / recorded.len();
