@@ -7,10 +7,14 @@ use futures_util::SinkExt as _;
 
 use crate::support::{Received, TestServer, WsClient, open, receive, within};
 
-/// The value of a line of the text format; names with labels are written as there.
+/// The value of a line of the text format, if it is there; names with labels are written as there.
+fn find(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(line.parse().expect("a number"))
+}
+
 fn value(text: &str, name: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{name} is missing:\n{text}")).parse().expect("a number")
+    find(text, name).unwrap_or_else(|| panic!("{name} is missing:\n{text}"))
 }
 
 async fn scrape(server: &TestServer) -> String {
@@ -46,7 +50,8 @@ async fn a_run_and_its_viewers_are_counted() {
     let run = client.ask("words 5").await;
     assert_eq!(client.finished(run).await, Outcome::Completed);
     let after = scrape(&server).await;
-    let grown = |name: &str| value(&after, name) - value(&before, name);
+    // What was never measured is not there before.
+    let grown = |name: &str| value(&after, name) - find(&before, name).unwrap_or_default();
     assert!(grown(COMPLETED) >= 1.0);
     assert!(grown("cobuild_events_appended_total") >= 8.0);
     assert!(grown("cobuild_append_seconds_count") >= 2.0);
