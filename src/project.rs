@@ -55,7 +55,8 @@ pub use self::{
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
+    history::{Cause, Point},
     queue::QUEUE_MAX,
     registry::{ProjectParts, ProjectRegistry, ProjectSettings},
 };
-pub(crate) use self::{figures::describe as describe_figures, state::fold};
+pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

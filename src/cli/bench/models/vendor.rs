@@ -1,83 +1,92 @@
-//! A vendor that says one word at a time, each with the moment it was said, as OpenAI-compatible servers do.
+//! A vendor that speaks OpenAI's Chat Completions at a pace and stamps each piece with the time it left.
 
-use std::{io, net::SocketAddr, time::Duration};
-
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    time::{MissedTickBehavior, interval},
+use std::{
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
 };
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::cli::bench::machine::monotonic_ns;
+use serde_json::json;
 
-/// Words of one answer.
-pub(super) const WORDS: usize = 500;
-/// Between two words: a fast model.
-const PAUSE: Duration = Duration::from_millis(4);
-/// Longest request.
-const REQUEST_SIZE_BYTES_MAX: usize = 1 << 20;
-
-/// Answers for as long as it lives.
-pub(super) struct Vendor {
-    address: SocketAddr,
-    _task: AbortOnDropHandle<()>,
-}
+/// Listens until the process ends.
+pub(super) struct Vendor(SocketAddr);
 
 impl Vendor {
-    pub(super) async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    /// Stamps are nanoseconds since `began`.
+    pub(super) fn start(began: Instant, pieces: usize, between: Duration) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                // A client that hangs up is what its own side complains about.
-                tokio::spawn(answer(socket));
+        thread::Builder::new().name("vendor".into()).spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || {
+                    // A server that goes away in between has ended its measurement.
+                    let _ = serve(socket, began, pieces, between);
+                });
             }
-        });
-        Ok(Self { address, _task: AbortOnDropHandle::new(task) })
+        })?;
+        Ok(Self(address))
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
-        self.address
+        self.0
     }
 }
 
-async fn answer(mut socket: TcpStream) -> io::Result<()> {
+fn serve(mut socket: TcpStream, began: Instant, pieces: usize, between: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    read_request(&mut socket).await?;
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    socket.write_all(head.as_bytes()).await?;
-    let mut clock = interval(PAUSE);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for _ in 0..WORDS {
-        clock.tick().await;
-        let event = format!(
-            "data: {{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\",\"choices\":[{{\
-             \"index\":0,\"delta\":{{\"content\":\"{} word \"}},\"finish_reason\":null}}]}}\n\n",
-            monotonic_ns()
-        );
-        socket.write_all(event.as_bytes()).await?;
+    let mut reader = BufReader::new(socket.try_clone()?);
+    while let Some(is_list) = read_request(&mut reader)? {
+        if is_list {
+            let body = json!({ "data": [{ "id": "bench" }] }).to_string();
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+            socket.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes())?;
+            continue;
+        }
+        socket
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        for _ in 0..pieces {
+            thread::sleep(between);
+            // Whoever reads it splits at blanks: pieces may be put together on the way.
+            let stamp = format!("{} ", began.elapsed().as_nanos());
+            write_chunk(&mut socket, &event(&json!({ "content": stamp }), None))?;
+        }
+        write_chunk(&mut socket, &event(&json!({}), Some("stop")))?;
+        write_chunk(&mut socket, "data: [DONE]\n\n")?;
+        socket.write_all(b"0\r\n\r\n")?;
     }
-    let end = "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\",\"choices\":[{\
-               \"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    socket.write_all(end.as_bytes()).await?;
-    socket.shutdown().await
+    Ok(())
 }
 
-/// Head and body, so that nothing is unread when the connection ends.
-async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
-    let mut request = Vec::new();
+fn event(delta: &serde_json::Value, finish_reason: Option<&str>) -> String {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
+    let chunk = json!({ "id": "c", "object": "chat.completion.chunk", "model": "bench", "choices": [choice] });
+    format!("data: {chunk}\n\n")
+}
+
+fn write_chunk(socket: &mut TcpStream, text: &str) -> io::Result<()> {
+    socket.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())
+}
+
+/// Reads a request to its end. Says whether it asks for the list of models; `None` at the end of the connection.
+fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Option<bool>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let is_list = line.starts_with("GET ");
+    let mut size = 0;
     loop {
-        if let Some(end) = memchr::memmem::find(&request, b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-            let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or_default();
-            if request.len() >= end + 4 + length {
-                return Ok(());
-            }
+        line.clear();
+        reader.read_line(&mut line)?;
+        let lower = line.to_ascii_lowercase();
+        if let Some(length) = lower.strip_prefix("content-length:") {
+            size = length.trim().parse().unwrap_or(0);
         }
-        if request.len() > REQUEST_SIZE_BYTES_MAX || socket.read_buf(&mut request).await? == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
+        if line.trim().is_empty() {
+            break;
         }
     }
+    io::copy(&mut reader.by_ref().take(size), &mut io::sink())?;
+    Ok(Some(is_list))
 }
