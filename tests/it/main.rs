@@ -6,6 +6,7 @@ mod crash;
 mod examiners;
 mod fakes;
 mod faults;
+mod import_repository;
 mod installs;
 mod metrics;
 mod models;
