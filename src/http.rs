@@ -10,6 +10,7 @@ mod command_frame;
 mod error;
 mod export;
 mod extract;
+pub(crate) mod legacy;
 mod listener;
 mod origin;
 mod preview;
@@ -112,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
     pub(crate) url: String,
+    pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
@@ -171,6 +173,7 @@ impl App {
             access,
             timing: parts.timing,
             url: parts.url,
+            legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -215,15 +218,20 @@ impl App {
     }
 
     async fn handle_app(&self, request: Request) -> Response {
+        let is_legacy = legacy::is_legacy(request.uri().path());
         let origin = match self.state.origins.admit(&request) {
             Ok(origin) => origin,
+            Err(problem) if is_legacy => return legacy::refuse(problem.into_body()),
             Err(problem) => return problem.into_response(),
         };
         if let Some(address) = self.state.origins.better_address(&request) {
             return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
         }
+        let scheme = self.state.url.split(':').next().unwrap_or("http");
         let mut response = if origin::is_preflight(&request) {
-            origin::preflight_answer()
+            if is_legacy { legacy::cors::preflight(&request) } else { origin::preflight_answer() }
+        } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
+            redirect
         } else {
             match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
                 // A router has an answer to everything; its error type has no values.
@@ -233,7 +241,11 @@ impl App {
                     .into_response(),
             }
         };
-        origin.apply(&mut response);
+        if is_legacy {
+            legacy::cors::apply(origin.into_header(), response.headers_mut());
+        } else {
+            origin.apply(&mut response);
+        }
         response
     }
 }
@@ -251,6 +263,7 @@ fn routes(state: HttpState) -> Router {
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
     Router::new()
+        .merge(legacy::routes())
         .route("/health", get(rest::health))
         .route("/ready", get(rest::ready))
         .route("/api/v1/models", get(rest::models))

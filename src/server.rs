@@ -23,7 +23,9 @@ use crate::{
         demo::{DemoConfig, DemoModel},
     },
     project::{
-        ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
+        ProjectParts, ProjectRegistry, ProjectSettings,
+        event_store::SharedStore,
+        model_provider::{ModelParameters, ModelProvider},
         sandbox_provider::SandboxProvider,
     },
     sandbox::{
@@ -113,7 +115,7 @@ impl Providers {
             models: models(config)?,
             sandboxes: sandboxes(config),
             timing: Timing::default(),
-            projects: ProjectSettings::default(),
+            projects: ProjectSettings { parameters: parameters(config), ..ProjectSettings::default() },
         })
     }
 }
@@ -190,6 +192,12 @@ impl RunningServer {
             tracing::warn!("some connections did not end in time and are cut");
         }
     }
+}
+
+/// What the operator set for every call of a model. What is not set is the model's own.
+fn parameters(config: &Config) -> ModelParameters {
+    let Config { default_temperature: temperature, max_tokens: output_tokens_max, .. } = *config;
+    ModelParameters { temperature, output_tokens_max, ..ModelParameters::default() }
 }
 
 /// Every model there is a way to; without a key that is the demo.

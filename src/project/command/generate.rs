@@ -22,7 +22,7 @@ use crate::{
         batch::{Batch, Stamp},
         error::ProjectError,
         file_tree::{self, Tree},
-        model_provider::{ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Turn},
+        model_provider::{ContextFile, ModelChunk, ModelError, ModelRequest, StopReason, Turn},
         run::{GenerateWork, JobContext, RunReport, UpdateBody, Work},
         sandbox_link::read_content,
         state::State,
@@ -130,7 +130,7 @@ async fn request(
         files: parts.files.into_iter().map(|file| ContextFile { path: file.path, text: file.text }).collect(),
         turns: parts.turns.into_iter().map(|turn| Turn { role: turn.role, text: turn.text }).collect(),
         images: Vec::new(),
-        parameters: ModelParameters::default(),
+        parameters: context.parts.settings.parameters.clone(),
     })
 }
 
