@@ -3,12 +3,15 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
+mod models;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::model::demo::DEMO_SPEED_DEFAULT;
+pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
+use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
 
 /// What a server logs when nothing else is said.
 pub const LOG_LEVEL_DEFAULT: &str = "info";
@@ -37,10 +40,6 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
     pub sandbox_pool_size: usize,
 
-    /// Model that answers when a prompt names none: `provider/model`
-    #[arg(long, env = "DEFAULT_AI_MODEL", default_value = "demo/scripted", global = true)]
-    pub default_ai_model: String,
-
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
@@ -57,14 +56,6 @@ pub struct Config {
     /// when the server listens on loopback
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true, value_parser = origin)]
     pub cors_origins: Vec<AllowedOrigin>,
-
-    /// How freely models choose their words, 0 to 2, where they take it; unset: the model's own way
-    #[arg(long, env = "DEFAULT_TEMPERATURE", global = true, value_parser = temperature)]
-    pub default_temperature: Option<f64>,
-
-    /// Most tokens of one answer, reasoning included; never more than the model can. Unset: 32000
-    #[arg(long, env = "MAX_TOKENS", global = true, value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_tokens: Option<u64>,
 
     /// Whether the default model and this server's own sandboxes stand in for those that clients of older systems name
     /// and this server has not; each answer says so
@@ -91,6 +82,15 @@ pub struct Config {
     #[arg(long, env = "JWKS_URL", global = true, value_parser = web_address)]
     pub jwks_url: Option<String>,
 
+    /// Hosts that git repositories may be fetched from, separated by commas: `github.com`, `git.example.com:8443`, or
+    /// `git.example.com=10.0.0.7:443` to say where one is. Without that, its name must lead to a public address
+    #[arg(long, env = "GIT_HOSTS", default_value = "github.com", value_delimiter = ',', global = true)]
+    pub git_hosts: Vec<GitHost>,
+
+    /// File of certificates (PEM) that sandboxes trust beside the system's: for a registry or a git host of your own
+    #[arg(long, env = "SANDBOX_CA_FILE", global = true)]
+    pub sandbox_ca_file: Option<PathBuf>,
+
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true, value_parser = log_level)]
     pub log_level: String,
@@ -103,6 +103,10 @@ pub struct Config {
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
+
+    /// Keys, addresses and defaults of models.
+    #[command(flatten)]
+    pub models: ModelConfig,
 }
 
 /// Where projects run.
@@ -227,11 +231,6 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-fn temperature(text: &str) -> Result<f64, String> {
-    let read = text.trim().parse::<f64>().ok().filter(|value| (0.0..=2.0).contains(value));
-    read.ok_or_else(|| "a temperature is a number from 0 to 2".into())
-}
-
 #[allow(clippy::unnecessary_wraps)] // clap's signature
 fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
@@ -325,17 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_temperatures() {
+    fn switches() {
         for (text, expected) in
             [("True", true), ("1", true), ("yes", true), ("False", false), ("off", false), ("", false)]
         {
             assert_eq!(switch(text), Ok(expected), "{text}");
         }
         assert!(switch("maybe").is_err());
-        assert_eq!(temperature("0.7"), Ok(0.7));
-        for bad in ["", "-1", "3", "warm", "NaN"] {
-            assert!(temperature(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

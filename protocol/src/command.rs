@@ -21,6 +21,8 @@ pub enum Command {
     Apply(Apply),
     /// Install npm packages.
     Install(Install),
+    /// Make a git repository's files the project's.
+    ImportRepository(ImportRepository),
     /// Say something in the conversation; no model answers.
     Say(Say),
     /// Set what the conversation is about and how its people like their changes.
@@ -73,6 +75,7 @@ impl Command {
             Self::Generate(_) => "generate",
             Self::Apply(_) => "apply",
             Self::Install(_) => "install",
+            Self::ImportRepository(_) => "import_repository",
             Self::Say(_) => "say",
             Self::UpdateConversation(_) => "update_conversation",
             Self::ClearConversation(_) => "clear_conversation",
@@ -105,10 +108,11 @@ impl Command {
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 24] = [
+pub const COMMAND_NAMES: [&str; 25] = [
     "generate",
     "apply",
     "install",
+    "import_repository",
     "say",
     "update_conversation",
     "clear_conversation",
@@ -138,9 +142,9 @@ pub const COMMAND_NAMES: [&str; 24] = [
 pub struct Generate {
     /// What to build or change. Must not be blank; its largest size is announced in `welcome.limits`.
     pub prompt: String,
-    /// `provider/model`; absent for the server's default.
+    /// The model that answers; absent for the server's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<ModelChoice>,
     /// `false`: only answer; change no file and run nothing.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[ts(as = "Option<bool>")]
@@ -149,6 +153,33 @@ pub struct Generate {
     #[serde(default, skip_serializing_if = "is_queue")]
     #[ts(as = "Option<Delivery>")]
     pub delivery: Delivery,
+}
+
+/// Which model answers: `"provider/model"`, or a list of at most 8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(untagged)]
+pub enum ModelChoice {
+    /// This one.
+    One(String),
+    /// The first of these that answers: where one fails before its first byte, the next is tried.
+    Several(Vec<String>),
+}
+
+impl ModelChoice {
+    /// The names, in the order in which they are tried.
+    #[must_use]
+    pub fn into_names(self) -> Vec<String> {
+        match self {
+            Self::One(name) => vec![name],
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl From<String> for ModelChoice {
+    fn from(name: String) -> Self {
+        Self::One(name)
+    }
 }
 
 /// What a prompt does when another run is under way.
@@ -185,6 +216,16 @@ pub struct Apply {
 pub struct Install {
     /// At least one name, each with an optional version.
     pub packages: Vec<PackageSpec>,
+}
+
+/// Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+/// the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+/// symbolic links are not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImportRepository {
+    /// `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+    /// HTTPS, without credentials, from the hosts the server allows.
+    pub url: String,
 }
 
 /// Says something in the conversation: one `message_added`. Models see it with the next prompt.

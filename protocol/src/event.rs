@@ -60,6 +60,8 @@ pub enum Event {
     RunFinished(RunFinished),
     /// A message was added to the conversation; an assistant's grows by deltas.
     MessageAdded(MessageAdded),
+    /// A model failed before its first byte; the next one that was named writes the message.
+    ModelSwitched(ModelSwitched),
     /// The assistant's prose went on.
     TextDelta(TextDelta),
     /// The model's reasoning went on.
@@ -88,6 +90,8 @@ pub enum Event {
     FileUnlocked(FileUnlocked),
     /// The files are as they were after an earlier event; the changes that make them so follow.
     Restored(Restored),
+    /// The files are those of a git repository now; the changes that made them so stand before.
+    RepositoryImported(RepositoryImported),
     /// The waiting runs are in another order.
     QueueChanged(QueueChanged),
     /// A participant may do something else from now on.
@@ -119,7 +123,7 @@ pub enum Event {
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 35;
+pub const EVENTS_COUNT: usize = 37;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -224,6 +228,23 @@ pub struct MessageAdded {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+/// A model failed before its first byte, and `generate` named others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ModelSwitched {
+    /// The message it was to write.
+    pub message: MessageId,
+    /// The model that failed, as `provider/model`.
+    pub from: String,
+    /// The model that writes the message now.
+    pub to: String,
+    /// Something the reader must know about that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What went wrong with the one before.
+    pub error: ErrorBody,
 }
 
 /// The assistant's prose went on. The tags of the reply format are not part of it.
@@ -369,6 +390,28 @@ pub struct FileUnlocked {
 pub struct Restored {
     /// That event.
     pub to: Seq,
+}
+
+/// The files are those of a git repository now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RepositoryImported {
+    /// Where it was fetched from.
+    pub url: String,
+    /// Its name: the last part of its address.
+    pub name: String,
+    /// Its default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit the files are from; absent: the repository is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How many files were taken over.
+    pub files: u32,
+    /// What was left out, the first 50, with the reason.
+    pub left_out: Vec<Refusal>,
+    /// How many were left out altogether.
+    pub left_out_total: u32,
 }
 
 /// The waiting runs are in another order.
@@ -531,6 +574,7 @@ impl Event {
             Self::RunStarted(_) => "run_started",
             Self::RunFinished(_) => "run_finished",
             Self::MessageAdded(_) => "message_added",
+            Self::ModelSwitched(_) => "model_switched",
             Self::TextDelta(_) => "text_delta",
             Self::ReasoningDelta(_) => "reasoning_delta",
             Self::ReplyDelta(_) => "reply_delta",
@@ -545,6 +589,7 @@ impl Event {
             Self::FileLocked(_) => "file_locked",
             Self::FileUnlocked(_) => "file_unlocked",
             Self::Restored(_) => "restored",
+            Self::RepositoryImported(_) => "repository_imported",
             Self::QueueChanged(_) => "queue_changed",
             Self::RoleChanged(_) => "role_changed",
             Self::ConversationUpdated(_) => "conversation_updated",

@@ -238,7 +238,7 @@ async fn attach(
         role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
         limits: super::limits(),
-        default_model: super::notice(state.models.default_model()),
+        default_model: super::models::notice(state.models.default_model()),
     });
     Ok(Attached { handle, subscription, pass, welcome, pace })
 }

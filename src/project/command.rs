@@ -10,8 +10,10 @@ pub(crate) mod conversation;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod generate;
+pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
 pub(crate) mod restore;
@@ -129,6 +131,7 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::Generate(command) => generate::accept(desk, command),
         Command::Apply(command) => apply::accept(desk, command),
         Command::Install(command) => install::accept(desk, command),
+        Command::ImportRepository(command) => import_repository::accept(desk, &command),
         Command::Say(command) => conversation::say(desk, command),
         Command::UpdateConversation(command) => conversation::update(desk, command),
         Command::ClearConversation(command) => conversation::clear(desk, &command),
@@ -219,7 +222,7 @@ pub(crate) fn begin(batch: &mut Batch, state: &State, run: RunId, by: Participan
         kind: work.kind(),
         prompt: work.prompt().map(str::to_owned),
         model: match &work {
-            Work::Generate(work) => Some(work.model.clone()),
+            Work::Generate(work) => work.models.first().cloned(),
             _ => None,
         },
         edit: matches!(work, Work::Apply { edit: true, .. }),
@@ -238,6 +241,7 @@ impl Work {
             Self::Generate(_) => RunKind::Generate,
             Self::Apply { .. } => RunKind::Apply,
             Self::Install { .. } => RunKind::Install,
+            Self::Import { .. } => RunKind::Import,
             Self::Exec { .. } => RunKind::Exec,
         }
     }
@@ -253,7 +257,7 @@ impl Work {
     pub(crate) fn needs_sandbox(&self) -> bool {
         match self {
             Self::Generate(work) => work.apply,
-            Self::Apply { .. } | Self::Install { .. } | Self::Exec { .. } => true,
+            Self::Apply { .. } | Self::Install { .. } | Self::Import { .. } | Self::Exec { .. } => true,
         }
     }
 }

@@ -61,8 +61,10 @@ pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Re
     {
         return Err(ProjectError::Conflict(format!("{above} is a file, so {path} cannot be below it")));
     }
-    let directory = format!("{path}/");
-    if tree.keys().any(|other| other.as_str().starts_with(&directory)) {
+    // Only names that begin like this one can be below it, and they stand together.
+    let alike =
+        tree.range(path..).map(|(other, _)| other.as_str()).take_while(|other| other.starts_with(path.as_str()));
+    if alike.into_iter().any(|other| other[path.as_str().len()..].starts_with('/')) {
         return Err(ProjectError::Conflict(format!("{path} is a directory")));
     }
     Ok(())

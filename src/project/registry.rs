@@ -15,9 +15,10 @@ use super::{
     event_store::{NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError},
     file_tree::content_hash,
     handle::{MAILBOX_MAX, ProjectHandle},
-    model_provider::{ModelParameters, ModelProvider},
+    model_provider::ModelProvider,
     presence::PresenceBoard,
     remembered::Remembered,
+    repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -49,8 +50,8 @@ pub struct ProjectSettings {
     pub unload_after: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
-    /// What the operator set for every call of a model.
-    pub parameters: ModelParameters,
+    /// Where repositories may be imported from.
+    pub git_hosts: Vec<GitHost>,
 }
 
 impl ProjectSettings {
@@ -65,7 +66,7 @@ impl Default for ProjectSettings {
             preview_url: "http://{id}.localhost:3100/".into(),
             unload_after: Duration::from_secs(600),
             sandbox_on_join: true,
-            parameters: ModelParameters::default(),
+            git_hosts: vec![GitHost::github()],
         }
     }
 }

@@ -16,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::Stamp,
-    command::{apply, exec, generate, install},
+    command::{apply, exec, generate, import_repository, install},
     conversation::Conversation,
     error::ProjectError,
     file_tree::Tree,
     registry::ProjectParts,
+    repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
     sandbox_provider::SandboxHealth,
 };
+use crate::codegen::reply_path::Layout;
 
 /// Room for updates on their way to the actor. A job that is faster than the log waits here; 256 deltas are a fraction
 /// of a second of the fastest model.
@@ -35,6 +37,7 @@ pub(crate) enum Work {
     Generate(GenerateWork),
     Apply { reply: String, packages: Vec<PackageSpec>, edit: bool },
     Install { packages: Vec<PackageSpec> },
+    Import { url: RepositoryUrl },
     Exec { command: String, timeout: std::time::Duration },
 }
 
@@ -42,8 +45,9 @@ pub(crate) enum Work {
 #[derive(Debug, Clone)]
 pub(crate) struct GenerateWork {
     pub(crate) prompt: String,
-    /// `provider/model`, resolved.
-    pub(crate) model: String,
+    /// Those that may answer, as `provider/model`; the first one is asked first.
+    pub(crate) models: Vec<String>,
+    /// What the first one's users must know.
     pub(crate) notice: Option<String>,
     pub(crate) apply: bool,
 }
@@ -55,6 +59,8 @@ pub(crate) struct JobContext {
     pub(crate) conversation: Conversation,
     /// The message the answer goes to, for `generate`.
     pub(crate) message: MessageId,
+    /// How the project's files lie.
+    pub(crate) layout: Layout,
     /// The committed tree, always current.
     pub(crate) tree: watch::Receiver<Arc<Tree>>,
     pub(crate) sandbox: watch::Receiver<SandboxStatus>,
@@ -221,6 +227,7 @@ async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectEr
         Work::Generate(work) => generate::perform(context, work).await,
         Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,
         Work::Install { packages } => install::perform(context, packages).await,
+        Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,
     }
 }

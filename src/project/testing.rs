@@ -63,7 +63,7 @@ impl Call {
 
 impl ModelProvider for Puppet {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: "demo/puppet".into(), notice: Some("a test speaks".into()) }
+        ModelInfo { notice: Some("a test speaks".into()), ..ModelInfo::new("demo/puppet") }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -74,7 +74,8 @@ impl ModelProvider for Puppet {
         if name == "demo/puppet" {
             Ok(self.default_model())
         } else {
-            Err(ModelError::UnknownModel(format!("there is no model {name}; there is demo/puppet")))
+            let sentence = format!("there is no model {name}; there is demo/puppet");
+            Err(ModelError::UnknownModel { sentence, instead: vec!["demo/puppet".into()] })
         }
     }
 

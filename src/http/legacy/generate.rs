@@ -6,7 +6,7 @@ use axum::{
 };
 use cobuild_protocol::{
     Command, ErrorBody, Event,
-    command::{Delivery, Generate, Say},
+    command::{Delivery, Generate, ModelChoice, Say},
 };
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ async fn reply(
 ) -> Result<Result<String, ErrorBody>, Gone> {
     let generate = Generate {
         prompt: question.prompt.clone(),
-        model: Some(chosen.name.clone()),
+        model: Some(ModelChoice::One(chosen.name.clone())),
         apply: false,
         delivery: Delivery::Queue,
     };

@@ -45,7 +45,7 @@ pub(crate) fn choose(state: &HttpState, wanted: Option<&str>) -> Result<Chosen, 
     let reason = match (variable, &refusal) {
         (None, _) if !offers => return Err(format!("Unknown AI provider: {}", shown(&provider))),
         (Some(variable), ModelError::Unauthorized(_)) => format!("{variable} not configured"),
-        (Some(variable), ModelError::UnknownModel(_)) if !offers => format!("{variable} not configured"),
+        (Some(variable), ModelError::UnknownModel { .. }) if !offers => format!("{variable} not configured"),
         _ => refusal.to_string(),
     };
     if variable.is_none() || !state.legacy.stand_ins {

@@ -11,14 +11,17 @@ use cobuild_protocol::{
 use tokio::time::Instant;
 
 use super::{Appending, ProjectActor};
-use crate::project::{
-    batch::{After, Batch, PendingJoin, Stamp},
-    command::SandboxWish,
-    conversation::Conversation,
-    error::ProjectError,
-    event_store::StoreError,
-    handle::{Joined, Member},
-    run::{self, JobContext, Reporter, Work},
+use crate::{
+    codegen::reply_path::Layout,
+    project::{
+        batch::{After, Batch, PendingJoin, Stamp},
+        command::SandboxWish,
+        conversation::Conversation,
+        error::ProjectError,
+        event_store::StoreError,
+        handle::{Joined, Member},
+        run::{self, JobContext, Reporter, Work},
+    },
 };
 
 /// Pause before a failed append is tried again: long enough not to spin, short enough to go on soon after an operator
@@ -108,6 +111,7 @@ impl ProjectActor {
             parts: self.parts.clone(),
             conversation: Conversation::before(&self.state.view, run),
             message: answer.map_or(self.state.next_message(0), |message| message.message),
+            layout: if self.state.view.repository.is_some() { Layout::Repository } else { Layout::App },
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
             preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),

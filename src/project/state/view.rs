@@ -4,11 +4,14 @@ mod conversation;
 
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
-    event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ParticipantJoined, ProjectCreated},
-    state::{FileInfo, RunInfo, RunState},
+    event::{
+        FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
+        ProjectCreated,
+    },
+    state::{FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
-        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, Role, RunKind,
-        SandboxInfo, Step,
+        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role,
+        RunKind, SandboxInfo, Step,
     },
 };
 
@@ -61,6 +64,7 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             forget_old_runs(view);
         }
         Event::MessageAdded(added) => add_message(view, added, frame),
+        Event::ModelSwitched(switched) => switch_model(view, switched, frame.run),
         Event::ReplyDelta(delta) => {
             if let Some(message) = message_mut(view, delta.message) {
                 message.reply.get_or_insert_default().push_str(&delta.text);
@@ -153,6 +157,15 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
         // The changes that make it so follow.
         Event::Restored(_) => {}
+        Event::RepositoryImported(imported) => {
+            view.repository = Some(Box::new(RepositoryInfo {
+                url: imported.url.clone(),
+                name: imported.name.clone(),
+                branch: imported.branch.clone(),
+                commit: imported.commit.clone(),
+                seq: frame.seq,
+            }));
+        }
         Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
         Event::RoleChanged(changed) => {
             if let Some(participant) = view.participants.get_mut(&changed.participant) {
@@ -256,6 +269,7 @@ fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame
         at: frame.at.clone(),
         model: added.model.clone(),
         notice: added.notice.clone(),
+        passed_over: Vec::new(),
         reply: None,
         parts,
     });
@@ -263,6 +277,17 @@ fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame
     if view.messages.len() > MESSAGES_KEPT_MAX {
         view.messages.remove(0);
         view.messages_dropped += 1;
+    }
+}
+
+fn switch_model(view: &mut ProjectState, switched: &ModelSwitched, run: Option<RunId>) {
+    if let Some(message) = message_mut(view, switched.message) {
+        message.passed_over.push(PassedOver { model: switched.from.clone(), error: switched.error.clone() });
+        message.model = Some(switched.to.clone());
+        message.notice.clone_from(&switched.notice);
+    }
+    if let Some(run) = run_mut(view, run) {
+        run.model = Some(switched.to.clone());
     }
 }
 

@@ -79,7 +79,7 @@ export type CommandFrame = {
 /**
  * Chosen by the client, unique within the project.
  */
-id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "say" } & Say | { "type": "update_conversation" } & UpdateConversation | { "type": "clear_conversation" } & ClearConversation | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox | { "type": "restart_preview" } & RestartPreview);
+id: RequestId, } & ({ "type": "generate" } & Generate | { "type": "apply" } & Apply | { "type": "install" } & Install | { "type": "import_repository" } & ImportRepository | { "type": "say" } & Say | { "type": "update_conversation" } & UpdateConversation | { "type": "clear_conversation" } & ClearConversation | { "type": "status" } & Status | { "type": "cancel" } & Cancel | { "type": "write_file" } & WriteFile | { "type": "delete_file" } & DeleteFile | { "type": "rename_file" } & RenameFile | { "type": "read_file" } & ReadFile | { "type": "lock_file" } & LockFile | { "type": "unlock_file" } & UnlockFile | { "type": "resolve_conflict" } & ResolveConflict | { "type": "restore" } & Restore | { "type": "move_queued" } & MoveQueued | { "type": "remove_queued" } & RemoveQueued | { "type": "set_role" } & SetRole | { "type": "set_presence" } & Presence | { "type": "exec" } & Exec | { "type": "start_sandbox" } & StartSandbox | { "type": "stop_sandbox" } & StopSandbox | { "type": "restart_preview" } & RestartPreview);
 
 /**
  * Two versions of one file that could not be merged.
@@ -271,7 +271,11 @@ retryable: boolean,
 /**
  * How long to wait before trying again, in milliseconds.
  */
-retry_after_ms?: number, };
+retry_after_ms?: number,
+/**
+ * Models that can be named instead of one that cannot be used.
+ */
+models?: Array<string>, };
 
 /**
  * What went wrong, as a stable string. Each has one HTTP status.
@@ -306,7 +310,7 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "model_switched" } & ModelSwitched | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
 
 /**
  * One step of a project's evolution.
@@ -575,9 +579,9 @@ export type Generate = {
  */
 prompt: string,
 /**
- * `provider/model`; absent for the server's default.
+ * The model that answers; absent for the server's default.
  */
-model?: string,
+model?: ModelChoice,
 /**
  * `false`: only answer; change no file and run nothing.
  */
@@ -625,6 +629,18 @@ since?: Cursor, };
  * The fixed text `hello`.
  */
 export type HelloTag = "hello";
+
+/**
+ * Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+ * the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+ * symbolic links are not taken over.
+ */
+export type ImportRepository = {
+/**
+ * `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+ * HTTPS, without credentials, from the hosts the server allows.
+ */
+url: string, };
 
 /**
  * Installs npm packages into the project.
@@ -725,6 +741,10 @@ model?: string,
  */
 notice?: string,
 /**
+ * Models that were to write it before and failed before their first byte, in order.
+ */
+passed_over?: Array<PassedOver>,
+/**
  * The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
  */
 reply?: string,
@@ -806,6 +826,65 @@ reason?: string, };
 export type MessageRole = "user" | "assistant";
 
 /**
+ * Which model answers: `"provider/model"`, or a list of at most 8.
+ */
+export type ModelChoice = string | Array<string>;
+
+/**
+ * A model that can be named. What is absent is not known.
+ */
+export type ModelEntry = {
+/**
+ * `provider/model`.
+ */
+model: string,
+/**
+ * Something its users must know, such as "Demo: canned answers, no AI" or "Retires on 2026-12-11".
+ */
+notice?: string,
+/**
+ * Whether it is used when `generate` names none.
+ */
+default?: boolean,
+/**
+ * Most tokens of a request.
+ */
+context_tokens_max?: number,
+/**
+ * Most tokens of an answer.
+ */
+output_tokens_max?: number,
+/**
+ * Whether it sees pictures.
+ */
+vision?: boolean,
+/**
+ * What it costs, by the table or its vendor's list.
+ */
+price?: ModelPrice,
+/**
+ * The first day on which it no longer works, `YYYY-MM-DD`, UTC.
+ */
+retires_on?: string, };
+
+/**
+ * Every model there is, and how its providers are.
+ */
+export type ModelList = {
+/**
+ * The model used when `generate` names none, and what to say about it.
+ */
+default: ModelNotice,
+/**
+ * The models that can be named, each provider's best first.
+ */
+models: Array<ModelEntry>,
+/**
+ * Those who have models, or would have them if they were set up.
+ */
+providers: Array<ProviderReport>, };
+
+/**
  * A model and what its users must know.
  */
 export type ModelNotice = {
@@ -817,6 +896,52 @@ model: string,
  * Such as "Demo: canned answers, no AI".
  */
 notice?: string, };
+
+/**
+ * What a model costs now, for prompts of usual size, in micro-dollars per million tokens: 2000000 is 2 US dollars.
+ */
+export type ModelPrice = {
+/**
+ * Fresh input.
+ */
+input: number,
+/**
+ * Output, reasoning included.
+ */
+output: number,
+/**
+ * Input read from the cache; absent: as fresh input.
+ */
+cache_read?: number,
+/**
+ * Input written to the cache; absent: as fresh input.
+ */
+cache_write?: number, };
+
+/**
+ * A model failed before its first byte, and `generate` named others.
+ */
+export type ModelSwitched = {
+/**
+ * The message it was to write.
+ */
+message: MessageId,
+/**
+ * The model that failed, as `provider/model`.
+ */
+from: string,
+/**
+ * The model that writes the message now.
+ */
+to: string,
+/**
+ * Something the reader must know about that one.
+ */
+notice?: string,
+/**
+ * What went wrong with the one before.
+ */
+error: ErrorBody, };
 
 /**
  * Gives a waiting run another place in the queue. For its author and owners.
@@ -921,6 +1046,19 @@ export type ParticipantLeft = {
  * Who.
  */
 participant: ParticipantId, };
+
+/**
+ * A model that was to answer, and why another one did.
+ */
+export type PassedOver = {
+/**
+ * `provider/model`.
+ */
+model: string,
+/**
+ * What went wrong with it.
+ */
+error: ErrorBody, };
 
 /**
  * A sign of life.
@@ -1095,6 +1233,10 @@ preview_id: string,
  */
 created_at: string,
 /**
+ * The git repository its files came from; absent: it is an app made from the template.
+ */
+repository?: RepositoryInfo,
+/**
  * The file tree.
  */
 files: { [key in FilePath]: FileInfo },
@@ -1134,6 +1276,40 @@ conflicts: Array<FileConflicted>,
  * Everybody who was ever in the room.
  */
 participants: { [key in ParticipantId]: Participant }, };
+
+/**
+ * How somebody who has models is.
+ */
+export type ProviderReport = {
+/**
+ * The first part of its models' names.
+ */
+provider: string,
+/**
+ * Its name for people.
+ */
+title: string,
+/**
+ * Whether it can be used.
+ */
+state: ProviderState,
+/**
+ * How many models it offers.
+ */
+models: number,
+/**
+ * What is wrong and how to mend it, or where a server was found.
+ */
+detail?: string,
+/**
+ * The variable to set before it can be used.
+ */
+variable?: string, };
+
+/**
+ * Whether a provider of models can be used.
+ */
+export type ProviderState = "ready" | "failing" | "not_configured" | "not_found";
 
 /**
  * The waiting runs are in another order.
@@ -1255,6 +1431,64 @@ message: MessageId,
  * What comes next.
  */
 text: string, };
+
+/**
+ * The files are those of a git repository now.
+ */
+export type RepositoryImported = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name: the last part of its address.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files are from; absent: the repository is empty.
+ */
+commit?: string,
+/**
+ * How many files were taken over.
+ */
+files: number,
+/**
+ * What was left out, the first 50, with the reason.
+ */
+left_out: Array<Refusal>,
+/**
+ * How many were left out altogether.
+ */
+left_out_total: number, };
+
+/**
+ * The git repository a project's files came from.
+ */
+export type RepositoryInfo = {
+/**
+ * Where it was fetched from.
+ */
+url: string,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its default branch.
+ */
+branch?: string,
+/**
+ * The commit the files were from; absent: the repository was empty.
+ */
+commit?: string,
+/**
+ * The event after which the files were as the repository had them: what changed since then is the work done here.
+ */
+seq: number, };
 
 /**
  * Chosen by the client for each command, unique within the project: 1 to 128 visible ASCII characters.
@@ -1429,7 +1663,7 @@ files: Array<FilePath>, };
 /**
  * What kind of work a run is.
  */
-export type RunKind = "generate" | "apply" | "install" | "exec";
+export type RunKind = "generate" | "apply" | "install" | "import" | "exec";
 
 /**
  * A run was accepted and waits for its turn.
@@ -1706,9 +1940,13 @@ output_tokens?: number,
  */
 cache_read_tokens?: number,
 /**
- * Input tokens written to the vendor's cache.
+ * Input tokens written to the vendor's cache for its usual, short time.
  */
 cache_write_tokens?: number,
+/**
+ * Input tokens written to the vendor's cache for an hour, which costs more.
+ */
+cache_write_1h_tokens?: number,
 /**
  * The part of `output_tokens` that was reasoning; for information only.
  */
@@ -1717,6 +1955,10 @@ reasoning_tokens?: number,
  * Cost in 10⁻⁹ US dollars. Absent means unknown, never free.
  */
 cost_nano_usd?: number,
+/**
+ * The date of the table of prices that the cost was computed with; absent where the vendor told the charge.
+ */
+prices_as_of?: string,
 /**
  * True when the stream broke before the vendor reported usage and these are our own counts.
  */

@@ -105,6 +105,8 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
     }
     case "conversation_cleared":
       return clearConversation(state, frame.clear, frame.at);
+    case "model_switched":
+      return switchModel(state, frame);
     case "text_delta":
     case "reasoning_delta": {
       const type = frame.type === "text_delta" ? "text" : "reasoning";
@@ -217,6 +219,13 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
         role,
         ...(frame.role === undefined ? { removed: true } : {}),
       });
+    }
+    case "repository_imported": {
+      const { url, name, branch, commit, seq } = frame;
+      return {
+        ...state,
+        repository: { url, name, ...given("branch", branch), ...given("commit", commit), seq },
+      };
     }
     // What follows them says what became of it.
     case "packages_detected":
@@ -388,6 +397,17 @@ function addMessage(state: ProjectState, frame: Of<"message_added">): ProjectSta
   const messages = [...state.messages, message];
   if (messages.length <= MESSAGES_KEPT_MAX) return { ...state, messages };
   return { ...state, messages: messages.slice(1), messages_dropped: state.messages_dropped + 1 };
+}
+
+function switchModel(state: ProjectState, frame: Of<"model_switched">): ProjectState {
+  const index = state.messages.findLastIndex((message) => message.message === frame.message);
+  const message = state.messages[index];
+  const ran = updateRun(state, frame.run, (run) => ({ ...run, model: frame.to }));
+  if (!message) return ran;
+  const { notice: _, ...rest } = message;
+  const passed_over = [...(message.passed_over ?? []), { model: frame.from, error: frame.error }];
+  const switched: Message = { ...rest, ...given("notice", frame.notice), model: frame.to, passed_over };
+  return { ...ran, messages: state.messages.with(index, switched) };
 }
 
 function appendText(parts: MessagePart[], type: "text" | "reasoning", text: string): MessagePart[] {
