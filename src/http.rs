@@ -260,6 +260,7 @@ fn routes(state: HttpState) -> Router {
         .route("/commands", post(rest::command))
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
+        .route("/history", get(rest::history))
         .route("/export.zip", get(export::zip))
         .route("/diff", get(diff::diff))
         .route("/share-links", get(share_links::list).post(share_links::make))

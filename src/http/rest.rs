@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     HttpState, assets, command_frame,
     error::Problem,
-    extract::{Admitted, Body, Caller, InFile},
+    extract::{Admitted, Body, Caller, InFile, Parameters},
     models, share_links,
 };
-use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
+use crate::project::{Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary};
+
+/// How many points of the history one answer has when nothing is said: more than fit a screen.
+const POINTS_DEFAULT: usize = 100;
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
@@ -65,6 +68,24 @@ pub(crate) struct ProjectStatus {
 pub(crate) struct FileList {
     seq: Seq,
     files: Vec<FileEntry>,
+}
+
+/// Which moment is meant.
+#[derive(Deserialize)]
+pub(crate) struct At {
+    at: Option<Seq>,
+}
+
+/// Which part of the history is meant.
+#[derive(Deserialize)]
+pub(crate) struct HistoryPage {
+    before: Option<Seq>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct History {
+    points: Vec<Point>,
 }
 
 /// `GET /health`: the process answers.
@@ -148,15 +169,35 @@ pub(crate) async fn command(
     }
 }
 
-/// `GET /api/v1/projects/{project}/files`
-pub(crate) async fn files(State(state): State<HttpState>, caller: Caller) -> Result<Json<FileList>, Problem> {
-    let (seq, project) = readable(&state, &caller).await?.state().await?;
-    let files = project
-        .files
+/// `GET /api/v1/projects/{project}/files`, with `?at=` as they were after that event.
+pub(crate) async fn files(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(At { at }): Parameters<At>,
+) -> Result<Json<FileList>, Problem> {
+    let handle = readable(&state, &caller).await?;
+    let (seq, files) = match at {
+        Some(at) => (at, handle.files_at(at).await?),
+        None => {
+            let (seq, project) = handle.state().await?;
+            (seq, project.files)
+        }
+    };
+    let files = files
         .into_iter()
         .map(|(path, info)| FileEntry { path, hash: info.hash, size_bytes: info.size_bytes })
         .collect();
     Ok(Json(FileList { seq, files }))
+}
+
+/// `GET /api/v1/projects/{project}/history`: the points the files can be brought back to, newest first.
+pub(crate) async fn history(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(HistoryPage { before, limit }): Parameters<HistoryPage>,
+) -> Result<Json<History>, Problem> {
+    let limit = limit.unwrap_or(POINTS_DEFAULT).clamp(1, POINTS_MAX);
+    Ok(Json(History { points: readable(&state, &caller).await?.history(before, limit).await? }))
 }
 
 /// `GET /api/v1/projects/{project}/files/{path}`: the file's bytes.
