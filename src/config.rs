@@ -7,11 +7,14 @@ mod models;
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
 use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
+
+/// Where packages come from when nothing else is said.
+const NPM_REGISTRY_DEFAULT: &str = crate::sandbox::local::REGISTRY_DEFAULT;
 
 /// What a server logs when nothing else is said.
 pub const LOG_LEVEL_DEFAULT: &str = "info";
@@ -40,6 +43,14 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
     pub sandbox_pool_size: usize,
 
+    /// The npm registry that sandboxes install from, and the only place they can connect to
+    #[arg(long, env = "NPM_REGISTRY", default_value = NPM_REGISTRY_DEFAULT, global = true, value_parser = registry)]
+    pub npm_registry: String,
+
+    /// Proxy through which this server reaches the registry and everything else, such as `http://proxy.example.com:3128`
+    #[arg(long, env = "HTTPS_PROXY", global = true, value_parser = proxy)]
+    pub https_proxy: Option<String>,
+
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
@@ -56,6 +67,21 @@ pub struct Config {
     /// when the server listens on loopback
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true, value_parser = origin)]
     pub cors_origins: Vec<AllowedOrigin>,
+
+    /// Whether the default model and this server's own sandboxes stand in for those that clients of older systems name
+    /// and this server has not; each answer says so
+    #[arg(long, env = "LEGACY_STAND_INS", default_value = "false", global = true, action = ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", value_parser = switch)]
+    pub legacy_stand_ins: bool,
+
+    /// Key of E2B. This server makes no E2B sandboxes; with a key, whoever asks for one is told so instead of that the
+    /// key is missing
+    #[arg(long, env = "E2B_API_KEY", global = true, hide_env_values = true, value_parser = secret)]
+    pub e2b_api_key: Option<Secret>,
+
+    /// Token of Vercel. The same holds as for E2B
+    #[arg(long, env = "VERCEL_TOKEN", global = true, hide_env_values = true, value_parser = secret)]
+    pub vercel_token: Option<Secret>,
 
     /// Secret that tokens are signed with (HS256), at least 32 characters. With it the server lets in nobody without a
     /// token; `cobuild token` makes them
@@ -77,8 +103,13 @@ pub struct Config {
     pub sandbox_ca_file: Option<PathBuf>,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
-    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]
+    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true, value_parser = log_level)]
     pub log_level: String,
+
+    /// Logs more: the level `debug`, unless LOG_LEVEL says otherwise
+    #[arg(long, env = "DEBUG", default_value = "false", global = true, action = ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", value_parser = switch)]
+    pub debug: bool,
 
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
@@ -191,6 +222,26 @@ fn domain(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_ascii_lowercase()) } else { Err("not a domain name such as previews.example.com".into()) }
 }
 
+/// A level or filter for the log; the names that Python programs use for levels are understood, too.
+#[allow(clippy::unnecessary_wraps)] // clap's signature
+fn log_level(text: &str) -> Result<String, String> {
+    Ok(match text.trim().to_ascii_lowercase().as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" | "fatal" => "error".to_owned(),
+        "" => LOG_LEVEL_DEFAULT.to_owned(),
+        _ => text.trim().to_owned(),
+    })
+}
+
+/// True and false, as people and other systems write them.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" | "" => Ok(false),
+        _ => Err("say true or false".into()),
+    }
+}
+
 #[allow(clippy::unnecessary_wraps)] // clap's signature
 fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
@@ -200,6 +251,16 @@ fn web_address(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let valid = !host.is_empty() && !host.starts_with('/') && !text.contains([' ', '#', '@']);
     if valid { Ok(text.into()) } else { Err("an address looks like https://login.example.com/keys".into()) }
+}
+
+fn registry(text: &str) -> Result<String, String> {
+    crate::sandbox::local::check_registry(text)?;
+    Ok(if text.ends_with('/') { text.into() } else { format!("{text}/") })
+}
+
+fn proxy(text: &str) -> Result<String, String> {
+    crate::sandbox::local::check_proxy(text)?;
+    Ok(text.into())
 }
 
 fn origin(text: &str) -> Result<AllowedOrigin, String> {
@@ -280,6 +341,30 @@ mod tests {
         }
         for bad in ["", "login.example.com", "https://", "https:///keys", "file:///keys", "https://u:p@a/keys"] {
             assert!(web_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn switches() {
+        for (text, expected) in
+            [("True", true), ("1", true), ("yes", true), ("False", false), ("off", false), ("", false)]
+        {
+            assert_eq!(switch(text), Ok(expected), "{text}");
+        }
+        assert!(switch("maybe").is_err());
+    }
+
+    #[test]
+    fn registries_and_proxies() {
+        assert_eq!(registry("https://npm.example.org").as_deref(), Ok("https://npm.example.org/"));
+        assert_eq!(registry("https://npm.example.org:8443/team/").as_deref(), Ok("https://npm.example.org:8443/team/"));
+        for bad in ["", "npm.example.org", "http://npm.example.org", "https://", "https://u:p@npm.example.org"] {
+            assert!(registry(bad).is_err(), "{bad}");
+        }
+        assert!(proxy("http://proxy.example.org:3128").is_ok());
+        for bad in ["", "proxy:3128", "socks5://proxy:1", "http://u:p@proxy.example.org:3128"] {
+            let error = proxy(bad).expect_err(bad);
+            assert!(!error.contains("u:p"), "{error}");
         }
     }
 

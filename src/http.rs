@@ -11,8 +11,11 @@ mod diff;
 mod error;
 mod export;
 mod extract;
+mod figures;
+pub(crate) mod legacy;
 mod listener;
 mod models;
+mod openapi;
 mod origin;
 mod preview;
 mod rest;
@@ -27,7 +30,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{any, delete, get, post},
+    routing::{any, get},
 };
 use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
@@ -110,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
     pub(crate) url: String,
+    pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
     /// One permit per diff being worked out.
@@ -163,6 +167,7 @@ impl App {
     /// Puts the routes together.
     #[must_use]
     pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
+        figures::collect();
         let Door(access) = door;
         let tasks = TaskTracker::new();
         let state = HttpState(Arc::new(Shared {
@@ -174,6 +179,7 @@ impl App {
             access,
             timing: parts.timing,
             url: parts.url,
+            legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
@@ -185,6 +191,7 @@ impl App {
 
     /// Accepts and serves until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        self.state.tasks.spawn(figures::upkeep(self.state.shutdown.clone()));
         listener::serve(listener, self, stop).await;
     }
 
@@ -213,6 +220,7 @@ impl App {
             Ok(Target::App) => {
                 let mut response = self.handle_app(request).await;
                 secure(&mut response);
+                figures::answered(response.status());
                 response
             }
             Err(problem) => problem.into_response(),
@@ -220,15 +228,20 @@ impl App {
     }
 
     async fn handle_app(&self, request: Request) -> Response {
+        let is_legacy = legacy::is_legacy(request.uri().path());
         let origin = match self.state.origins.admit(&request) {
             Ok(origin) => origin,
+            Err(problem) if is_legacy => return legacy::refuse(problem.into_body()),
             Err(problem) => return problem.into_response(),
         };
         if let Some(address) = self.state.origins.better_address(&request) {
             return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
         }
+        let scheme = self.state.url.split(':').next().unwrap_or("http");
         let mut response = if origin::is_preflight(&request) {
-            origin::preflight_answer()
+            if is_legacy { legacy::cors::preflight(&request) } else { origin::preflight_answer() }
+        } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
+            redirect
         } else {
             match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
                 // A router has an answer to everything; its error type has no values.
@@ -238,31 +251,23 @@ impl App {
                     .into_response(),
             }
         };
-        origin.apply(&mut response);
+        if is_legacy {
+            legacy::cors::apply(origin.into_header(), response.headers_mut());
+        } else {
+            origin.apply(&mut response);
+        }
         response
     }
 }
 
 fn routes(state: HttpState) -> Router {
-    let project = Router::new()
-        .route("/", get(rest::project).delete(rest::delete_project))
-        .route("/ws", any(ws::upgrade))
-        .route("/events", get(sse::events))
-        .route("/log", get(sse::log))
-        .route("/commands", post(rest::command))
-        .route("/files", get(rest::files))
-        .route("/files/{*path}", get(rest::file))
-        .route("/history", get(rest::history))
-        .route("/export.zip", get(export::zip))
-        .route("/diff", get(diff::diff))
-        .route("/share-links", get(share_links::list).post(share_links::make))
-        .route("/share-links/{link}", delete(share_links::revoke));
-    Router::new()
+    let router = openapi::routes().merge(legacy::routes());
+    #[cfg(test)]
+    let router = router.route("/echo", any(ws::echo::upgrade));
+    router
         .route("/health", get(rest::health))
-        .route("/ready", get(rest::ready))
-        .route("/api/v1/models", get(rest::models))
-        .route("/api/v1/projects", get(rest::projects).post(rest::create_project))
-        .nest("/api/v1/projects/{project}", project)
+        .route("/metrics", get(figures::scrape))
+        .route("/api/v1/projects/{project}/ws", any(ws::upgrade))
         .fallback(assets::serve)
         .method_not_allowed_fallback(rest::method_not_allowed)
         .layer(DefaultBodyLimit::max(FRAME_SIZE_BYTES_MAX))

@@ -1,14 +1,25 @@
 //! From accepted sockets to requests: the HTTP/1.1 server loop.
 //!
-//! Our own instead of `axum::serve` for what that does not let us say: a limit on slow headers and on connections. And so
-//! that a WebSocket gets the socket itself, see [`super::ws`].
+//! Our own instead of `axum::serve` for what that does not let us say: a limit on slow headers and on connections, and
+//! the count of bytes each socket has taken.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -30,6 +41,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a request's handler may know about its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
+    /// Bytes the socket has taken so far.
+    pub(crate) written: Arc<AtomicU64>,
     /// The connection's place among [`CONNECTIONS_MAX`]. Whoever goes on using the socket after an upgrade keeps it.
     pub(crate) place: Arc<OwnedSemaphorePermit>,
 }
@@ -62,7 +75,8 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Res
 async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: App, stop: CancellationToken) {
     // Events are small and must not wait for a full segment. It can only fail on a socket that is already dead.
     let _ = socket.set_nodelay(true);
-    let connection = Connection { place: Arc::new(place) };
+    let written = Arc::new(AtomicU64::new(0));
+    let connection = Connection { written: Arc::clone(&written), place: Arc::new(place) };
     let state: HttpState = app.state().clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
@@ -73,7 +87,7 @@ async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: A
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT_MAX)
         .max_buf_size(HEAD_SIZE_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), service)
+        .serve_connection(TokioIo::new(Metered { socket, written }), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
@@ -88,5 +102,59 @@ async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: A
     };
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended badly");
+    }
+}
+
+/// A socket that counts what it has taken.
+pub(super) struct Metered {
+    socket: TcpStream,
+    written: Arc<AtomicU64>,
+}
+
+impl Metered {
+    /// The socket itself, which is no longer counted.
+    pub(super) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
+    fn count(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(size_bytes)) = &outcome {
+            self.written.fetch_add(*size_bytes as u64, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.count(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.count(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -10,6 +10,7 @@ use axum::{
 use cobuild_protocol::{
     Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq, frame::ControlFrame, model::ModelList, value::FileEntry,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -28,12 +29,13 @@ const POINTS_DEFAULT: usize = 100;
 const SHOWN_TYPES: [&str; 8] =
     ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "audio/mpeg", "video/mp4", "video/webm"];
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ProjectList {
     projects: Vec<ProjectLine>,
 }
 
-#[derive(Serialize)]
+/// A project in a list.
+#[derive(Serialize, JsonSchema)]
 struct ProjectLine {
     project: ProjectId,
     name: String,
@@ -50,13 +52,13 @@ impl From<ProjectSummary> for ProjectLine {
 }
 
 /// What `POST /api/v1/projects` takes; both may be left out.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct NewProject {
     project: Option<ProjectId>,
     name: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ProjectStatus {
     project: ProjectId,
     epoch: Epoch,
@@ -64,49 +66,65 @@ pub(crate) struct ProjectStatus {
     state: ProjectState,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct FileList {
     seq: Seq,
     files: Vec<FileEntry>,
 }
 
+/// What works.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Readiness {
+    ready: bool,
+    store: PartReadiness,
+    sandbox: PartReadiness,
+}
+
+/// Whether a part of the server works, and why not.
+#[derive(Serialize, JsonSchema)]
+struct PartReadiness {
+    ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 /// Which moment is meant.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct At {
+    /// After this event; absent: now.
     at: Option<Seq>,
 }
 
 /// Which part of the history is meant.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct HistoryPage {
+    /// Only points before this event.
     before: Option<Seq>,
+    /// How many at most.
     limit: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct History {
     points: Vec<Point>,
 }
 
 /// `GET /health`: the process answers.
 pub(crate) async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    Json(serde_json::json!({ "status": "healthy", "service": "cobuild", "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// `GET /ready`: what works. 503 when the store takes no writes; without sandboxes the rest still works, and the body
 /// says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
     let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
-    let part = |failure: Option<String>| match failure {
-        None => serde_json::json!({ "ok": true }),
-        Some(reason) => serde_json::json!({ "ok": false, "reason": reason }),
-    };
+    let part = |failure: Option<String>| PartReadiness { ok: failure.is_none(), reason: failure };
     let ready = store.is_ok();
-    let body = serde_json::json!({
-        "ready": ready,
-        "store": part(store.err().map(|error| error.to_string())),
-        "sandbox": part(sandbox.err().map(|error| error.to_string())),
-    });
+    let body = Readiness {
+        ready,
+        store: part(store.err().map(|error| error.to_string())),
+        sandbox: part(sandbox.err().map(|error| error.to_string())),
+    };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
 }
 

@@ -10,6 +10,7 @@ use axum::{
 };
 use cobuild_protocol::{ErrorBody, ErrorCode, value::Role};
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,7 +31,8 @@ const HOURS_MAX: u32 = 366 * 24;
 const LABEL_LENGTH_MAX: usize = 100;
 
 /// What `POST …/share-links` takes.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "WantedShareLink")]
 pub(crate) struct Wanted {
     role: Role,
     hours: Option<u32>,
@@ -38,15 +40,17 @@ pub(crate) struct Wanted {
 }
 
 /// Its answer: the only one that ever holds the token.
-#[derive(Serialize)]
-struct Made {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeShareLink")]
+pub(crate) struct Made {
     #[serde(flatten)]
     link: SharedLink,
     token: String,
     url: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ShareLinkList")]
 pub(crate) struct LinkList {
     links: Vec<SharedLink>,
 }

@@ -6,6 +6,8 @@
 //! decided in this folder and nowhere else.
 
 mod caster;
+#[cfg(test)]
+pub(crate) mod echo;
 mod framing;
 mod handshake;
 mod rate;
@@ -27,7 +29,10 @@ use cobuild_protocol::{
     CloseCode, ErrorBody, ErrorCode, PROTOCOL_VERSION, ProjectId,
     frame::{ControlFrame, HelloFrame, Welcome},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +46,7 @@ use super::{
     auth::{Grant, Pass, RemovalWatch},
     command_frame,
     extract::InProject,
+    figures::{self, Following, Transport},
     listener::Connection,
 };
 use crate::project::{Identity, ProjectError, ProjectHandle, Subscription};
@@ -175,6 +181,7 @@ async fn serve(
     match attached {
         Ok(attached) => run(&state, connection, incoming, wire, attached),
         Err(Some(closing)) => {
+            figures::closed(closing.code);
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
             let mut farewell = BytesMut::new();
             closing.put_into(&mut farewell);
@@ -277,6 +284,12 @@ async fn first_frame(incoming: &mut Incoming, wire: &Wire) -> Result<HelloFrame,
     }
 }
 
+/// What counts a connection as long as there is one.
+struct Counted {
+    _place: Arc<OwnedSemaphorePermit>,
+    _following: Following,
+}
+
 /// Starts both halves. Each is a task of its own, and the one that brought the connection here ends with all it needed
 /// for that: an idle connection is most of what a server holds.
 fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire, attached: Attached) {
@@ -300,14 +313,16 @@ fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire
         synced_at: Some(head),
         pass: pass.clone(),
         removal: RemovalWatch::new(member.participant(), head),
+        delivered: figures::delivered(Transport::WebSocket),
     };
+    let following = Following::new(Transport::WebSocket);
     tracing::debug!(project = %handle.project(), participant = %member.participant(), "a client is in the room");
     // Spawned as they are: an async block around them would keep room for all they own once more.
     state.tasks.spawn(writer.run(welcome, snapshot, farewell.clone().drop_guard()));
     let state = state.clone();
     let tasks = state.tasks.clone();
     let reader = reader::Reader { stream: incoming, outbox, handle, member, heard, farewell, pass, state };
-    tasks.spawn(reader.run(connection.place));
+    tasks.spawn(reader.run(Counted { _place: connection.place, _following: following }));
 }
 
 /// What a failed read means; `None`: the client is gone.

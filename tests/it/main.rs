@@ -3,8 +3,13 @@
 mod auth;
 mod cli;
 mod crash;
+mod examiners;
 mod fakes;
 mod faults;
+mod import_repository;
+mod installs;
+mod legacy;
+mod metrics;
 mod models;
 mod presence;
 mod preview;

@@ -22,7 +22,10 @@ use tokio_util::{
 };
 
 use super::{framing, wire::Wire};
-use crate::project::event_log::{EventLogReader, Feed, Frame};
+use crate::{
+    http::figures::{self, Transport},
+    project::event_log::{EventLogReader, Feed, Frame},
+};
 
 /// Most events and bytes written to a socket at once.
 const BATCH_EVENTS_MAX: usize = 256;
@@ -176,7 +179,7 @@ struct Batch {
 impl Batch {
     /// `None`: not all of them are deltas.
     fn new(after: Seq, frames: &[Arc<Frame>]) -> Option<Self> {
-        let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.size_bytes() + 10).sum());
+        let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.size_bytes() + framing::HEAD_SIZE_BYTES_MAX).sum());
         let mut ends = Vec::with_capacity(frames.len());
         for frame in frames {
             if !frame.kind().is_delta() {
@@ -205,50 +208,64 @@ impl Batch {
     }
 }
 
+/// What became of a visit.
+enum Visited {
+    /// So many events are with the client, or on their way.
+    Here { events: u64 },
+    /// The connection is gone.
+    Gone,
+}
+
+impl Visited {
+    const NOTHING: Self = Self::Here { events: 0 };
+}
+
 impl Place {
-    /// Writes the batch if the socket is lent. `false`: the connection is gone.
-    fn write(&self, batch: &Batch) -> bool {
+    /// Writes the batch if the socket is lent.
+    fn write(&self, batch: &Batch) -> Visited {
         let mut turn = lock(&self.turn);
         let (cursor, wire) = match &mut *turn {
-            Turn::Gone => return false,
-            Turn::Own | Turn::Returned(_) => return true,
+            Turn::Gone => return Visited::Gone,
+            Turn::Own | Turn::Returned(_) => return Visited::NOTHING,
             Turn::Lent { cursor, wire } => (cursor, wire),
         };
-        let returned = match batch.after(*cursor) {
-            None => Returned { cursor: *cursor, rest: Bytes::new() },
-            Some(bytes) => {
-                *cursor = batch.last().max(*cursor);
-                // What is wrong with a socket its connection finds out by itself, with the next write.
-                let taken = if bytes.is_empty() { 0 } else { wire.write_now(&bytes).unwrap_or(0) };
-                if taken == bytes.len() {
-                    return true;
-                }
-                Returned { cursor: *cursor, rest: bytes.slice(taken..) }
-            }
+        let Some(bytes) = batch.after(*cursor) else {
+            let cursor = *cursor;
+            return self.hand_back(turn, Returned { cursor, rest: Bytes::new() }, 0);
         };
+        let before = std::mem::replace(cursor, batch.last().max(*cursor));
+        let events = *cursor - before;
+        // What is wrong with a socket its connection finds out by itself, with the next write.
+        let taken = if bytes.is_empty() { 0 } else { wire.write_now(&bytes).unwrap_or(0) };
+        if taken == bytes.len() {
+            return Visited::Here { events };
+        }
+        let returned = Returned { cursor: *cursor, rest: bytes.slice(taken..) };
+        self.hand_back(turn, returned, events)
+    }
+
+    /// Gives the socket back if it is lent.
+    fn give_back(&self) -> Visited {
+        let turn = lock(&self.turn);
+        match *turn {
+            Turn::Gone => Visited::Gone,
+            Turn::Own | Turn::Returned(_) => Visited::NOTHING,
+            Turn::Lent { cursor, .. } => self.hand_back(turn, Returned { cursor, rest: Bytes::new() }, 0),
+        }
+    }
+
+    fn hand_back(&self, mut turn: MutexGuard<'_, Turn>, returned: Returned, events: u64) -> Visited {
         *turn = Turn::Returned(returned);
         drop(turn);
         self.returned.notify_one();
-        true
-    }
-
-    /// Gives the socket back if it is lent. `false`: the connection is gone.
-    fn give_back(&self) -> bool {
-        let mut turn = lock(&self.turn);
-        match *turn {
-            Turn::Gone => return false,
-            Turn::Own | Turn::Returned(_) => return true,
-            Turn::Lent { cursor, .. } => *turn = Turn::Returned(Returned { cursor, rest: Bytes::new() }),
-        }
-        drop(turn);
-        self.returned.notify_one();
-        true
+        Visited::Here { events }
     }
 }
 
 /// Follows the log until the room is empty or the log ends.
 async fn cast(caster: &Weak<Caster>, mut feed: Feed, stop: &CancellationToken) {
     let mut places: Vec<Arc<Place>> = Vec::new();
+    let delivered = figures::delivered(Transport::WebSocket);
     loop {
         let (after, mut frames) = (feed.cursor(), Vec::new());
         let read = tokio::select! {
@@ -262,30 +279,34 @@ async fn cast(caster: &Weak<Caster>, mut feed: Feed, stop: &CancellationToken) {
         places.append(&mut lock(&caster.arrivals));
         drop(caster);
         let batch = Batch::new(after, &frames).filter(|_| read.is_ok());
-        visit(&mut places, batch.as_ref()).await;
+        let written = visit(&mut places, batch.as_ref()).await;
+        delivered.increment(written);
         if read.is_err() {
             return;
         }
     }
 }
 
-/// Writes to all, or gives all back; forgets those that are gone.
-async fn visit(places: &mut Vec<Arc<Place>>, batch: Option<&Batch>) {
-    let mut at = 0;
+/// Writes to all, or gives all back; forgets those that are gone. Says how many events it has delivered.
+async fn visit(places: &mut Vec<Arc<Place>>, batch: Option<&Batch>) -> u64 {
+    let (mut at, mut delivered) = (0, 0);
     while at < places.len() {
-        let here = match batch {
+        let visited = match batch {
             Some(batch) => places[at].write(batch),
             None => places[at].give_back(),
         };
-        if here {
-            at += 1;
-        } else {
-            places.swap_remove(at);
-        }
-        if at % SOCKETS_BETWEEN_YIELDS == SOCKETS_BETWEEN_YIELDS - 1 {
-            yield_now().await;
+        match visited {
+            Visited::Gone => drop(places.swap_remove(at)),
+            Visited::Here { events } => {
+                delivered += events;
+                at += 1;
+                if at % SOCKETS_BETWEEN_YIELDS == 0 {
+                    yield_now().await;
+                }
+            }
         }
     }
+    delivered
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

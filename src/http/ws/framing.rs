@@ -6,14 +6,20 @@ use bytes::{BufMut, BytesMut};
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
+/// What comes before a payload.
+pub(super) const HEAD_SIZE_BYTES_MAX: usize = 10;
 /// Longest payload of a control frame.
 const CONTROL_SIZE_BYTES_MAX: usize = 125;
 
 /// A text frame. `json` must be UTF-8.
 pub(super) fn text(out: &mut BytesMut, json: &[u8]) {
-    out.reserve(json.len() + 10);
-    out.put_u8(TEXT);
-    match (u8::try_from(json.len()), u16::try_from(json.len())) {
+    data(out, TEXT, json);
+}
+
+fn data(out: &mut BytesMut, opcode: u8, payload: &[u8]) {
+    out.reserve(payload.len() + HEAD_SIZE_BYTES_MAX);
+    out.put_u8(opcode);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(short), _) if short < 126 => out.put_u8(short),
         (_, Ok(long)) => {
             out.put_u8(126);
@@ -21,10 +27,16 @@ pub(super) fn text(out: &mut BytesMut, json: &[u8]) {
         }
         _ => {
             out.put_u8(127);
-            out.put_u64(json.len() as u64);
+            out.put_u64(payload.len() as u64);
         }
     }
-    out.put_slice(json);
+    out.put_slice(payload);
+}
+
+/// A binary frame.
+#[cfg(test)]
+pub(super) fn binary(out: &mut BytesMut, payload: &[u8]) {
+    data(out, 0x82, payload);
 }
 
 /// An empty ping.

@@ -11,11 +11,10 @@ use axum::{
 use cobuild_protocol::ErrorCode;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError, handshake::server::create_response};
 
 use super::wire::{Incoming, Wire};
-use crate::http::error::Problem;
+use crate::http::{error::Problem, listener::Metered};
 
 /// A request that asks for a WebSocket, and may have one.
 pub(crate) struct Handshake {
@@ -43,9 +42,9 @@ impl Handshake {
     pub(super) fn accept(self) -> (Response, impl Future<Output = Option<(Incoming, Wire)>>) {
         let Self { answer, upgrade } = self;
         let opened = async move {
-            let parts = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>();
-            let parts = parts.expect("invariant: every connection of this server is a TCP socket");
-            let wire = Wire::new(parts.io.into_inner());
+            let parts = upgrade.await.ok()?.downcast::<TokioIo<Metered>>();
+            let parts = parts.expect("invariant: every connection of this server is metered");
+            let wire = Wire::new(parts.io.into_inner().into_socket());
             Some((Incoming::new(wire.clone(), &parts.read_buf), wire))
         };
         (answer, opened)

@@ -1,24 +1,18 @@
 //! The half of a connection that listens: frames become commands, commands become replies.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use cobuild_protocol::{
     CloseCode, CommandFrame, ErrorBody, ErrorCode, ProjectId, RequestId,
     frame::{ControlFrame, RefreshTokenFrame, Rejected, ResultFrame},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CLOSE_WAIT_MAX, Closing, Heard, Outgoing, broken,
+    CLOSE_WAIT_MAX, Closing, Counted, Heard, Outgoing, broken,
     rate::{RateLimit, Verdict},
     wire::{Arrival, Incoming as Stream},
 };
@@ -64,12 +58,12 @@ enum Step {
 }
 
 impl Reader {
-    /// Listens until the client or the writer ends, and gives up its `place` when the connection has.
-    pub(super) async fn run(mut self, place: Arc<OwnedSemaphorePermit>) {
+    /// Listens until the client or the writer ends; `counted` until the connection does.
+    pub(super) async fn run(mut self, counted: Counted) {
         self.listen().await;
         // On the heap, because it is rarely there: a connection's memory is that of the listening one.
         Box::pin(self.finish()).await;
-        drop(place);
+        drop(counted);
     }
 
     async fn listen(&mut self) {

@@ -8,6 +8,7 @@ use cobuild_protocol::{
     value::{FileOrigin, Outcome, RunKind},
 };
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::READ_LIMITS;
@@ -32,7 +33,8 @@ const NOT_LOOKED_AT: [&[u8]; 5] = [
 ];
 
 /// A moment to go back to: `restore` with this `seq` brings the files back as they were after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryPoint")]
 pub struct Point {
     /// The event after which the files were so.
     pub seq: Seq,
@@ -51,7 +53,8 @@ pub struct Point {
 }
 
 /// What changed the files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryCause")]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
     /// The project's creation from its template.
