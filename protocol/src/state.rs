@@ -11,9 +11,12 @@ use ts_rs::TS;
 use crate::{
     error::ErrorBody,
     event::FileConflicted,
-    id::{ParticipantId, RunId},
+    id::{MessageId, ParticipantId, RunId},
     path::FilePath,
-    value::{ContentHash, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage},
+    value::{
+        ContentHash, GenerateMode, Message, Outcome, Participant, PreviewInfo, RunKind, RunTurn, SandboxInfo, Step,
+        Usage, UsageTotal,
+    },
 };
 
 /// A project as everybody in the room sees it.
@@ -45,6 +48,22 @@ pub struct ProjectState {
     pub conflicts: Vec<FileConflicted>,
     /// Everybody who was ever in the room.
     pub participants: BTreeMap<ParticipantId, Participant>,
+    /// What all model calls consumed.
+    #[serde(default)]
+    pub usage: UsageTotal,
+    /// What stands for the older part of the conversation when a model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub summary: Option<ConversationSummary>,
+}
+
+/// What stands for the older part of the conversation when a model is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ConversationSummary {
+    /// The last message it stands for.
+    pub through: MessageId,
+    /// The summary, as a model wrote it.
+    pub text: String,
 }
 
 /// A file of the tree, without its path.
@@ -104,6 +123,14 @@ pub struct RunInfo {
     /// What its model calls consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What a `generate` may do.
+    #[serde(default, skip_serializing_if = "GenerateMode::is_build")]
+    #[ts(as = "Option<GenerateMode>")]
+    pub mode: GenerateMode,
+    /// The further calls of the model, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<RunTurn>>", optional)]
+    pub turns: Vec<RunTurn>,
     /// What it did in the sandbox, in order.
     pub steps: Vec<Step>,
 }
