@@ -44,7 +44,8 @@ use self::{
 use crate::{
     config::{Config, Secret},
     project::{
-        FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
+        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
+        QUEUE_MAX,
         model_provider::{ModelInfo, ModelProvider},
         sandbox_provider::SandboxProvider,
     },
@@ -288,6 +289,8 @@ fn limits() -> Limits {
         file_size_bytes_max: FILE_SIZE_BYTES_MAX as u64,
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
+        images_max: IMAGES_MAX as u64,
+        image_size_bytes_max: IMAGE_SIZE_BYTES_MAX as u64,
     }
 }
 

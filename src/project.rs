@@ -14,7 +14,7 @@
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
-//! | [`event_store`], [`model_provider`], [`sandbox_provider`] | what the core asks of the outside |
+//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`] | what the core asks of the outside |
 
 mod actor;
 mod batch;
@@ -27,6 +27,7 @@ mod file_tree;
 pub mod handle;
 mod history;
 pub mod model_provider;
+pub mod page_reader;
 pub mod presence;
 #[cfg(test)]
 mod properties;
@@ -48,10 +49,10 @@ mod tests;
 
 pub(crate) use self::state::fold;
 pub use self::{
-    command::PROMPT_SIZE_BYTES_MAX,
+    command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
     queue::QUEUE_MAX,
-    registry::{ProjectParts, ProjectRegistry, ProjectSettings},
+    registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
 };

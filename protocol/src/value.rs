@@ -199,15 +199,31 @@ impl Usage {
 }
 
 impl UsageTotal {
+    /// Two totals together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let usage = match (self.calls, other.calls) {
+            (0, _) => other.usage.clone(),
+            (_, 0) => self.usage.clone(),
+            _ => self.usage.plus(&other.usage),
+        };
+        Self {
+            usage,
+            calls: self.calls + other.calls,
+            calls_of_unknown_cost: self.calls_of_unknown_cost + other.calls_of_unknown_cost,
+            known_cost_nano_usd: self.known_cost_nano_usd.saturating_add(other.known_cost_nano_usd),
+        }
+    }
+
     /// The total with one more call.
     #[must_use]
     pub fn with(&self, call: &Usage) -> Self {
-        Self {
-            usage: if self.calls == 0 { call.clone() } else { self.usage.plus(call) },
-            calls: self.calls + 1,
-            calls_of_unknown_cost: self.calls_of_unknown_cost + u64::from(call.cost_nano_usd.is_none()),
-            known_cost_nano_usd: self.known_cost_nano_usd.saturating_add(call.cost_nano_usd.unwrap_or(0)),
-        }
+        self.plus(&Self {
+            usage: call.clone(),
+            calls: 1,
+            calls_of_unknown_cost: u64::from(call.cost_nano_usd.is_none()),
+            known_cost_nano_usd: call.cost_nano_usd.unwrap_or(0),
+        })
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn run(args: GenerateArgs, shutdown: CancellationToken) -> Resu
     };
     make_sure_of(&server, &args.project).await?;
     let mut room = server.room(&args.project, RoomOptions::named(&args.name));
-    let generate = Generate { prompt, model: args.model, apply: true, delivery: Delivery::default() };
+    let generate = Generate { model: args.model, ..Generate::new(prompt) };
     let mut prompted = Prompted::new(room.commander().clone(), Display::new(&args.remote));
     prompted.send(Command::Generate(generate));
     let outcome = prompted.until_it_ends(&mut room, &shutdown).await?;

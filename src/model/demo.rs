@@ -54,7 +54,7 @@ impl DemoModel {
 
 impl ModelProvider for DemoModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: DEMO_MODEL.to_owned(), notice: Some(DEMO_NOTICE.to_owned()) }
+        ModelInfo { name: DEMO_MODEL.to_owned(), notice: Some(DEMO_NOTICE.to_owned()), canned: true, ..ModelInfo::default() }
     }
 
     fn models(&self) -> Vec<ModelInfo> {

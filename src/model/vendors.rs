@@ -270,7 +270,13 @@ fn is_vendor(provider: Provider) -> bool {
 
 fn info(model: &Model) -> ModelInfo {
     let notice = model.retired_on.map(|day| format!("Retires on {day}"));
-    ModelInfo { name: model.name.to_string(), notice }
+    ModelInfo {
+        name: model.name.to_string(),
+        notice,
+        context_tokens_max: model.context_tokens_max,
+        output_tokens_max: model.output_tokens_max,
+        vision: model.vision,
+    }
 }
 
 /// One vendor.
@@ -286,7 +292,7 @@ impl ModelProvider for Vendor {
     /// Its default, or the provider's bare name when it has none: that resolves to a sentence that says what exists.
     fn default_model(&self) -> ModelInfo {
         let default = self.vendors.default_of(self.provider);
-        let nothing = || ModelInfo { name: format!("{}/", self.provider), notice: None };
+        let nothing = || ModelInfo { name: format!("{}/", self.provider), ..ModelInfo::default() };
         default.map_or_else(nothing, |model| info(&model))
     }
 
@@ -296,7 +302,7 @@ impl ModelProvider for Vendor {
 
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
-        Ok(model.map_or_else(|| ModelInfo { name: name.to_string(), notice: None }, |model| info(&model)))
+        Ok(model.map_or_else(|| ModelInfo { name: name.to_string(), ..ModelInfo::default() }, |model| info(&model)))
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {

@@ -26,13 +26,21 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>>;
 }
 
-/// A model as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A model as people see it, and what the core must know to ask it. `None` means that nobody knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// `provider/model`.
     pub name: String,
     /// Something its users must know, such as "Demo: canned answers, no AI".
     pub notice: Option<String>,
+    /// Most tokens of one call, question and answer together.
+    pub context_tokens_max: Option<u64>,
+    /// Most tokens of one answer.
+    pub output_tokens_max: Option<u64>,
+    /// Whether it sees pictures.
+    pub vision: Option<bool>,
+    /// Its answers come from a list: it cannot mend what it wrote, nor sum anything up.
+    pub canned: bool,
 }
 
 /// One call of a model.

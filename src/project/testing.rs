@@ -27,6 +27,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Puppet {
     calls: mpsc::UnboundedSender<Call>,
+    /// What it says about itself, besides its name.
+    info: ModelInfo,
 }
 
 /// A call of the model, to be answered by the test.
@@ -63,7 +65,7 @@ impl Call {
 
 impl ModelProvider for Puppet {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: "demo/puppet".into(), notice: Some("a test speaks".into()) }
+        ModelInfo { name: "demo/puppet".into(), notice: Some("a test speaks".into()), ..self.info.clone() }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -106,12 +108,23 @@ impl TestRoom {
         room
     }
 
+    /// A room whose model and settings are the test's own.
+    pub(crate) async fn with_settings(settings: ProjectSettings, info: ModelInfo) -> Self {
+        let room = Self::open_with(Arc::new(MemoryStore::new()), MemoryProvider::default(), settings, info);
+        room.registry.create(Some(project()), None).await.unwrap();
+        room
+    }
+
     fn open(store: SharedStore, sandboxes: MemoryProvider) -> Self {
+        Self::open_with(store, sandboxes, ProjectSettings::default(), ModelInfo::default())
+    }
+
+    fn open_with(store: SharedStore, sandboxes: MemoryProvider, settings: ProjectSettings, info: ModelInfo) -> Self {
         let (calls, received) = mpsc::unbounded_channel();
-        let settings = ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() };
+        let settings = ProjectSettings { sandbox_on_join: false, ..settings };
         let parts = ProjectParts {
             store: Arc::clone(&store),
-            models: Arc::new(Puppet { calls }),
+            models: Arc::new(Puppet { calls, info }),
             sandboxes: Arc::new(sandboxes.clone()),
             settings: Arc::new(settings),
         };
@@ -264,7 +277,7 @@ impl Client {
 }
 
 pub(crate) fn generate(prompt: &str) -> Command {
-    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true, delivery: Delivery::Queue })
+    Command::Generate(Generate::new(prompt))
 }
 
 pub(crate) fn accepted_run(reply: &ControlFrame) -> RunId {

@@ -649,7 +649,7 @@ async fn an_interruption_ends_the_run_and_is_next() {
     let waiting = ada.generate("2").await;
     let urgent = |prompt: &str| {
         let (prompt, delivery) = (prompt.to_owned(), Delivery::Interrupt);
-        Command::Generate(Generate { prompt, model: None, apply: true, delivery })
+        Command::Generate(Generate { delivery, ..Generate::new(prompt) })
     };
     assert_eq!(rejected(&bob.send(urgent("3")).await), ErrorCode::Forbidden, "neither author nor owner");
     let next = accepted_run(&ada.send(urgent("3")).await);

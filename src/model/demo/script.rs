@@ -184,7 +184,11 @@ impl Drop for Open {
 
 impl ModelProvider for ScriptedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: TEST_MODEL.to_owned(), notice: Some(super::DEMO_NOTICE.to_owned()) }
+        ModelInfo {
+            name: TEST_MODEL.to_owned(),
+            notice: Some(super::DEMO_NOTICE.to_owned()),
+            ..ModelInfo::default()
+        }
     }
 
     fn models(&self) -> Vec<ModelInfo> {

@@ -236,7 +236,9 @@ impl House {
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
         let generate =
-            |prompt, delivery| Command::Generate(Generate { prompt, model: None, apply: number % 2 == 0, delivery });
+            |prompt: String, delivery| {
+            Command::Generate(Generate { apply: number % 2 == 0, delivery, ..Generate::new(prompt) })
+        };
         match *wish {
             Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),
             Wish::Generate { interrupt: false } => generate(format!("{number}, please"), Delivery::Queue),

@@ -54,7 +54,7 @@ impl ScriptedModel {
 
 impl ModelProvider for ScriptedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: Self::NAME.into(), notice: Some("a test".into()) }
+        ModelInfo { name: Self::NAME.into(), notice: Some("a test".into()), ..ModelInfo::default() }
     }
 
     fn models(&self) -> Vec<ModelInfo> {

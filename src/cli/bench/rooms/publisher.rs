@@ -53,7 +53,7 @@ struct PacedModel {
 
 impl ModelProvider for PacedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: "bench/paced".into(), notice: None }
+        ModelInfo { name: "bench/paced".into(), ..ModelInfo::default() }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
