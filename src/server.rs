@@ -16,14 +16,15 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    config::{Config, PublicUrl, SandboxChoice},
+    config::{Config, Dollars, PublicUrl, SandboxChoice},
     http::{App, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
         demo::{DemoConfig, DemoModel},
     },
+    pages::WebPages,
     project::{
-        ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
+        Budget, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
         sandbox_provider::SandboxProvider,
     },
     sandbox::{
@@ -82,6 +83,9 @@ pub enum StartError {
     /// It cannot be decided who may come in.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// No connection to the outside can be made safe.
+    #[error("TLS cannot be set up on this machine: {0}")]
+    Tls(String),
     /// `DEFAULT_AI_MODEL` names no model there is.
     #[error("DEFAULT_AI_MODEL: {0}")]
     Model(String),
@@ -113,7 +117,11 @@ impl Providers {
             models: models(config)?,
             sandboxes: sandboxes(config),
             timing: Timing::default(),
-            projects: ProjectSettings::default(),
+            projects: ProjectSettings {
+                run_budget: budget(config.run_budget_usd, config.run_budget_tokens),
+                project_budget: budget(config.project_budget_usd, config.project_budget_tokens),
+                ..ProjectSettings::default()
+            },
         })
     }
 }
@@ -145,11 +153,13 @@ impl RunningServer {
         let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
         let Providers { store, models, sandboxes, timing, projects } = providers;
+        let pages = Arc::new(WebPages::new().map_err(|error| StartError::Tls(error.to_string()))?);
         let preview_url = format!("{}/", url.with_host(&format!("{{id}}.{}", config.preview_domain)));
         let registry = ProjectRegistry::new(ProjectParts {
             store,
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
+            pages,
             settings: Arc::new(ProjectSettings { preview_url, ..projects }),
         });
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
@@ -198,6 +208,10 @@ fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
     let models = Models::new(vec![("demo".to_owned(), demo)], Some(&config.default_ai_model))
         .map_err(|error| StartError::Model(error.to_string()))?;
     Ok(Arc::new(models))
+}
+
+fn budget(dollars: Option<Dollars>, tokens: Option<u64>) -> Budget {
+    Budget { cost_nano_usd: dollars.map(Dollars::nano), tokens }
 }
 
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {

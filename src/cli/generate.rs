@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use cobuild_protocol::{
     Command, Event, EventFrame, ProjectId, RequestId, RunId, Seq,
-    command::{Cancel, Delivery, Generate},
+    command::{Cancel, Generate},
     state::{RunInfo, RunState},
     value::Outcome,
 };

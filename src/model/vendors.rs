@@ -276,6 +276,7 @@ fn info(model: &Model) -> ModelInfo {
         context_tokens_max: model.context_tokens_max,
         output_tokens_max: model.output_tokens_max,
         vision: model.vision,
+        canned: false,
     }
 }
 

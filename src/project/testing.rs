@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
     command::{Cancel, Delivery, Generate},
@@ -17,6 +18,7 @@ use super::{
     event_log::{Feed, FeedError},
     event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
+    page_reader::{PageAddress, PageError, PageReader},
 };
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
 
@@ -88,6 +90,20 @@ impl ModelProvider for Puppet {
     }
 }
 
+/// The whole internet: one page.
+#[derive(Debug)]
+struct OnePage;
+
+#[async_trait]
+impl PageReader for OnePage {
+    async fn read(&self, address: &PageAddress) -> Result<String, PageError> {
+        match address.as_str() {
+            "https://example.com/" => Ok("<h1 class=\"teal\">An example</h1><script>evil()</script>".to_owned()),
+            other => Err(PageError(format!("there is no page {other}"))),
+        }
+    }
+}
+
 /// A server's core with one project, `p`.
 #[derive(Debug)]
 pub(crate) struct TestRoom {
@@ -126,6 +142,7 @@ impl TestRoom {
             store: Arc::clone(&store),
             models: Arc::new(Puppet { calls, info }),
             sandboxes: Arc::new(sandboxes.clone()),
+            pages: Arc::new(OnePage),
             settings: Arc::new(settings),
         };
         Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store }

@@ -1,7 +1,6 @@
 //! The only way out of a sandbox: a proxy for `CONNECT` to the package registry. It accepts on a socket that the
 //! helper bound inside; what it decides, it decides from the request's target alone, and when in doubt refuses.
 
-mod address;
 mod client_hello;
 mod outwards;
 

@@ -112,7 +112,7 @@ impl<'a> Mending<'a> {
         self.corrections = 0;
         let before = self.context.tree.borrow().clone();
         let effect = apply::put_into_effect(self.context, staging.files, Vec::new(), &reply).await?;
-        let Effect { written, problem } = effect;
+        let Effect { written, problem, acted } = effect;
         let now = self.context.tree.borrow().clone();
         let changed_manifests = MANIFESTS
             .iter()
@@ -136,6 +136,8 @@ impl<'a> Mending<'a> {
         });
         Ok(match problem {
             Some(problem) => Look::Broken(problem),
+            // Nothing was done about it.
+            None if !acted && self.problem.is_some() => Look::Broken(self.problem.clone().unwrap_or_default()),
             None if ending == Ending::Cut => Look::Cut,
             None => {
                 self.problem = None;
