@@ -88,7 +88,7 @@ pub enum Event {
     /// The model is asked once more in the same run.
     TurnStarted(TurnStarted),
     /// A call of the model is over; what it and everything before it consumed.
-    UsageUpdated(UsageUpdated),
+    UsageUpdated(Box<UsageUpdated>),
     /// Not everything that the model should have seen fits into its window.
     ContextTrimmed(ContextTrimmed),
     /// The older part of the conversation goes to the model as a summary from now on.

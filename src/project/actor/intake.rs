@@ -243,7 +243,7 @@ impl ProjectActor {
             usage,
             context_tokens_max,
         };
-        batch.push(Event::UsageUpdated(updated), stamp);
+        batch.push(Event::UsageUpdated(Box::new(updated)), stamp);
     }
 
     fn author(&self, run: Option<RunId>) -> Option<ParticipantId> {

@@ -15,6 +15,8 @@ mod joining;
 mod meter;
 mod mending;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
