@@ -7,10 +7,12 @@
 mod assets;
 pub(crate) mod auth;
 mod command_frame;
+mod diff;
 mod error;
 mod export;
 mod extract;
 mod listener;
+mod models;
 mod origin;
 mod preview;
 mod rest;
@@ -27,27 +29,22 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
 };
-use cobuild_protocol::{
-    ErrorCode,
-    frame::{Limits, ModelNotice},
-};
+use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-pub use self::auth::DoorError;
 use self::{
     auth::Access,
     error::Problem,
     origin::{OriginPolicy, Target},
 };
+pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
-        QUEUE_MAX,
-        model_provider::{ModelInfo, ModelProvider},
-        sandbox_provider::SandboxProvider,
+        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 
@@ -115,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) url: String,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
+    /// One permit per diff being worked out.
+    pub(crate) diffs: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -173,6 +172,7 @@ impl App {
             timing: parts.timing,
             url: parts.url,
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
+            diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
@@ -249,6 +249,7 @@ fn routes(state: HttpState) -> Router {
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
         .route("/export.zip", get(export::zip))
+        .route("/diff", get(diff::diff))
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
     Router::new()
@@ -292,8 +293,4 @@ fn limits() -> Limits {
         images_max: IMAGES_MAX as u64,
         image_size_bytes_max: IMAGE_SIZE_BYTES_MAX as u64,
     }
-}
-
-fn notice(model: ModelInfo) -> ModelNotice {
-    ModelNotice { model: model.name, notice: model.notice }
 }

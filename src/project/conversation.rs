@@ -28,7 +28,7 @@ impl Conversation {
         let turns = state
             .messages
             .iter()
-            .filter(|message| message.run != Some(run))
+            .filter(|message| message.run != Some(run) && Some(message.message) >= state.conversation.first_message)
             .filter(|message| summary.is_none_or(|summary| message.message > summary.through))
             .map(|message| (message.message, turn(message)))
             .filter(|(_, turn)| !turn.text.is_empty())

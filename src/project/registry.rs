@@ -23,6 +23,7 @@ use super::{
     page_reader::PageReader,
     presence::PresenceBoard,
     remembered::Remembered,
+    repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -60,6 +61,8 @@ pub struct ProjectSettings {
     pub run_budget: Budget,
     /// What all runs of a project may consume together.
     pub project_budget: Budget,
+    /// Where repositories may be imported from.
+    pub git_hosts: Vec<GitHost>,
 }
 
 /// How much models may consume; checked before each call. `None`: as much as they want.
@@ -97,6 +100,7 @@ impl Default for ProjectSettings {
             sandbox_on_join: true,
             run_budget: Budget::default(),
             project_budget: Budget::default(),
+            git_hosts: vec![GitHost::github()],
         }
     }
 }

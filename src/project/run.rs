@@ -16,16 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::Stamp,
-    command::{apply, exec, generate, install},
+    command::{apply, exec, generate, import_repository, install},
     conversation::Conversation,
     error::ProjectError,
     file_tree::Tree,
     model_provider::ModelInfo,
     page_reader::PageAddress,
     registry::ProjectParts,
+    repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
     sandbox_provider::SandboxHealth,
 };
+use crate::codegen::reply_path::Layout;
 
 /// Room for updates on their way to the actor. A job that is faster than the log waits here; 256 deltas are a fraction
 /// of a second of the fastest model.
@@ -35,8 +37,9 @@ pub(crate) const UPDATES_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
     Generate(GenerateWork),
-    Apply { reply: String, packages: Vec<PackageSpec> },
+    Apply { reply: String, packages: Vec<PackageSpec>, edit: bool },
     Install { packages: Vec<PackageSpec> },
+    Import { url: RepositoryUrl },
     Exec { command: String, timeout: std::time::Duration },
 }
 
@@ -49,6 +52,8 @@ pub(crate) struct GenerateWork {
     pub(crate) wish: Wish,
     /// Resolved.
     pub(crate) model: ModelInfo,
+    /// Those to ask when it fails before its first byte, in order.
+    pub(crate) fallbacks: Vec<String>,
     pub(crate) apply: bool,
     pub(crate) mode: GenerateMode,
 }
@@ -92,6 +97,8 @@ pub(crate) struct JobContext {
     pub(crate) project_usage: UsageTotal,
     /// Whether the preview showed an error when the run began.
     pub(crate) was_broken: bool,
+    /// How the project's files lie.
+    pub(crate) layout: Layout,
     /// The committed tree, always current.
     pub(crate) tree: watch::Receiver<Arc<Tree>>,
     pub(crate) sandbox: watch::Receiver<SandboxStatus>,
@@ -276,8 +283,9 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
 async fn perform(context: JobContext, work: Work) -> Result<(), ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
-        Work::Apply { reply, packages } => apply::perform(context, reply, packages).await,
+        Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,
         Work::Install { packages } => install::perform(context, packages).await,
+        Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Runs {
 #[derive(Debug)]
 struct Job {
     cancel: CancellationToken,
+    needs_sandbox: bool,
     /// Its run has a terminal event: nothing it says counts any more.
     over: bool,
     joinable: Option<Joinable>,
@@ -68,6 +69,11 @@ impl Runs {
         self.active.as_ref().filter(|(_, job)| !job.over).map(|(run, _)| *run)
     }
 
+    /// Whether something that runs or waits would miss the sandbox. Commands would not: whoever stops the sandbox ends them.
+    pub(crate) fn uses_sandbox(&self) -> bool {
+        self.active.as_ref().is_some_and(|(_, job)| job.needs_sandbox && !job.over) || self.queue.needs_sandbox()
+    }
+
     /// How many commands run.
     pub(crate) fn executing(&self) -> usize {
         self.execs.len()
@@ -88,16 +94,17 @@ impl Runs {
         &mut self,
         run: RunId,
         by: ParticipantId,
+        needs_sandbox: bool,
         cancel: CancellationToken,
         joinable: Option<Joinable>,
     ) {
         self.queue.serve(by);
-        self.active = Some((run, Job { cancel, over: false, joinable }));
+        self.active = Some((run, Job { cancel, needs_sandbox, over: false, joinable }));
     }
 
     /// The job of a command was started.
     pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
-        self.execs.insert(run, Job { cancel, over: false, joinable: None });
+        self.execs.insert(run, Job { cancel, needs_sandbox: true, over: false, joinable: None });
     }
 
     /// Whether what this run says still counts.

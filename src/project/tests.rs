@@ -40,7 +40,7 @@ fn write(path: &str, content: &str) -> Command {
 }
 
 fn apply(reply: &str) -> Command {
-    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new() })
+    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new(), edit: false })
 }
 
 fn exec(command: &str) -> Command {
@@ -701,7 +701,7 @@ async fn a_role_change_counts_at_once_and_after_coming_back() {
     let bob = room.enter_as("Bob", Role::Editor, None).await;
     assert_eq!(bob.member.role(), Role::Viewer);
     assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
-    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor };
+    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor, looks: true };
     let refused = room.handle().await.join(identity, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Forbidden);
 }

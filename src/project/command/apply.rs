@@ -23,7 +23,8 @@ use crate::{
         feedback::{self, HeldBack},
         lost_content,
         packages::{NeededPackages, PackageCollector},
-        reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply},
+        reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply_in},
+        reply_path::Layout,
     },
     project::{
         error::ProjectError,
@@ -38,11 +39,11 @@ use crate::{
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, ProjectError> {
-    let Apply { reply, packages } = command;
+    let Apply { reply, packages, edit } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    desk.begin_or_queue(Work::Apply { reply, packages }, Delivery::Queue)
+    desk.begin_or_queue(Work::Apply { reply, packages, edit }, Delivery::Queue)
 }
 
 pub(crate) async fn perform(
@@ -50,7 +51,7 @@ pub(crate) async fn perform(
     reply: String,
     packages: Vec<PackageSpec>,
 ) -> Result<(), ProjectError> {
-    let reply = parse_reply(&reply);
+    let reply = parse_reply_in(&reply, context.layout);
     let staging = stage(&context, &reply, None).await?;
     refuse_all(&context, &staging.losses).await?;
     if !staging.unmatched.is_empty() {
@@ -130,6 +131,8 @@ pub(super) async fn put_into_effect(
         Err(error) => Err(error),
     };
     let problem = match ran {
+        // What a repository shows, if anything, is not known.
+        Ok(()) if context.layout == Layout::Repository => None,
         Ok(()) => show(context, preview_check::check(context, &link, &written).await).await?,
         Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
         Err(error) => return Err(error),
@@ -143,6 +146,9 @@ pub(super) async fn look_at_preview(
     link: &SandboxLink,
     written: &[FilePath],
 ) -> Result<(), ProjectError> {
+    if context.layout == Layout::Repository {
+        return Ok(());
+    }
     let verdict = preview_check::check(context, link, written).await;
     show(context, verdict).await.map(drop)
 }
@@ -302,7 +308,9 @@ async fn detect(
     for package in packages.iter().chain(&reply.packages) {
         collector.add_named(package.as_str());
     }
-    for file in staged {
+    // A repository that is no npm package has no use for any.
+    let imports = context.layout == Layout::App || manifest.is_some();
+    for file in staged.iter().filter(|_| imports) {
         if let Some(text) = file.content.as_deref().and_then(|content| std::str::from_utf8(content).ok()) {
             collector.add_imports(&file.path, text);
         }

@@ -36,7 +36,10 @@ use self::{
     mending::{Look, Mending},
     talk::Talk,
 };
-use super::{Acceptance, Desk, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX};
+use super::{
+    Acceptance, Desk, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
+    model_choice::{self, Chosen},
+};
 use crate::{
     codegen::feedback,
     project::{
@@ -60,16 +63,21 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     if prompt.len() > PROMPT_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("prompt has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
     }
-    let models = &desk.parts.models;
-    let model = model.map_or_else(|| Ok(models.default_model()), |name| models.resolve(&name))?;
+    let models = desk.parts.models.as_ref();
+    let Chosen { names, notice } = model_choice::choose(models, model)?;
+    let mut names = names.into_iter();
+    let first = names.next().unwrap_or_default();
+    // One that cannot be used is passed over when it is asked.
+    let model = models.resolve(&first).unwrap_or_else(|_| ModelInfo { notice, ..ModelInfo::new(first) });
+    let fallbacks: Vec<String> = names.collect();
     let images = pictures(images)?;
-    if !images.is_empty() && model.vision == Some(false) {
+    if !images.is_empty() && model.vision == Some(false) && fallbacks.is_empty() {
         return Err(ProjectError::BadRequest(format!("{} does not see pictures; choose a model that does", model.name)));
     }
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
     let wish = Wish { prompt, images, url };
-    desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, apply, mode }), delivery)
+    desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, fallbacks, apply, mode }), delivery)
 }
 
 /// The pictures of a prompt, as bytes; each is what it says it is.
@@ -152,7 +160,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
     let mut joining = Joining::new(context.steers.take());
     let context = &context;
     let mut talk = Talk::begin(context, &work).await?;
-    let mut answer = Answer::new(context);
+    let mut answer = Answer::new(context, context.message, !work.apply);
     let mut mending = Mending::new(context, &work.model);
     loop {
         let ending = match talk.ask(&mut answer).await {
@@ -165,8 +173,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             (look, Some(wish)) => {
                 mending.begin_anew();
                 talk.join(wish, look.problem()).await?;
-                answer = Answer::new(context);
-                answer.goes_to(talk.message());
+                answer = Answer::new(context, talk.message(), !work.apply);
             }
             (Look::Unmatched(changes), None) => {
                 if !mending.may_correct() {
@@ -182,8 +189,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 }
                 let files = mending.touched_files().await?;
                 talk.say(TurnReason::Repair, feedback::repair(&problem, &files), problem).await?;
-                answer = Answer::new(context);
-                answer.goes_to(talk.message());
+                answer = Answer::new(context, talk.message(), !work.apply);
             }
             (Look::Cut, None) => return Err(cut_off()),
             (Look::Fine, None) => match joining.last().await {
@@ -191,8 +197,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 Some(wish) => {
                     mending.begin_anew();
                     talk.join(wish, None).await?;
-                    answer = Answer::new(context);
-                    answer.goes_to(talk.message());
+                    answer = Answer::new(context, talk.message(), !work.apply);
                 }
             },
         }

@@ -2,7 +2,7 @@
 
 use cobuild_protocol::{
     Event, FilePath, MessageId,
-    event::{FileDelta, FileRefused, FileStarted, ReasoningDelta, TextDelta},
+    event::{FileDelta, FileRefused, FileStarted, ReasoningDelta, ReplyDelta, TextDelta},
     value::FileAction,
 };
 
@@ -30,29 +30,32 @@ pub(super) struct Answer<'a> {
     /// Whether a file is being typed, acceptable or not.
     is_in_file: bool,
     pieces: Vec<ReplyEvent>,
+    verbatim: bool,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(context: &'a JobContext) -> Self {
+    /// What comes is part of `message`; `verbatim`: it is wanted as it is written, too.
+    pub(super) fn new(context: &'a JobContext, message: MessageId, verbatim: bool) -> Self {
         Self {
             context,
-            message: context.message,
+            message,
             parser: ReplyParser::new(),
-            builder: ReplyBuilder::new(),
+            builder: ReplyBuilder::new(context.layout),
             file: None,
             is_in_file: false,
             pieces: Vec::new(),
+            verbatim,
         }
     }
 
-    /// What comes is part of this message.
-    pub(super) fn goes_to(&mut self, message: MessageId) {
-        self.message = message;
-    }
-
     pub(super) async fn text(&mut self, text: &str) -> Result<(), ProjectError> {
+        if text.is_empty() {
+            return Ok(());
+        }
         self.parser.push(text, &mut self.pieces);
-        self.report().await
+        let delta = || Event::ReplyDelta(ReplyDelta { message: self.message, text: text.to_owned() });
+        let verbatim = self.verbatim.then(delta);
+        self.report(verbatim).await
     }
 
     pub(super) async fn reasoning(&mut self, text: String) -> Result<(), ProjectError> {
@@ -69,7 +72,7 @@ impl<'a> Answer<'a> {
     pub(super) async fn end(&mut self) -> Result<(), ProjectError> {
         let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
-        self.report().await
+        self.report(None).await
     }
 
     /// What it says so far.
@@ -83,9 +86,10 @@ impl<'a> Answer<'a> {
     }
 
     /// Sends what the parser made of the newest text.
-    async fn report(&mut self) -> Result<(), ProjectError> {
+    async fn report(&mut self, verbatim: Option<Event>) -> Result<(), ProjectError> {
         let pieces = std::mem::take(&mut self.pieces);
-        let mut events = Vec::with_capacity(pieces.len());
+        let mut events = Vec::with_capacity(pieces.len() + 1);
+        events.extend(verbatim);
         for piece in &pieces {
             self.builder.push(piece);
             events.extend(self.event(piece));
@@ -105,7 +109,7 @@ impl<'a> Answer<'a> {
         }
         match piece {
             ReplyEvent::Text(text) => Some(Event::TextDelta(TextDelta { message, text: text.clone() })),
-            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind) {
+            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind, self.context.layout) {
                 Ok(path) => {
                     let action = match kind {
                         ReplyFileKind::Edit => FileAction::Edit,

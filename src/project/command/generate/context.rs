@@ -5,7 +5,9 @@ use cobuild_protocol::FilePath;
 use crate::{
     codegen::{
         prompt::{self, PromptContext, PromptFile, PromptParts, PromptTurn},
-        relevance, summary,
+        relevance,
+        reply_path::Layout,
+        summary,
     },
     project::{
         conversation::Conversation,
@@ -34,6 +36,7 @@ pub(super) struct View {
     files: Vec<PromptFile>,
     important: Vec<FilePath>,
     conversation: Conversation,
+    layout: Layout,
     prompt_bytes: usize,
     budget_bytes: usize,
     parts: PromptParts,
@@ -60,6 +63,7 @@ impl View {
             important,
             conversation,
             prompt_bytes: prompt.len(),
+            layout: context.layout,
             budget_bytes: budget(model),
             parts: PromptParts::default(),
         };
@@ -112,6 +116,7 @@ impl View {
     fn choose(&mut self) {
         let history: Vec<PromptTurn> = self.conversation.turns.iter().map(|(_, turn)| turn.clone()).collect();
         let context = PromptContext {
+            layout: self.layout,
             files: self.files.clone(),
             important: self.important.clone(),
             summary: self.conversation.summary.as_deref().map(summary::turn),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use cobuild_protocol::{
     Event, MessageId,
-    event::{ContextTrimmed, TurnStarted},
+    event::{ContextTrimmed, ModelSwitched, TurnStarted},
     value::{MessageRole, TurnReason, UsageTotal},
 };
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use crate::{
     project::{
         error::ProjectError,
         model_provider::{
-            Image, ModelChunk, ModelError, ModelInfo, ModelParameters, ModelRequest, StopReason, Turn,
+            Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn,
         },
         run::{GenerateWork, JobContext, Picture, Wish},
     },
@@ -31,6 +31,8 @@ const TRIMS_MAX: u32 = 3;
 pub(super) struct Talk<'a> {
     context: &'a JobContext,
     model: ModelInfo,
+    /// Those to ask when it fails before its first byte.
+    fallbacks: Vec<String>,
     message: MessageId,
     /// What every call begins with: instructions, files, the conversation so far.
     view: View,
@@ -59,6 +61,7 @@ impl<'a> Talk<'a> {
         let mut talk = Self {
             context,
             model: work.model.clone(),
+            fallbacks: work.fallbacks.clone(),
             message: context.message,
             view,
             turns: Vec::new(),
@@ -128,11 +131,10 @@ impl<'a> Talk<'a> {
         let turns = vec![Turn { role: MessageRole::User, text: question }];
         let request = ModelRequest {
             model: self.model.name.clone(),
+            fallbacks: self.fallbacks.clone(),
             system: system.to_owned(),
-            files: Vec::new(),
             turns,
-            images: Vec::new(),
-            parameters: ModelParameters::default(),
+            ..ModelRequest::default()
         };
         let mut text = String::new();
         let mut meter = self.meter(&request)?;
@@ -145,6 +147,7 @@ impl<'a> Talk<'a> {
                 }
                 Some(Ok(ModelChunk::Reasoning(more))) => meter.said(more.len()),
                 Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
+                Some(Ok(ModelChunk::Switched(switch))) => self.switch(*switch).await?,
                 Some(Ok(ModelChunk::Stop(_))) => break Ok(()),
                 Some(Err(error)) => break Err(error),
                 None => break Err(ModelError::Incomplete),
@@ -166,6 +169,19 @@ impl<'a> Talk<'a> {
 
     pub(super) fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    /// The model failed before its first byte, and another answers – from now on, for the whole run.
+    async fn switch(&mut self, switch: Switch) -> Result<(), ProjectError> {
+        let Switch { from, to, error } = switch;
+        let (message, error) = (self.message, ProjectError::from(error).body());
+        let switched = ModelSwitched { message, from, to: to.name.clone(), notice: to.notice.clone(), error };
+        self.context.reporter.event(Event::ModelSwitched(switched)).await?;
+        if let Some(at) = self.fallbacks.iter().position(|name| *name == to.name) {
+            self.fallbacks.drain(..=at);
+        }
+        self.model = to;
+        Ok(())
     }
 
     /// A prompt as the model gets it: with the page to imitate, if there is one.
@@ -235,6 +251,7 @@ impl<'a> Talk<'a> {
                         answer.reasoning(text).await?;
                     }
                     Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
+                    Some(Ok(ModelChunk::Switched(switch))) => self.switch(*switch).await?,
                     Some(Ok(ModelChunk::Stop(reason))) => break Ok(reason),
                     Some(Err(error)) => break Err(error),
                     None => break Err(ModelError::Incomplete),
@@ -276,11 +293,12 @@ impl<'a> Talk<'a> {
         }
         ModelRequest {
             model: self.model.name.clone(),
+            fallbacks: self.fallbacks.clone(),
             system,
             files,
             turns,
             images: self.images.clone(),
-            parameters: ModelParameters::default(),
+            ..ModelRequest::default()
         }
     }
 
