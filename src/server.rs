@@ -28,8 +28,8 @@ use crate::{
     },
     pages::WebPages,
     project::{
-        Budget, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
-        sandbox_provider::SandboxProvider,
+        Budget, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore,
+        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
     sandbox::{
         local::{LocalConfig, LocalProvider},
@@ -90,9 +90,6 @@ pub enum StartError {
     /// It cannot be decided who may come in.
     #[error(transparent)]
     Door(#[from] DoorError),
-    /// No connection to the outside can be made safe.
-    #[error("TLS cannot be set up on this machine: {0}")]
-    Tls(String),
     /// `DEFAULT_AI_MODEL` names no model there is.
     #[error("DEFAULT_AI_MODEL: {0}")]
     Model(String),

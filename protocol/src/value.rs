@@ -202,10 +202,16 @@ impl Usage {
     /// All tokens that count: fresh and cached input, and output.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        [self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens]
-            .into_iter()
-            .flatten()
-            .fold(0, u64::saturating_add)
+        [
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(0, u64::saturating_add)
     }
 }
 

@@ -57,9 +57,10 @@ pub fn unmatched(changes: &[HeldBack]) -> String {
 #[must_use]
 pub fn hint(error: &EditError) -> Option<String> {
     let nearest = error.failures.iter().filter_map(|failure| match &failure.reason {
-        EditFailureReason::NotFound { nearest: Some(nearest) } => {
-            Some(format!("Block {}: from line {} the file has\n```\n{}\n```", failure.block, nearest.line, nearest.text))
-        }
+        EditFailureReason::NotFound { nearest: Some(nearest) } => Some(format!(
+            "Block {}: from line {} the file has\n```\n{}\n```",
+            failure.block, nearest.line, nearest.text
+        )),
         _ => None,
     });
     let text = nearest.collect::<Vec<_>>().join("\n");
@@ -134,7 +135,9 @@ fn fingerprint(problem: &str) -> String {
         let mark = &rest[at..];
         let stamp = mark.strip_prefix("?t=").or_else(|| mark.strip_prefix("?v="));
         rest = match (mark.strip_prefix("\u{1b}["), stamp) {
-            (Some(colour), _) => colour.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default(),
+            (Some(colour), _) => {
+                colour.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default()
+            }
             (_, Some(stamp)) => stamp.trim_start_matches(|c: char| c.is_ascii_alphanumeric()),
             _ => {
                 plain.push_str(&mark[..1]);
@@ -175,7 +178,8 @@ mod tests {
 
     #[test]
     fn the_nearest_lines_go_back() {
-        let block = SearchReplace { search: "  const [open, setOpen] = useToggle(false, 1, 2);".into(), replace: "x".into() };
+        let block =
+            SearchReplace { search: "  const [open, setOpen] = useToggle(false, 1, 2);".into(), replace: "x".into() };
         let error = apply_edits("a\n  const [open, setOpen] = useState(false);\nb\n", &[block]).expect_err("no match");
         let held = HeldBack { path: path("src/App.jsx"), reason: error.to_string(), hint: hint(&error) };
         let text = unmatched(&[held]);

@@ -30,7 +30,9 @@ impl std::fmt::Display for MissingExport {
         let Self { importer, module, name, exports } = self;
         let there = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
         match name.as_str() {
-            "default" => write!(f, "{importer} imports the default export of {module}, which has none; it exports {there}"),
+            "default" => {
+                write!(f, "{importer} imports the default export of {module}, which has none; it exports {there}")
+            }
             name => write!(f, "{importer} imports {{ {name} }} from {module}, which exports {there}"),
         }
     }
@@ -106,7 +108,9 @@ impl<'a> Module<'a> {
         match rest.first().map(|token| token.kind) {
             Some(Kind::Word(_)) => {
                 self.imports.push((source, "default"));
-                if let [_, Token { kind: Kind::Punct(','), .. }, Token { kind: Kind::Punct('{'), .. }, names @ ..] = rest {
+                if let [_, Token { kind: Kind::Punct(','), .. }, Token { kind: Kind::Punct('{'), .. }, names @ ..] =
+                    rest
+                {
                     self.imports.extend(listed(names).into_iter().map(|(name, _)| (source, name)));
                 }
             }
@@ -156,9 +160,11 @@ fn listed<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, &'a str)> {
     let end = tokens.iter().position(|token| token.kind == Kind::Punct('}')).unwrap_or(0);
     let entry = |entry: &[Token<'a>]| match entry {
         [Token { kind: Kind::Word(name), .. }] => Some((*name, *name)),
-        [Token { kind: Kind::Word(name), .. }, Token { kind: Kind::Word("as"), .. }, Token { kind: Kind::Word(alias), .. }] => {
-            Some((*name, *alias))
-        }
+        [
+            Token { kind: Kind::Word(name), .. },
+            Token { kind: Kind::Word("as"), .. },
+            Token { kind: Kind::Word(alias), .. },
+        ] => Some((*name, *alias)),
         _ => None,
     };
     tokens[..end].split(|token| token.kind == Kind::Punct(',')).filter_map(entry).collect()
@@ -191,8 +197,10 @@ mod tests {
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let scripts = files.iter().map(|(path, text)| (path.parse().expect("valid"), (*text).to_owned())).collect();
-        let missing: Vec<String> =
-            missing_exports(&scripts).into_iter().map(|missing| format!("{} {}", missing.module, missing.name)).collect();
+        let missing: Vec<String> = missing_exports(&scripts)
+            .into_iter()
+            .map(|missing| format!("{} {}", missing.module, missing.name))
+            .collect();
         assert_eq!(missing, expected, "{files:?}");
     }
 
@@ -204,7 +212,11 @@ mod tests {
     fn a_name_nobody_exports_is_found() {
         check_one("import { add } from './lib'", "export const sub = 1;", &["src/lib.js add"]);
         check_one("import lib from './lib.js'", "export const sub = 1;", &["src/lib.js default"]);
-        check_one("import lib, { a, b as c } from '/src/lib.js'", "export { a };\nconst a = 1;", &["src/lib.js default", "src/lib.js b"]);
+        check_one(
+            "import lib, { a, b as c } from '/src/lib.js'",
+            "export { a };\nconst a = 1;",
+            &["src/lib.js default", "src/lib.js b"],
+        );
         check_one("export { x } from './lib'", "export default 1", &["src/lib.js x"]);
         check_one("import { a } from './lib'", "", &["src/lib.js a"]);
     }
@@ -215,7 +227,11 @@ mod tests {
                          export class C {}\nexport function* g() {}\nexport const d = (p, q) => p, e = 1;\nconst f = 1;\nexport { f as h, x };";
         check_one("import App, { a, b, C, g, d, e, h, x } from './lib'", exporting, &[]);
         check_one("import * as all from './lib'; import './lib'", "export const a = 1;", &[]);
-        check_one("import { a } from './lib'", "export const a = [1, 2].map((x, y) => ({ x, y }));\nconst b = 2, c = 3;", &[]);
+        check_one(
+            "import { a } from './lib'",
+            "export const a = [1, 2].map((x, y) => ({ x, y }));\nconst b = 2, c = 3;",
+            &[],
+        );
     }
 
     #[test]

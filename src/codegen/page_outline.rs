@@ -86,9 +86,9 @@ fn tag_name(tag: &str) -> String {
 
 /// Everything up to the tag that closes this element.
 fn until_close<'a>(rest: &'a str, name: &str) -> &'a str {
-    let close = rest.match_indices("</").find(|(at, _)| {
-        rest.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
-    });
+    let close = rest
+        .match_indices("</")
+        .find(|(at, _)| rest.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)));
     &rest[..close.map_or(rest.len(), |(at, _)| at)]
 }
 
@@ -113,7 +113,8 @@ fn attributes(tag: &str) -> String {
         rest = behind;
         let is_data = value.trim_start().starts_with("data:");
         if ATTRIBUTES.contains(&name.as_str()) && !value.is_empty() && !is_data {
-            let value: String = value.chars().filter(|c| !matches!(c, '"' | '<' | '>')).take(ATTRIBUTE_CHARS_MAX).collect();
+            let value: String =
+                value.chars().filter(|c| !matches!(c, '"' | '<' | '>')).take(ATTRIBUTE_CHARS_MAX).collect();
             kept.push_str(&format!(" {name}=\"{value}\""));
         }
     }
@@ -139,7 +140,9 @@ mod tests {
 
     #[test]
     fn nothing_makes_it_fail_or_grow() {
-        for html in ["", "<", "<a", "<a b='", "</", "<style>", "<script>x", "text < 3 > 2", "<é>", "<a b=>", "<!--", "=<x ="] {
+        for html in
+            ["", "<", "<a", "<a b='", "</", "<style>", "<script>x", "text < 3 > 2", "<é>", "<a b=>", "<!--", "=<x ="]
+        {
             let _ = outline(html);
         }
         let long = format!("<style>{}</style>{}", "a{}".repeat(100_000), "<p>ü</p>".repeat(100_000));

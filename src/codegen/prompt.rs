@@ -244,8 +244,7 @@ mod tests {
 
     #[test]
     fn no_budget_still_asks() {
-        let context =
-            PromptContext { files: vec![file("a.js", 1)], prompt_bytes: 5, ..PromptContext::default() };
+        let context = PromptContext { files: vec![file("a.js", 1)], prompt_bytes: 5, ..PromptContext::default() };
         let parts = build(context, 0);
         assert_eq!((parts.turns.len(), parts.files.len(), parts.files_without_text), (0, 1, 1));
         assert!(parts.is_bare());

@@ -41,7 +41,12 @@ pub fn important<'a>(
         }
         at += 1;
     }
-    ordered.extend(edited.iter().filter_map(|path| texts.get_key_value(path).map(|(path, _)| *path)).filter(|path| seen.insert(path)));
+    ordered.extend(
+        edited
+            .iter()
+            .filter_map(|path| texts.get_key_value(path).map(|(path, _)| *path))
+            .filter(|path| seen.insert(path)),
+    );
     ordered.into_iter().cloned().collect()
 }
 
@@ -116,7 +121,8 @@ mod tests {
 
     #[track_caller]
     fn check(prompt: &str, edited: &[&str], expected: &[&str]) {
-        let files: Vec<(FilePath, &str)> = FILES.iter().map(|(path, text)| (path.parse().expect("valid"), *text)).collect();
+        let files: Vec<(FilePath, &str)> =
+            FILES.iter().map(|(path, text)| (path.parse().expect("valid"), *text)).collect();
         let edited: Vec<FilePath> = edited.iter().map(|path| path.parse().expect("valid")).collect();
         let found = important(prompt, files.iter().map(|(path, text)| (path, Some(*text))), &edited);
         assert_eq!(found.iter().map(FilePath::as_str).collect::<Vec<_>>(), expected, "{prompt}");

@@ -53,7 +53,10 @@ mod tests {
         let turn = |role, text: &str| PromptTurn { role, text: text.to_owned() };
         let turns = [turn(MessageRole::User, "A shop"), turn(MessageRole::Assistant, "Here it is.")];
         let text = question(Some("They like blue."), &turns);
-        let places: Vec<_> = ["They like blue.", "[Person]\nA shop", "[Assistant]\nHere it is."].iter().map(|part| text.find(part)).collect();
+        let places: Vec<_> = ["They like blue.", "[Person]\nA shop", "[Assistant]\nHere it is."]
+            .iter()
+            .map(|part| text.find(part))
+            .collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
     }
 

@@ -190,7 +190,9 @@ impl Desk<'_> {
         let work = match (delivery, work) {
             (Delivery::Interrupt, work) => return self.interrupt(run, stamp, work),
             (Delivery::Steer, Work::Generate(work)) => match self.runs.join(&work) {
-                Some((run, place)) => return Ok(generate::join(self.batch, self.state, self.stamp(Some(run)), place, work)),
+                Some((run, place)) => {
+                    return Ok(generate::join(self.batch, self.state, self.stamp(Some(run)), place, work));
+                }
                 None => Work::Generate(work),
             },
             (Delivery::Queue | Delivery::Steer, work) => work,

@@ -45,7 +45,10 @@ impl std::str::FromStr for PageAddress {
             return refuse("must begin with http:// or https://");
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.is_empty() || authority.contains(['@', '\\']) || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if authority.is_empty()
+            || authority.contains(['@', '\\'])
+            || text.chars().any(|c| c.is_control() || c.is_whitespace())
+        {
             return refuse("must name a host, and no user or password");
         }
         Ok(Self(text.to_owned()))
@@ -61,7 +64,17 @@ mod tests {
         for good in ["https://example.com", "http://example.com:8080/a?b#c", " HTTPS://example.com/ "] {
             assert!(good.parse::<PageAddress>().is_ok(), "{good}");
         }
-        for bad in ["", "example.com", "ftp://example.com", "https://", "https:///x", "https://a@b/", "https://a b/", "file:///etc/passwd", "https://a\\@b"] {
+        for bad in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://a@b/",
+            "https://a b/",
+            "file:///etc/passwd",
+            "https://a\\@b",
+        ] {
             assert!(bad.parse::<PageAddress>().is_err(), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
-    command::{Cancel, Delivery, Generate},
+    command::{Cancel, Generate},
     frame::{AttachMode, ControlFrame},
     value::{Outcome, Role},
 };

@@ -215,13 +215,7 @@ impl ProjectActor {
         batch.after.push(After::Written(done, refused));
     }
 
-    fn open_answer(
-        &mut self,
-        model: ModelInfo,
-        done: oneshot::Sender<MessageId>,
-        stamp: &Stamp,
-        batch: &mut Batch,
-    ) {
+    fn open_answer(&mut self, model: ModelInfo, done: oneshot::Sender<MessageId>, stamp: &Stamp, batch: &mut Batch) {
         let message = self.state.next_message(0);
         batch.push(Event::MessageAdded(command::generate::answer_message(message, &model)), stamp.clone());
         batch.after.push(After::Opened(done, message));

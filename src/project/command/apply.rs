@@ -122,7 +122,9 @@ pub(super) async fn put_into_effect(
     let link = match context.link().await {
         Ok(link) => link,
         // Without a sandbox the files are all the same safe in the tree; only what needs one fails.
-        Err(_) if installed.is_ok() && reply.commands.is_empty() => return Ok(Effect { written, problem: None, acted: true }),
+        Err(_) if installed.is_ok() && reply.commands.is_empty() => {
+            return Ok(Effect { written, problem: None, acted: true });
+        }
         Err(error) => return installed.and(Err(error.into())),
     };
     link.push().await?;

@@ -46,11 +46,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Exec) -> Result<Acceptance, P
     Ok(Acceptance { run: Some(run), seq: Some(seq) })
 }
 
-pub(crate) async fn perform(
-    context: JobContext,
-    command: String,
-    timeout: Duration,
-) -> Result<(), ProjectError> {
+pub(crate) async fn perform(context: JobContext, command: String, timeout: Duration) -> Result<(), ProjectError> {
     match run_shell(&context, &command, timeout).await? {
         Ok(()) => Ok(()),
         Err(reason) => Err(ProjectError::ProcessFailed(reason)),

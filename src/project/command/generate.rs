@@ -12,8 +12,8 @@ mod answer;
 mod compaction;
 mod context;
 mod joining;
-mod meter;
 mod mending;
+mod meter;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,10 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     let fallbacks: Vec<String> = names.collect();
     let images = pictures(images)?;
     if !images.is_empty() && model.vision == Some(false) && fallbacks.is_empty() {
-        return Err(ProjectError::BadRequest(format!("{} does not see pictures; choose a model that does", model.name)));
+        return Err(ProjectError::BadRequest(format!(
+            "{} does not see pictures; choose a model that does",
+            model.name
+        )));
     }
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
@@ -179,7 +182,8 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 if !mending.may_correct() {
                     return mending.refuse(changes, talk.spent()).await;
                 }
-                let detail = changes.iter().map(|change| format!("{}: {}", change.path, change.reason)).collect::<Vec<_>>();
+                let detail =
+                    changes.iter().map(|change| format!("{}: {}", change.path, change.reason)).collect::<Vec<_>>();
                 answer.forget(changes.iter().map(|change| &change.path));
                 talk.say(TurnReason::EditUnmatched, feedback::unmatched(&changes), detail.join("; ")).await?;
             }

@@ -98,7 +98,9 @@ async fn bad_configuration(link: &SandboxLink, written: &[FilePath]) -> Option<V
         let since = log.rfind("restarting server").map(|at| &log[at..]);
         match since {
             Some(since) if since.contains("server restarted") => return None,
-            Some(since) if since.contains("failed") || since.contains("Error") => return Some(broken(&tail(since), None)),
+            Some(since) if since.contains("failed") || since.contains("Error") => {
+                return Some(broken(&tail(since), None));
+            }
             Some(_) if started.elapsed() > RESTART_WITHIN => return None,
             None if started.elapsed() > RESTART_NOTICED_WITHIN => return None,
             Some(_) | None => tokio::time::sleep(LOG_PAUSE).await,
@@ -121,7 +123,8 @@ async fn contents(context: &JobContext, paths: &[FilePath]) -> Result<BTreeMap<F
 
 /// Names that one module imports from another in vain.
 async fn misfits(context: &JobContext, written: &[FilePath]) -> Verdict {
-    let is_script = |path: &FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "js" | "jsx" | "mjs");
+    let is_script =
+        |path: &FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "js" | "jsx" | "mjs");
     if !written.iter().any(is_script) {
         return Verdict::Fine;
     }

@@ -15,9 +15,7 @@ use crate::{
     codegen::{feedback, seam::Seam},
     project::{
         error::ProjectError,
-        model_provider::{
-            Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn,
-        },
+        model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn},
         run::{GenerateWork, JobContext, Picture, Wish},
     },
 };

@@ -133,7 +133,11 @@ async fn an_answer_is_continued_without_a_byte_too_many_or_too_few() {
     let call = room.call().await;
     let asked: Vec<_> = call.request.turns.iter().rev().take(2).map(|turn| (turn.role, turn.text.clone())).collect();
     assert_eq!((asked[1].0, asked[1].1.as_str()), (MessageRole::Assistant, &whole[..at]));
-    assert!(asked[0].0 == MessageRole::User && asked[0].1.contains("Continue exactly") && asked[0].1.ends_with("export def"));
+    assert!(
+        asked[0].0 == MessageRole::User
+            && asked[0].1.contains("Continue exactly")
+            && asked[0].1.ends_with("export def")
+    );
     // It begins the broken line anew, as models do.
     let line = whole[..at].rfind('\n').unwrap() + 1;
     for piece in whole[line..].split_inclusive(' ') {
@@ -193,7 +197,8 @@ async fn unfixable(answers: usize, says: impl Fn(usize) -> String) -> (TestRoom,
 
 #[tokio::test]
 async fn after_three_rounds_the_files_are_as_they_were_and_the_cost_is_told() {
-    let says = |at: usize| format!("{APP}\n<file path=\"src/new.js\">\nn({at});\n</file>\n<command>check-{at}</command>");
+    let says =
+        |at: usize| format!("{APP}\n<file path=\"src/new.js\">\nn({at});\n</file>\n<command>check-{at}</command>");
     let (_room, ada) = unfixable(4, says).await;
     let end = end(&ada);
     let error = end.error.unwrap();
@@ -218,7 +223,8 @@ async fn an_error_that_stays_the_same_ends_the_attempts() {
     let error = end(&ada).error.unwrap();
     assert!(error.message.contains("did not change that"), "{}", error.message);
     // A model that has nothing to say about it has not mended it.
-    let says = |at: usize| if at == 0 { format!("{APP}\n<command>check-0</command>") } else { "Looks fine to me.".into() };
+    let says =
+        |at: usize| if at == 0 { format!("{APP}\n<command>check-0</command>") } else { "Looks fine to me.".into() };
     let (_room, ada) = unfixable(2, says).await;
     assert_eq!(end(&ada).error.unwrap().code, ErrorCode::ModelFailed);
 }
@@ -240,7 +246,8 @@ async fn a_prompt_joins_the_run_under_way() {
     assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>PLEASE</h1>;");
     assert_eq!(reasons(&ada), [(TurnReason::Steer, 1)]);
     let state = ada.state().await;
-    let said: Vec<_> = state.messages.iter().rev().take(4).rev().map(|message| (message.role, message.steers)).collect();
+    let said: Vec<_> =
+        state.messages.iter().rev().take(4).rev().map(|message| (message.role, message.steers)).collect();
     let (user, assistant) = (MessageRole::User, MessageRole::Assistant);
     assert_eq!(said, [(user, false), (assistant, false), (user, true), (assistant, false)]);
     assert!(state.runs.iter().all(|run| run.state == RunState::Finished));
@@ -359,7 +366,8 @@ async fn a_cancelled_call_has_a_price_too() {
     call.text("Mo");
     ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
     ada.cancel(run).await;
-    let updated = ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
+    let updated =
+        ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
     assert_eq!(updated.run, None, "nothing of a run follows its end");
     let state = ada.state().await;
     assert_eq!(state.usage.calls, before + 1);

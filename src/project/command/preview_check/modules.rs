@@ -155,7 +155,10 @@ mod tests {
         let body = "<script type=\"module\">\nconst error = {\"message\":\"\\u001b[31mUnexpected token\\u001b[39m\",\
                     \"frame\":\"1 | <\\n  | ^\",\"id\":\"/project/src/a/B.jsx?t=1\",\"stack\":\"x\"}\ntry {";
         let found = problem(body, Some("src/App.jsx".into()));
-        assert_eq!((found.message.as_str(), found.file.as_deref()), ("Unexpected token\n1 | <\n  | ^", Some("src/a/B.jsx")));
+        assert_eq!(
+            (found.message.as_str(), found.file.as_deref()),
+            ("Unexpected token\n1 | <\n  | ^", Some("src/a/B.jsx"))
+        );
         let found = problem("plain words", Some("src/App.jsx".into()));
         assert_eq!((found.message.as_str(), found.file.as_deref()), ("plain words", Some("src/App.jsx")));
     }
