@@ -49,12 +49,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::state::fold;
 pub use self::{
     command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
+    history::{Cause, Point},
     queue::QUEUE_MAX,
     registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
 };
+pub(crate) use self::{history::POINTS_MAX, state::fold};

@@ -6,7 +6,9 @@
 mod child;
 mod http;
 mod machine;
+mod models;
 mod report;
+mod room;
 mod rooms;
 mod session;
 
@@ -45,6 +47,8 @@ enum BenchPart {
     Session,
     /// What it costs to tell many people in one room what happens, beside a bare loop over sockets
     Rooms(RoomsArgs),
+    /// How fast a vendor's bytes become events
+    Models,
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
@@ -114,6 +118,9 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
 fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError> {
     if matches!(args.part, None | Some(BenchPart::Session)) {
         session::measure(args.rounds, report)?;
+    }
+    if matches!(args.part, None | Some(BenchPart::Models)) {
+        models::measure(args.rounds, report)?;
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

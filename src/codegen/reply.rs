@@ -299,9 +299,9 @@ mod tests {
     #[test]
     fn refuses_edits_that_say_nothing() {
         let parsed = parse_reply("<edit path=\"a\">just words</edit>");
-        assert_eq!((parsed.files.len(), parsed.refused_files.len()), (0, 1));
+        assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1));
         let parsed = parse_reply(&("<file path=\"src/a\">1</file>".to_owned() + &edit("src/a", "2", "3")));
-        assert_eq!((parsed.files.len(), parsed.refused_files.len()), (1, 1));
+        assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1), "nothing of the file without its edit");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use cobuild_protocol::{
 };
 
 use super::{
+    Cause, ProjectError,
     event_log::{CloseReason, FeedError},
     model_provider::{ModelChunk, ModelError, StopReason},
     sandbox_provider::{SandboxError, SandboxFile},
@@ -73,6 +74,7 @@ async fn a_prompt_becomes_files_in_the_tree() {
             "file_started",
             "file_delta",
             "text_delta",
+            "usage_updated",
             "file_written",
             "preview_changed",
             "run_finished"
@@ -285,6 +287,9 @@ async fn a_truncated_answer_applies_what_is_whole() {
     let call = room.call().await;
     call.text("<file path=\"src/a.js\">1</file><file path=\"src/b.js\">2");
     call.send(Ok(ModelChunk::Stop(StopReason::Truncated)));
+    for _ in 0..3 {
+        room.call().await.send(Ok(ModelChunk::Stop(StopReason::Truncated)));
+    }
     assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
     assert_eq!(read(&ada, "src/a.js").await, "1");
     let files = ada.state().await.files;
@@ -314,6 +319,19 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
     let conflict = ada.state().await.conflicts.remove(0);
     let proposed = ada.handle.blob(&conflict.proposed.clone().unwrap()).await.unwrap();
     assert_eq!(proposed, "export default () => <h1>Hi</h1>;", "both versions are kept");
+    let read_proposed = |path: &str| {
+        let (path, conflict) = (path.parse().unwrap(), Some(conflict.conflict));
+        Command::ReadFile(ReadFile { path, at: None, conflict })
+    };
+    let ControlFrame::Result(read_by_clients) = ada.send(read_proposed("src/App.jsx")).await else {
+        panic!("not read")
+    };
+    assert_eq!(read_by_clients.data["content"], "export default () => <h1>Hi</h1>;");
+    assert_eq!(
+        rejected(&ada.send(read_proposed("src/main.jsx")).await),
+        ErrorCode::NotFound,
+        "not that file's conflict"
+    );
     let keep = ConflictSide::Proposed;
     let resolve = ResolveConflict { conflict: conflict.conflict, keep, content: None };
     assert!(matches!(ada.send(Command::ResolveConflict(resolve.clone())).await, ControlFrame::Accepted(_)));
@@ -327,7 +345,7 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
 async fn packages_are_installed_before_the_files_arrive_and_come_back_into_the_tree() {
     let room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
-    let reply = "<file path=\"src/App.jsx\">import { map } from 'nanostores';</file>";
+    let reply = "<file path=\"src/App.jsx\">import { map } from 'nanostores';\nexport default map;</file>";
     let run = accepted_run(&ada.send(apply(reply)).await);
     assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
     assert_eq!(
@@ -635,9 +653,19 @@ async fn a_restore_is_a_new_event_and_can_be_undone() {
     assert_eq!((read(&ada, "a.txt").await, read(&ada, "b.txt").await), ("2".into(), "new".into()));
     assert_eq!(rejected(&ada.send(restore(1_000_000)).await), ErrorCode::NotFound);
 
-    let read_at = Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(before) });
+    let read_at = Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(before), conflict: None });
     let ControlFrame::Result(then) = ada.send(read_at).await else { panic!("not read") };
     assert_eq!(then.data["content"], "1");
+    let tree = ada.handle.files_at(before).await.unwrap();
+    assert!(tree.keys().any(|path| path.as_str() == "a.txt") && !tree.keys().any(|path| path.as_str() == "b.txt"));
+    for nowhere in [0, 1_000_000] {
+        assert!(matches!(ada.handle.files_at(nowhere).await, Err(ProjectError::NotFound(_))), "{nowhere}");
+    }
+    let points = ada.handle.history(None, 2).await.unwrap();
+    let restored: Vec<_> = points.iter().map(|point| &point.cause).collect();
+    assert_eq!(restored, [&Cause::Restore { to: after }, &Cause::Restore { to: before }]);
+    let older = ada.handle.history(Some(points[1].seq), 1).await.unwrap();
+    assert_eq!((&older[0].cause, older[0].seq), (&Cause::Edit, after));
 }
 
 #[tokio::test]
@@ -713,9 +741,11 @@ async fn a_reply_that_would_lose_content_is_held_back() {
     let long: String = (0..100).map(|number| format!("const x{number} = {number};\n")).collect();
     ada.send(write("src/long.js", &long)).await;
     let run = ada.generate("Change it").await;
-    let call = room.call().await;
-    call.text("<file path=\"src/long.js\">const x0 = 1;\n// ... rest of the code unchanged</file>");
-    call.stop();
+    for _ in 0..3 {
+        let call = room.call().await;
+        call.text("<file path=\"src/long.js\">const x0 = 1;\n// ... rest of the code unchanged</file>");
+        call.stop();
+    }
     ada.wait_for_end(run).await;
     assert_eq!(read(&ada, "src/long.js").await, long);
     let refused = ada.seen.iter().find_map(|frame| match &frame.event {

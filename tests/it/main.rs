@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod fakes;
 mod faults;
+mod import_repository;
 mod models;
 mod presence;
 mod preview;
