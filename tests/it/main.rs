@@ -3,9 +3,12 @@
 mod auth;
 mod cli;
 mod crash;
+mod examiners;
 mod fakes;
 mod faults;
 mod import_repository;
+mod installs;
+mod metrics;
 mod models;
 mod presence;
 mod preview;

@@ -41,12 +41,8 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             view.locks.retain(|_, locker| *locker != left.participant);
         }
         Event::RunQueued(queued) => {
-<<<<<<< HEAD
             begin(view, frame, queued.kind, queued.prompt.clone(), queued.mode);
-=======
-            begin(view, frame, queued.kind, queued.prompt.clone());
             line_up(view, frame.run, queued.position);
->>>>>>> main
         }
         Event::RunStarted(started) => {
             let (model, edit) = (started.model.clone(), started.edit);

@@ -15,6 +15,7 @@ use crate::{
     codegen::{feedback, seam::Seam},
     project::{
         error::ProjectError,
+        figures,
         model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn},
         run::{GenerateWork, JobContext, Picture, Wish},
     },
@@ -303,6 +304,7 @@ impl<'a> Talk<'a> {
     /// Counts the call that is about to be made – if there is budget left for it.
     fn meter(&mut self, request: &ModelRequest) -> Result<Meter<'a>, ProjectError> {
         self.check_budget()?;
+        figures::model_called(&request.model);
         self.calls += 1;
         let files = request.files.iter().filter_map(|file| file.text.as_ref()).map(String::len);
         let turns = request.turns.iter().map(|turn| turn.text.len());
