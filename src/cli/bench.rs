@@ -5,6 +5,7 @@
 
 mod child;
 mod http;
+mod log;
 mod machine;
 mod models;
 mod report;
@@ -49,6 +50,8 @@ enum BenchPart {
     Rooms(RoomsArgs),
     /// How fast a vendor's bytes become events
     Models,
+    /// What it takes to open a project with a long log
+    Log,
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
@@ -121,6 +124,9 @@ fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError
     }
     if matches!(args.part, None | Some(BenchPart::Models)) {
         models::measure(args.rounds, report)?;
+    }
+    if matches!(args.part, None | Some(BenchPart::Log)) {
+        log::measure(args.rounds, report)?;
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

@@ -26,6 +26,7 @@ use super::{
     auth::{Pass, RemovalWatch},
     error::Problem,
     extract::{Caller, Parameters},
+    figures::{self, Following, Transport},
     rest,
 };
 use crate::project::{
@@ -74,7 +75,18 @@ pub(crate) async fn events(
     let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace);
-    let reader = EventStream { first: Some(first), feed, handle, heartbeat, state, pass, removal, _member: member };
+    let reader = EventStream {
+        first: Some(first),
+        feed,
+        handle,
+        heartbeat,
+        state,
+        pass,
+        removal,
+        _member: member,
+        _following: Following::new(Transport::Sse),
+        delivered: figures::delivered(Transport::Sse),
+    };
     let body = Body::from_stream(stream::unfold(reader, EventStream::next));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
@@ -112,6 +124,8 @@ struct EventStream {
     removal: Option<RemovalWatch>,
     /// Whoever a token names is in the room while they watch, and can be sent out of it.
     _member: Option<Member>,
+    _following: Following,
+    delivered: metrics::Counter,
 }
 
 impl EventStream {
@@ -137,7 +151,10 @@ impl EventStream {
             Ok(()) if self.removal.is_some_and(|removal| frames.iter().any(|frame| removal.check(frame).is_err())) => {
                 None
             }
-            Ok(()) => Some(joined(&frames, |frame| [frame.sse(), b""])),
+            Ok(()) => {
+                self.delivered.increment(frames.len() as u64);
+                Some(joined(&frames, |frame| [frame.sse(), b""]))
+            }
             Err(FeedError::PositionLost { cursor }) => {
                 tracing::warn!(project = %self.handle.project(), cursor, "a reader lost its place; it gets a snapshot");
                 let (reset, feed) = begin(&self.handle, None).await.ok()?;

@@ -30,6 +30,7 @@ use super::{
     command,
     event_log::{CloseReason, EventLog},
     event_store::StoreError,
+    figures::Figures,
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
@@ -62,6 +63,7 @@ enum Wake {
 /// A batch on its way to the store.
 struct Appending {
     batch: Batch,
+    began: Instant,
     result: BoxFuture<'static, Result<(), StoreError>>,
 }
 
@@ -95,6 +97,7 @@ pub(crate) struct ProjectActor {
     snapshot_stored: Seq,
     last_used: Instant,
     jobs: TaskTracker,
+    figures: Figures,
     cancel: CancellationToken,
     /// What readers of the log are told at the end.
     close_reason: CloseReason,
@@ -166,6 +169,7 @@ impl ProjectActor {
             snapshot_stored,
             last_used: Instant::now(),
             jobs,
+            figures: Figures::new(),
             cancel,
             close_reason: CloseReason::Unloaded,
         }

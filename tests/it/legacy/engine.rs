@@ -37,11 +37,11 @@ async fn without_a_sandbox_streams_say_so_and_nothing_else() {
         (INSTALL, json!({ "packages": ["axios"] }), "Package installation failed"),
     ] {
         let expected = json!({ "type": "error", "error": NO_SANDBOX, "message": message });
-        assert_eq!(stream(&server, path, "p", body.clone()).await, [expected.clone()], "{path}");
+        assert_eq!(stream(&server, path, "p", body.clone()).await, std::slice::from_ref(&expected), "{path}");
         let id = create_sandbox(&server, "p").await;
         let mut unknown = body.clone();
         unknown["sandbox_id"] = "sbx_unknown".into();
-        assert_eq!(stream(&server, path, "p", unknown).await, [expected.clone()], "{path}");
+        assert_eq!(stream(&server, path, "p", unknown).await, std::slice::from_ref(&expected), "{path}");
         post(&server, KILL, "p", json!({ "sandbox_id": id })).await;
         assert_eq!(stream(&server, path, "p", body).await, [expected], "{path}");
     }
