@@ -186,6 +186,29 @@ test("what cannot be merged is kept twice, and decided in the page", async () =>
   assert.match(await content(path), /\/\/ zwei\n\/\/ deux\n/);
 });
 
+test("files are made, renamed and deleted", async () => {
+  await ada.see("new-file").click();
+  await ada.see("path-input").fill("src/../../etc/passwd");
+  await ada.see("path-input").press("Enter");
+  await ada
+    .see("toast")
+    .getByText(/not understood/)
+    .waitFor();
+  await ada.see("path-input").fill("src/notes.md");
+  await ada.see("path-input").press("Enter");
+  await grace.see("file-tree").getByText("notes.md", { exact: true }).waitFor();
+  await ada.see("file-menu").click();
+  await ada.see("path-input").fill("src/ideas.md");
+  await ada.see("path-input").press("Enter");
+  await grace.see("file-tree").getByText("ideas.md", { exact: true }).waitFor();
+  await ada.page.getByRole("heading", { name: "src/ideas.md" }).waitFor();
+  await ada.see("file-menu").click();
+  await ada.page.getByRole("button", { name: "Delete…" }).click();
+  await ada.see("delete-confirm").click();
+  await grace.see("file-tree").getByText("ideas.md", { exact: true }).waitFor({ state: "detached" });
+  await openFile(ada, "main.jsx");
+});
+
 test("the files can be brought back as they were, and that can be undone", async () => {
   const now = await content("src/main.jsx");
   await ada.see("history").click();
