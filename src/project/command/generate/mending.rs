@@ -104,7 +104,7 @@ impl<'a> Mending<'a> {
     pub(super) async fn apply(&mut self, reply: ParsedReply, ending: Ending) -> Result<Look, ProjectError> {
         let staging = apply::stage(self.context, &reply, Some(&self.bases)).await?;
         let only_losses = staging.unmatched.is_empty();
-        if !only_losses || (!staging.losses.is_empty() && self.may_correct()) {
+        if !only_losses || (!staging.losses.is_empty() && self.can_correct()) {
             let changes = staging.unmatched.into_iter().chain(staging.losses).collect();
             return Ok(Look::Unmatched(changes));
         }
@@ -148,11 +148,13 @@ impl<'a> Mending<'a> {
 
     /// Whether edits that don't match may be written again. Counts the attempt when it is made.
     pub(super) fn may_correct(&mut self) -> bool {
-        if self.is_canned || self.corrections >= CORRECTIONS_MAX {
-            return false;
-        }
-        self.corrections += 1;
-        true
+        let can = self.can_correct();
+        self.corrections += u32::from(can);
+        can
+    }
+
+    fn can_correct(&self) -> bool {
+        !self.is_canned && self.corrections < CORRECTIONS_MAX
     }
 
     /// Why the model is not asked to mend this; `None`: it is, and the attempt counts.
