@@ -42,6 +42,7 @@ test("a plan touches no file", async () => {
   await ada.runEnds(1);
   await ada.see("message").first().getByText("plan only").waitFor();
   assert.deepEqual(await files(), before);
+  await ada.page.getByText("nothing was written").first().waitFor();
   await ada.screenshot("50-plan");
   // It stays chosen until it is taken back.
   await ada.page.getByRole("button", { name: "Remove plan only" }).click();
@@ -58,6 +59,11 @@ test("a picture goes along, is shown, and can be taken away", async () => {
   await ada.see("extras-shown").waitFor({ state: "detached" });
   await ada.see("image-input").setInputFiles([{ name: "dot.png", mimeType: "image/png", buffer: PNG }]);
   await ada.see("extras-shown").getByRole("img", { name: "dot.png" }).waitFor();
+  const composer = await ada.page.locator(".composer").boundingBox();
+  for (const part of [".prompt-box", '[data-testid="send"]', '[data-testid="usage"]']) {
+    const box = await ada.page.locator(part).first().boundingBox();
+    assert.ok(box.x + box.width <= composer.x + composer.width + 1, `${part} is inside of the pane`);
+  }
   await ada.screenshot("51-picture");
 });
 
@@ -76,7 +82,7 @@ test("the model can be chosen among those the server has", async () => {
   await entry.getByText("scripted").waitFor();
   assert.equal(await entry.getAttribute("aria-pressed"), "true");
   await ada.page.getByText("Others").click();
-  await ada.page.getByText("Anthropic").first().waitFor();
+  await ada.page.getByText("ANTHROPIC_API_KEY").first().waitFor();
   await ada.stillness();
   await ada.screenshot("53-models");
   await ada.shutMenu();
