@@ -8,6 +8,7 @@ mod fakes;
 mod faults;
 mod import_repository;
 mod installs;
+mod legacy;
 mod metrics;
 mod models;
 mod presence;
