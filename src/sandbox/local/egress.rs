@@ -2,7 +2,6 @@
 //! as long as it runs. It accepts on a socket that the helper bound inside; what it decides, it decides from the
 //! request's target alone, and when in doubt refuses.
 
-mod address;
 mod client_hello;
 mod grants;
 mod outwards;
