@@ -93,7 +93,7 @@ impl Policy {
             .map(|url| Target::of_url(url, "http://", 80))
             .map(|target| {
                 target.ok_or(
-                    "The server's proxy is not an address like http://proxy.example.org:3128, without a password",
+                    "The server's proxy is not an address like http://proxy.example.org:3128, without credentials",
                 )
             })
             .transpose()?;
