@@ -77,6 +77,25 @@ async fn a_prompt_becomes_an_app_that_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_cut_is_continued_byte_for_byte() {
+    let Some(sandboxes) = local_provider("models: a continued app by a real engine").await else { return };
+    let Some(engine) = Engine::start("app.txt", CONTINUE_AT, CONTEXT).await else { return };
+    assert!(engine.pieces.len() > CONTINUE_AT && engine.pieces.len() < 2 * CONTINUE_AT, "two parts make the whole");
+    let server = serve(&engine, Some(sandboxes), &[&format!("--max-tokens={CONTINUE_AT}")]).await;
+    let (mut client, run) = prompt(&server, "p", "A counter, please", true).await;
+    let outcome = tokio::time::timeout(PATIENCE, client.finished(run)).await.expect("in time");
+    assert_eq!(outcome, Outcome::Completed, "{:?}", client.lines.last());
+    assert_eq!(file(&server, "p").await, app());
+    assert!(previewed(&server, "p").await.contains("naïve — 😀 counter"));
+    let project = server.json("/api/v1/projects/p").await;
+    let run = &project["state"]["runs"][0];
+    let reasons: Vec<_> = run["turns"].as_array().expect("turns").iter().map(|turn| &turn["reason"]).collect();
+    assert_eq!(reasons, ["continuation"], "{run}");
+    assert!(run["usage"]["output_tokens"].as_u64() >= Some(engine.pieces.len() as u64), "both parts are billed: {run}");
+    client.command(json!({ "type": "stop_sandbox" })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_stopped_or_too_long_leaves_the_engine_free() {
     let Some(engine) = Engine::start("app.txt", CONTINUE_AT, CONTEXT).await else { return };
     let server = serve(&engine, None, &[]).await;
