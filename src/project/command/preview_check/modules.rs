@@ -22,6 +22,8 @@ const MODULES_MAX: usize = 400;
 const AT_ONCE: usize = 6;
 /// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
+/// How long the dev server takes to notice that a file has changed, when nothing it serves tells.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(150);
 /// Pause between two looks at a file that is still served as it was.
 const PAUSE: Duration = Duration::from_millis(30);
 /// What the dev server compiles into modules.
@@ -72,6 +74,10 @@ async fn get_current(
 ) -> Result<(bool, String), SandboxError> {
     let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
     let started = tokio::time::Instant::now();
+    // Styles and data have no source map that tells what they were made from: those are given the time it takes.
+    if content.is_some() && matches!(key(target).rsplit('.').next(), Some("css" | "json")) {
+        tokio::time::sleep(UNTOLD_PAUSE).await;
+    }
     loop {
         let (status, body) = dev_server::get(link, target).await?;
         // Errors are never remembered by the dev server, so they are current.
