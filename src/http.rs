@@ -118,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) exports: Arc<Semaphore>,
     /// One permit per diff being worked out.
     pub(crate) diffs: Arc<Semaphore>,
+    /// One permit per repository being processed.
+    pub(crate) code_jobs: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -179,6 +181,7 @@ impl App {
             legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
+            code_jobs: Arc::new(Semaphore::new(legacy::code::JOBS_MAX)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));

@@ -12,12 +12,14 @@
 //! | `room` | one command and the events that come of it |
 //! | `generate`, `apply`, `packages`, `conversation`, `sandbox`, `files` | the endpoints of the "Builder AI Engine" |
 //! | `models` | names of models |
+//! | `code` | the code-processing backend |
 //! | `browser` | the endpoints of browser clients without a project header |
 
 mod apply;
 mod body;
 mod browser;
 mod caller;
+pub(crate) mod code;
 mod conversation;
 pub(crate) mod cors;
 mod dialect;
@@ -140,6 +142,8 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/scrape-url-enhanced", only!(post, browser::further::scrape))
         .route("/api/scrape-website", only!(post, browser::further::scrape))
         .route("/api/scrape-screenshot", only!(post, browser::further::scrape))
+        .route("/code", post(code::process))
+        .route("/stream-dummy", get(code::dummy))
         .method_not_allowed_fallback(refusal::method_not_allowed)
 }
 
