@@ -46,8 +46,8 @@ pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
-        FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
+        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
+        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 
@@ -299,5 +299,7 @@ fn limits() -> Limits {
         file_size_bytes_max: FILE_SIZE_BYTES_MAX as u64,
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
+        images_max: IMAGES_MAX as u64,
+        image_size_bytes_max: IMAGE_SIZE_BYTES_MAX as u64,
     }
 }
