@@ -3,7 +3,7 @@
 use axum::{extract::Request, response::Response};
 use cobuild_protocol::{
     Command, ErrorBody, Event,
-    command::{Delivery, Generate, ModelChoice},
+    command::{Generate, ModelChoice},
     event::FileDelta,
 };
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl Answer<'_> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let model = Some(ModelChoice::One(self.chosen.name.clone()));
-        let generate = Generate { prompt, model, apply: false, delivery: Delivery::Queue };
+        let generate = Generate { model, apply: false, ..Generate::new(prompt) };
         let run = match visit.begin(Command::Generate(generate)).await {
             Ok(run) => run,
             Err(error) => return Ok(Err(error.message)),
