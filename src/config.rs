@@ -10,7 +10,7 @@ use std::{fmt, path::PathBuf};
 use clap::{ArgAction, Args, ValueEnum};
 
 pub use self::models::ModelConfig;
-pub use crate::secret::Secret;
+pub use crate::{http::legacy::DialectChoice, secret::Secret};
 use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
 
 /// Where packages come from when nothing else is said.
@@ -90,6 +90,11 @@ pub struct Config {
     #[arg(long, env = "LEGACY_STAND_INS", default_value = "false", global = true, action = ArgAction::Set, num_args = 0..=1,
           default_missing_value = "true", value_parser = switch)]
     pub legacy_stand_ins: bool,
+
+    /// For which of the older systems' clients requests are read: `auto` by the header X-Project-Id, `engine` always those
+    /// that send it, `browser` always those that do not
+    #[arg(long, env = "LEGACY_DIALECT", default_value = "auto", global = true)]
+    pub legacy_dialect: DialectChoice,
 
     /// Key of E2B. This server makes no E2B sandboxes; with a key, whoever asks for one is told so instead of that the
     /// key is missing
@@ -340,7 +345,9 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='))
             .map(|(name, _)| name.trim().to_owned())
-            .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+            .filter(|name| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+            })
             .collect();
         assert_eq!(listed, variables_known());
     }

@@ -1,7 +1,8 @@
 //! The endpoints of two older systems, as façades over the same projects: whoever watches a project over a WebSocket sees
 //! what these clients do, and the other way round.
 //!
-//! The wire formats stay in these files; nothing of them reaches the core.
+//! For which of the dialects a request is written is decided before its body is read, and never mixed. The wire formats
+//! stay in these files; nothing of them reaches the core.
 //!
 //! | room | owns |
 //! |---|---|
@@ -10,11 +11,13 @@
 //! | `body`, `refusal`, `events` | bodies in, errors and event streams out |
 //! | `room` | one command and the events that come of it |
 //! | `generate`, `apply`, `packages`, `conversation`, `sandbox`, `files` | the endpoints of the "Builder AI Engine" |
-//! | `models` | its names of models |
+//! | `models` | names of models |
 //! | `code` | the code-processing backend |
+//! | `browser` | the endpoints of browser clients without a project header |
 
 mod apply;
 mod body;
+mod browser;
 mod caller;
 pub(crate) mod code;
 mod conversation;
@@ -31,15 +34,17 @@ mod sandbox;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, Method, Uri, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use cobuild_protocol::ErrorBody;
 use serde_json::json;
 
+pub use self::dialect::DialectChoice;
 pub(crate) use self::refusal::no_such_path;
+use self::{browser::Browsers, dialect::Dialect};
 use super::{HttpState, assets};
 use crate::config::Config;
 
@@ -59,8 +64,12 @@ const PATHS: [&str; 12] = [
     "/stream-dummy",
 ];
 /// What an operator may choose about the older systems' clients.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Settings {
+    /// How the dialect of a request is found.
+    pub(crate) dialect: DialectChoice,
+    /// Where each browser is.
+    pub(crate) browsers: Browsers,
     /// Whether this server's default model and own sandboxes stand in for those it has no key for.
     pub(crate) stand_ins: bool,
     pub(crate) e2b_key_is_set: bool,
@@ -73,6 +82,8 @@ impl Settings {
             secret.as_ref().is_some_and(|secret| !secret.expose().trim().is_empty())
         };
         Self {
+            dialect: config.legacy_dialect,
+            browsers: Browsers::default(),
             stand_ins: config.legacy_stand_ins,
             e2b_key_is_set: is_set(&config.e2b_api_key),
             vercel_token_is_set: is_set(&config.vercel_token),
@@ -82,18 +93,55 @@ impl Settings {
 
 /// The routes of these systems.
 pub(crate) fn routes() -> Router<HttpState> {
+    /// An endpoint of both dialects.
+    macro_rules! either {
+        ($method:ident, $engine:path, $browser:path) => {
+            $method(async |State(state): State<HttpState>, request: Request| {
+                match Dialect::of(state.legacy.dialect, request.headers()) {
+                    Dialect::Engine => $engine(State(state), request).await.into_response(),
+                    Dialect::Browser => browser::answer(state, request, $browser).await,
+                }
+            })
+        };
+    }
+    /// An endpoint of browsers only.
+    macro_rules! only {
+        ($method:ident, $browser:path) => {
+            $method(async |State(state): State<HttpState>, request: Request| match state.legacy.dialect {
+                DialectChoice::Engine => no_such_path(),
+                DialectChoice::Auto | DialectChoice::Browser => browser::answer(state, request, $browser).await,
+            })
+        };
+    }
+    let state = either!(get, conversation::get, browser::state::get)
+        .merge(either!(post, conversation::post, browser::state::post))
+        .merge(either!(delete, conversation::delete, browser::state::delete));
     Router::new()
         .route("/", get(root))
-        .route("/api/generate-ai-code-stream", post(generate::stream))
-        .route("/api/apply-ai-code-stream", post(apply::stream))
-        .route("/api/conversation-state", get(conversation::get).post(conversation::post).delete(conversation::delete))
-        .route("/api/install-packages", post(packages::install))
-        .route("/api/detect-and-install-packages", post(packages::detect))
-        .route("/api/create-ai-sandbox-v2", post(sandbox::create))
-        .route("/api/get-sandbox-files", get(files::list))
-        .route("/api/sandbox-status", post(sandbox::status))
-        .route("/api/kill-sandbox", post(sandbox::kill))
-        .route("/api/create-zip", post(files::zip))
+        .route("/api/generate-ai-code-stream", either!(post, generate::stream, browser::generate::stream))
+        .route("/api/apply-ai-code-stream", either!(post, apply::stream, browser::apply::stream))
+        .route("/api/conversation-state", state)
+        .route("/api/install-packages", either!(post, packages::install, browser::install::stream))
+        .route("/api/detect-and-install-packages", either!(post, packages::detect, browser::install::detect))
+        .route("/api/create-ai-sandbox-v2", either!(post, sandbox::create, browser::sandbox::create))
+        .route("/api/get-sandbox-files", either!(get, files::list, browser::files::list))
+        // Browsers only get it, and the engine's clients only post it; nobody means the other by it.
+        .route("/api/sandbox-status", post(sandbox::status).merge(only!(get, browser::sandbox::status)))
+        .route("/api/kill-sandbox", either!(post, sandbox::kill, browser::sandbox::kill))
+        .route("/api/create-zip", either!(post, files::zip, browser::files::zip))
+        .route("/api/create-ai-sandbox", only!(post, browser::sandbox::create))
+        .route("/api/restart-vite", only!(post, browser::sandbox::restart_vite))
+        .route("/api/run-command", only!(post, browser::further::run_command))
+        .route("/api/run-command-v2", only!(post, browser::further::run_command))
+        .route("/api/monitor-vite-logs", only!(get, browser::further::vite_errors))
+        .route("/api/check-vite-errors", only!(get, browser::further::vite_errors))
+        .route("/api/sandbox-logs", only!(get, browser::further::sandbox_logs))
+        .route("/api/report-vite-error", only!(post, browser::further::report_vite_error))
+        .route("/api/clear-vite-errors-cache", only!(post, browser::further::clear_vite_errors))
+        .route("/api/search", only!(post, browser::further::search))
+        .route("/api/scrape-url-enhanced", only!(post, browser::further::scrape))
+        .route("/api/scrape-website", only!(post, browser::further::scrape))
+        .route("/api/scrape-screenshot", only!(post, browser::further::scrape))
         .route("/code", post(code::process))
         .route("/stream-dummy", get(code::dummy))
         .method_not_allowed_fallback(refusal::method_not_allowed)

@@ -1,5 +1,6 @@
 //! The endpoints of the older systems.
 
+mod browser;
 mod client;
 mod conversation;
 mod engine;

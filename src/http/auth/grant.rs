@@ -53,6 +53,14 @@ impl Grant {
         self.roles.projects.get(project).copied().or(self.roles.everywhere)
     }
 
+    /// The project a token is for, when it is for just one.
+    pub(crate) fn only_project(&self) -> Option<&ProjectId> {
+        match (self.roles.everywhere, self.roles.projects.len()) {
+            (None, 1) => self.roles.projects.keys().next(),
+            _ => None,
+        }
+    }
+
     /// The same, or the refusal.
     pub(crate) fn enter(&self, project: &ProjectId) -> Result<Role, ErrorBody> {
         let refusal = || ErrorBody::new(ErrorCode::Forbidden, "the token gives no access to this project");

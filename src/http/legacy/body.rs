@@ -30,6 +30,16 @@ impl Fields {
         Self::parse(&headers, &body)
     }
 
+    /// The same where nothing at all is as good as an empty object.
+    pub(crate) async fn read_or_empty(request: Request) -> Result<Self, Refusal> {
+        match Self::read(request).await {
+            Err(Refusal::Invalid(complaints)) if complaints.iter().all(|one| one["type"] == "missing") => {
+                Ok(Self { object: Map::new(), complaints: Vec::new() })
+            }
+            read => read,
+        }
+    }
+
     fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
         let missing = || Refusal::Invalid(vec![complaint("missing", json!(["body"]), "Field required", &Value::Null)]);
         if body.is_empty() {
@@ -48,6 +58,21 @@ impl Fields {
                 Err(Refusal::Invalid(vec![complaint("model_attributes_type", json!(["body"]), message, &other)]))
             }
         }
+    }
+
+    /// What stands there, for those who complain in their own words.
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.given(name)
+    }
+
+    /// A text, if there is one.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.given(name)?.as_str().map(str::to_owned)
+    }
+
+    /// A list, if there is one.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<Value>> {
+        self.given(name)?.as_array().cloned()
     }
 
     /// A text that must be there.

@@ -4,7 +4,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, StatusCode},
 };
-use cobuild_protocol::{ErrorBody, ErrorCode, ProjectId, id::PROJECT_ID_LENGTH_MAX, value::Role};
+use cobuild_protocol::{ErrorBody, ErrorCode, ProjectId, ProjectState, id::PROJECT_ID_LENGTH_MAX, value::Role};
 
 use super::{dialect::PROJECT_HEADER, events::Listener, refusal::Refusal};
 use crate::{
@@ -78,6 +78,11 @@ impl Call {
         };
         let seen = cobuild_protocol::Cursor { epoch: handle.log().epoch().clone(), seq: handle.log().head() };
         handle.join(identity, Some(seen)).await
+    }
+
+    /// Where the app is seen, from the sandbox's first moment on: the page says itself when it is not there yet.
+    pub(crate) fn preview_url(&self, view: &ProjectState) -> String {
+        self.state.registry.parts().settings.preview_url(&view.preview_id)
     }
 
     /// For a stream that answers this request.

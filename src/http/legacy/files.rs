@@ -1,10 +1,8 @@
 //! `GET /api/get-sandbox-files` and `POST /api/create-zip`: the project's tree, which is what its sandbox holds.
 
-use std::collections::HashMap;
-
 use axum::{
     Json,
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -15,15 +13,12 @@ use super::{
     body::Fields,
     caller::Call,
     refusal::Refusal,
-    sandbox::{self, NOT_FOUND_CREATE, SANDBOX_PARAMETER},
+    sandbox::{self, NOT_FOUND_CREATE, SANDBOX_PARAMETER, query_of},
 };
 use crate::http::{HttpState, export};
 
-pub(super) async fn list(
-    State(state): State<HttpState>,
-    Query(query): Query<HashMap<String, String>>,
-    request: Request,
-) -> Result<Response, Refusal> {
+pub(super) async fn list(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
+    let query = query_of(&request);
     let call = Call::of_header(&state, &request).await?;
     let handle = call.handle().await?;
     let (_, view) = handle.state().await?;

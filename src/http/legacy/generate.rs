@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     body::Fields,
     caller::Call,
+    dialect::Dialect,
     events::{self, Events, Gone},
     models::{self, Chosen},
     packages,
@@ -74,7 +75,7 @@ async fn answer(
         Ok(subscription) => Visit::new(handle.clone(), subscription),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let chosen = match models::choose(&call.state, question.model.as_deref()) {
+    let chosen = match models::choose(&call.state, Dialect::Engine, question.model.as_deref()) {
         Ok(chosen) => chosen,
         Err(reason) => {
             // What was asked is part of the conversation even if nobody could be asked.

@@ -2,6 +2,7 @@
 
 use cobuild_protocol::ErrorCode;
 
+use super::dialect::Dialect;
 use crate::{http::HttpState, project::model_provider::ModelError};
 
 /// The providers these clients know, and the variable with each one's key.
@@ -15,6 +16,8 @@ const PROVIDERS: [(&str, &str); 6] = [
 ];
 /// Whose a model without a provider is.
 const PROVIDER_DEFAULT: &str = "anthropic";
+/// The providers that browsers name.
+const BROWSER_PREFIXES: [&str; 3] = ["anthropic", "openai", "google"];
 /// Longest part of a name that is repeated.
 const NAME_SHOWN_CHARS_MAX: usize = 80;
 
@@ -28,13 +31,16 @@ pub(crate) struct Chosen {
 }
 
 /// The model a name stands for. The error is the sentence these clients know.
-pub(crate) fn choose(state: &HttpState, wanted: Option<&str>) -> Result<Chosen, String> {
+pub(crate) fn choose(state: &HttpState, dialect: Dialect, wanted: Option<&str>) -> Result<Chosen, String> {
     let models = &state.models;
     let default = models.default_model();
     let Some(wanted) = wanted.map(str::trim).filter(|wanted| !wanted.is_empty()) else {
         return Ok(Chosen { name: default.name, notice: default.notice });
     };
-    let (provider, name) = split(wanted);
+    let (provider, name) = match dialect {
+        Dialect::Engine => split(wanted),
+        Dialect::Browser => split_for_browsers(wanted, models.models().iter().any(|model| model.name == wanted)),
+    };
     let full = format!("{provider}/{name}");
     let refusal = match models.resolve(&full) {
         Ok(info) => return Ok(Chosen { name: info.name, notice: info.notice }),
@@ -65,6 +71,13 @@ fn split(wanted: &str) -> (String, &str) {
     }
 }
 
+/// The same for browsers: what has none of three prefixes, and is nothing this server has, is Groq's, whole.
+fn split_for_browsers(wanted: &str, is_ours: bool) -> (String, &str) {
+    let (provider, name) = split(wanted);
+    let is_prefixed = wanted.contains('/') && BROWSER_PREFIXES.contains(&provider.as_str());
+    if is_ours || is_prefixed { (provider, name) } else { ("groq".to_owned(), wanted) }
+}
+
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_CHARS_MAX).collect()
 }
@@ -77,6 +90,18 @@ pub(crate) fn is_cut_short(code: ErrorCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_browsers_do_not_prefix_is_groqs() {
+        for (wanted, provider, name) in [
+            ("moonshotai/kimi-k2-instruct-0905", "groq", "moonshotai/kimi-k2-instruct-0905"),
+            ("openai/gpt-5", "openai", "gpt-5"),
+            ("kimi", "groq", "kimi"),
+            ("demo/scripted", "demo", "scripted"),
+        ] {
+            assert_eq!(split_for_browsers(wanted, wanted == "demo/scripted"), (provider.to_owned(), name), "{wanted}");
+        }
+    }
 
     #[test]
     fn a_name_without_a_provider_is_anthropics() {

@@ -8,6 +8,7 @@ use axum::{
 use cobuild_protocol::{ErrorBody, ErrorCode};
 use serde_json::{Value, json};
 
+use super::dialect::Dialect;
 use crate::{http::error, project::ProjectError};
 
 /// Why a request is not answered as it wishes.
@@ -37,9 +38,12 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// As the answer to a request of this dialect.
+    pub(crate) fn in_dialect(self, dialect: Dialect) -> Response {
         let wait_ms = if let Self::Later(_, wait_ms) = &self { Some(*wait_ms) } else { None };
+        let browser =
+            matches!(dialect, Dialect::Browser).then(|| json!({ "success": false, "error": self.sentence() }));
         let (status, body) = match self {
             Self::Detail(status, sentence) => (status, json!({ "detail": sentence })),
             Self::Later(sentence, _) => (StatusCode::TOO_MANY_REQUESTS, json!({ "detail": sentence })),
@@ -49,7 +53,7 @@ impl IntoResponse for Refusal {
                 (StatusCode::INTERNAL_SERVER_ERROR, body)
             }
         };
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (status, Json(browser.unwrap_or(body))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(wait_ms) = wait_ms {
@@ -59,6 +63,29 @@ impl IntoResponse for Refusal {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl Refusal {
+    /// The reason as one sentence.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Detail(_, sentence) | Self::Unexpected(sentence) | Self::Later(sentence, _) => sentence.clone(),
+            Self::Invalid(complaints) => complaints.first().map(complaint_sentence).unwrap_or_default(),
+        }
+    }
+}
+
+/// A complaint of the validation as one sentence.
+fn complaint_sentence(complaint: &Value) -> String {
+    let place = complaint["loc"].as_array().into_iter().flatten();
+    let place: Vec<String> = place.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    format!("{}: {}", place.join("."), complaint["msg"].as_str().unwrap_or("not valid"))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.in_dialect(Dialect::Engine)
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) const NOT_FOUND_CREATE: &str = "Sandbox not found. Please create a sa
 /// The same in streams.
 pub(super) const NOT_FOUND_STREAM: &str = "400: No sandbox found. Please create a sandbox first.";
 
+/// The parameters of a request; none where they cannot be read.
+pub(super) fn query_of(request: &Request) -> HashMap<String, String> {
+    Query::try_from_uri(request.uri()).map(|Query(query)| query).unwrap_or_default()
+}
+
 /// Names the sandbox in a query.
 pub(super) const SANDBOX_PARAMETER: &str = "sandbox_id";
 
@@ -72,7 +77,7 @@ pub(super) async fn create(State(state): State<HttpState>, request: Request) -> 
         "sandbox_id": view.sandbox.sandbox,
         "provider": provider,
         "message": format!("Sandbox created successfully with {provider}"),
-        "url": view.preview.url,
+        "url": call.preview_url(&view),
     });
     if let Some(notice) = notice {
         body["notice"] = notice.into();
@@ -104,11 +109,8 @@ fn check_provider(state: &HttpState, wanted: Option<&str>) -> Result<Option<Stri
     }
 }
 
-pub(super) async fn status(
-    State(state): State<HttpState>,
-    Query(query): Query<HashMap<String, String>>,
-    request: Request,
-) -> Result<Response, Refusal> {
+pub(super) async fn status(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
+    let query = query_of(&request);
     let call = Call::of_header(&state, &request).await?;
     let handle = call.handle().await?;
     let (_, mut view) = handle.state().await?;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use serde_json::{Value, json};
 
 use super::client::{call, create_sandbox, post, send, stream, types};
-use crate::support::{TestServer, WsClient};
+use crate::support::{TestServer, WsClient, eventually};
 
 const APPLY: &str = "/api/apply-ai-code-stream";
 const INSTALL: &str = "/api/install-packages";
@@ -258,6 +258,7 @@ async fn a_kill_ends_the_run_that_uses_the_sandbox_and_no_other() {
     create_sandbox(&server, "p").await;
     let mut viewer = WsClient::attach(&server, "p").await;
     let run = viewer.ask("hang").await;
+    eventually("the model's answer", || server.model.open() == 1).await;
     post(&server, KILL, "p", json!({})).await;
     assert_eq!(server.model.open(), 1, "a text-only answer goes on");
     viewer.command(json!({ "type": "cancel", "run": run })).await;

@@ -1,0 +1,223 @@
+//! Who a browser without a project header is, and which project that means.
+//!
+//! A token's holder has projects by their name, a browser by a cookie of ours, and a program that shows neither is the
+//! server's one user. What a client says about a sandbox is a wish, never an authority.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header},
+};
+use cobuild_protocol::{ProjectId, ProjectState};
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    http::{
+        HttpState,
+        auth::Grant,
+        legacy::{caller::Call, refusal::Refusal},
+        listener::Connection,
+    },
+    project::{ProjectError, ProjectHandle},
+};
+
+/// The cookie by which a browser is known again. Its value is random and goes into no id.
+const COOKIE: &str = "cobuild_browser";
+/// How long a browser keeps it, in seconds: a year.
+const COOKIE_AGE_MAX: u64 = 365 * 24 * 3600;
+/// The project of a caller who shows nothing at all.
+const PROJECT_DEFAULT: &str = "default";
+/// Callers whose present project is remembered; the others' is looked up again.
+const CALLERS_MAX: usize = 4096;
+/// Within this time after a sandbox was made, the same caller gets the same one: such pages ask for it twice. Later, it
+/// is a new app that is wanted.
+const SAME_APP_WITHIN: Duration = Duration::from_secs(30);
+
+/// Which project each caller is in.
+#[derive(Debug)]
+pub(crate) struct Browsers {
+    places: Mutex<LruCache<String, Arc<tokio::sync::Mutex<Place>>>>,
+}
+
+/// Where a caller is.
+#[derive(Debug, Default)]
+struct Place {
+    /// `None`: not looked up yet.
+    number: Option<u32>,
+    made_at: Option<Instant>,
+}
+
+impl Default for Browsers {
+    fn default() -> Self {
+        let capacity = std::num::NonZeroUsize::new(CALLERS_MAX).expect("invariant: not zero");
+        Self { places: Mutex::new(LruCache::new(capacity)) }
+    }
+}
+
+/// Somebody who was let in, in the project they are in.
+#[derive(Debug, Clone)]
+pub(crate) struct Browser {
+    pub(crate) call: Call,
+    base: String,
+    /// Whether a token names the one project there is for its holder.
+    is_fixed: bool,
+    place: Arc<tokio::sync::Mutex<Place>>,
+}
+
+/// What a request showed of its sender.
+pub(crate) struct Shown {
+    headers: HeaderMap,
+    connection: Option<Connection>,
+}
+
+impl Shown {
+    pub(crate) fn of(request: &Request) -> Self {
+        Self { headers: request.headers().clone(), connection: request.extensions().get::<Connection>().cloned() }
+    }
+}
+
+/// Finds out who sent a request. The second part is a cookie to be set.
+pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browser, Option<HeaderValue>), Refusal> {
+    let grant = state.access.admit_request(&shown.headers).await?;
+    let (base, is_fixed, cookie) = base(&grant, &shown.headers, state.url.starts_with("https:"));
+    let place = {
+        let mut places = state.legacy.browsers.places.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(places.get_or_insert(base.clone(), Arc::default))
+    };
+    let number = if is_fixed { 0 } else { place.lock().await.number(state, &base).await? };
+    let call = Call::new(state, shown.connection, project(&base, number)?, grant)?;
+    Ok((Browser { call, base, is_fixed, place }, cookie))
+}
+
+/// What a caller's projects are called, whether there is only one, and a cookie for a browser that has none yet.
+fn base(grant: &Grant, headers: &HeaderMap, is_secure: bool) -> (String, bool, Option<HeaderValue>) {
+    if let Some(project) = grant.only_project() {
+        return (project.to_string(), true, None);
+    }
+    if grant.is_personal() {
+        return (format!("user-{}", digest(&grant.program_key())), false, None);
+    }
+    if let Some(value) = cookie_of(headers) {
+        return (format!("browser-{}", digest(value)), false, None);
+    }
+    // Only browsers say how a request came about; programs keep no cookies as a rule, and are the server's one user.
+    if !headers.contains_key("sec-fetch-site") {
+        return (PROJECT_DEFAULT.to_owned(), false, None);
+    }
+    let value = hex::encode(rand::random::<[u8; 16]>());
+    let secure = if is_secure { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={COOKIE_AGE_MAX}; HttpOnly; SameSite=Lax{secure}");
+    (format!("browser-{}", digest(&value)), false, HeaderValue::try_from(cookie).ok())
+}
+
+fn cookie_of(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
+    (value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(value)
+}
+
+/// Names somebody's projects without telling their cookie.
+fn digest(text: &str) -> String {
+    hex::encode(&Sha256::digest(format!("legacy browser\0{text}"))[..10])
+}
+
+fn project(base: &str, number: u32) -> Result<ProjectId, Refusal> {
+    let id = if number == 0 { base.to_owned() } else { format!("{base}-{}", number + 1) };
+    id.parse().map_err(|_| Refusal::bad_request("this token's project has no room for another app"))
+}
+
+impl Place {
+    /// The number of the caller's newest project.
+    async fn number(&mut self, state: &HttpState, base: &str) -> Result<u32, ProjectError> {
+        if let Some(number) = self.number {
+            return Ok(number);
+        }
+        let numbers = state.registry.list().await?;
+        let newest = numbers.iter().filter_map(|summary| number_of(summary.project.as_str(), base)).max().unwrap_or(0);
+        self.number = Some(newest);
+        Ok(newest)
+    }
+}
+
+fn number_of(id: &str, base: &str) -> Option<u32> {
+    match id.strip_prefix(base)? {
+        "" => Some(0),
+        rest => rest.strip_prefix('-')?.parse::<u32>().ok().filter(|number| *number >= 2).map(|number| number - 1),
+    }
+}
+
+impl Browser {
+    /// The project the caller is in.
+    pub(crate) async fn handle(&self) -> Result<ProjectHandle, Refusal> {
+        self.call.handle().await
+    }
+
+    /// The project for a sandbox somebody asks for: the one they are in when they have just been given it or have done
+    /// nothing there yet, else another, so that nothing of the last app is lost. `make` is done with it before another
+    /// request of the same caller gets an answer to the same question.
+    pub(crate) async fn app<F, T>(&mut self, make: impl FnOnce(Call, ProjectHandle) -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, Refusal>>,
+    {
+        let place = Arc::clone(&self.place);
+        let mut place = place.lock().await;
+        let handle = self.handle().await?;
+        let is_same = place.made_at.is_some_and(|at| at.elapsed() < SAME_APP_WITHIN);
+        let handle = if self.is_fixed || is_same || is_untouched(&handle.state().await?.1) {
+            handle
+        } else {
+            let next = place.number(&self.call.state, &self.base).await? + 1;
+            self.call.project = project(&self.base, next)?;
+            self.call.grant.enter(&self.call.project)?;
+            place.number = Some(next);
+            self.handle().await?
+        };
+        let made = make(self.call.clone(), handle).await;
+        place.made_at = Some(Instant::now());
+        made
+    }
+}
+
+/// Whether nobody has asked, applied or installed anything here.
+fn is_untouched(view: &ProjectState) -> bool {
+    view.messages.is_empty() && view.runs.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projects_are_counted_from_the_second_on() {
+        for (id, expected) in [
+            ("default", Some(0)),
+            ("default-2", Some(1)),
+            ("default-3", Some(2)),
+            ("default-1", None),
+            ("defaults", None),
+        ] {
+            assert_eq!(number_of(id, "default"), expected, "{id}");
+        }
+        assert_eq!(project("default", 1).expect("valid").as_str(), "default-2");
+    }
+
+    #[test]
+    fn only_our_own_cookies_count() {
+        let with = |cookies: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookies.parse().expect("valid"));
+            cookie_of(&headers).map(str::to_owned)
+        };
+        let value = "0123456789abcdef0123456789abcdef";
+        assert_eq!(with(&format!("a=b; {COOKIE}={value}; c=d")).as_deref(), Some(value));
+        for bad in ["a=b", &format!("{COOKIE}=short"), &format!("x{COOKIE}={value}")] {
+            assert_eq!(with(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `POST generate-ai-code-stream`: an answer streamed as text, with what is in it named as it comes.
+
+use axum::{extract::Request, response::Response};
+use cobuild_protocol::{
+    Command, ErrorBody, Event,
+    command::{Generate, ModelChoice},
+    event::FileDelta,
+};
+use serde_json::{Value, json};
+
+use super::caller::Browser;
+use crate::{
+    codegen::reply::{ParsedReply, parse_reply},
+    http::legacy::{
+        body::Fields,
+        dialect::Dialect,
+        events::{self, Events, Gone},
+        models::{self, Chosen},
+        packages,
+        refusal::Refusal,
+        room::{Visit, ended},
+    },
+    project::ProjectHandle,
+};
+
+/// What is said when the answer does not explain itself.
+const EXPLANATION_DEFAULT: &str = "Code generated successfully!";
+
+pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let fields = Fields::read_or_empty(request).await?;
+    let prompt = fields.text("prompt").filter(|prompt| !prompt.trim().is_empty());
+    let prompt = prompt.ok_or_else(|| Refusal::bad_request("Prompt is required"))?;
+    // A hint only: what is there, and what was said, the project itself knows.
+    let is_edit = fields.value("isEdit").and_then(Value::as_bool).unwrap_or(false);
+    browser.call.may_change()?;
+    let model = fields.text("model");
+    let chosen =
+        models::choose(&browser.call.state, Dialect::Browser, model.as_deref()).map_err(Refusal::bad_request)?;
+    let handle = browser.handle().await?;
+    let (state, listener) = (browser.call.state.clone(), browser.call.listener());
+    Ok(events::respond(
+        &state,
+        listener,
+        |error| failure(&error.message),
+        move |events| async move {
+            events.send(status("Initializing AI...")).await?;
+            if is_edit {
+                events.send(status("Reading the project's files for the change...")).await?;
+            }
+            events.send(status("Planning application structure...")).await?;
+            let answer = Answer { browser: &browser, handle: &handle, chosen, is_edit, events: &events };
+            match answer.give(prompt).await? {
+                Ok(complete) => events.send(complete).await,
+                Err(reason) => {
+                    // Such pages show a status and no error.
+                    events.send(status(&reason)).await?;
+                    events.send(failure(&reason)).await
+                }
+            }
+        },
+    ))
+}
+
+fn status(message: &str) -> Value {
+    json!({ "type": "status", "message": message })
+}
+
+fn failure(reason: &str) -> Value {
+    json!({ "type": "error", "error": reason, "message": reason })
+}
+
+struct Answer<'a> {
+    browser: &'a Browser,
+    handle: &'a ProjectHandle,
+    chosen: Chosen,
+    is_edit: bool,
+    events: &'a Events,
+}
+
+impl Answer<'_> {
+    /// Streams the answer; returns the last event, or why there is none.
+    async fn give(&self, prompt: String) -> Result<Result<Value, String>, Gone> {
+        let mut visit = match self.browser.call.enter(self.handle).await {
+            Ok(subscription) => Visit::new(self.handle.clone(), subscription),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let model = Some(ModelChoice::One(self.chosen.name.clone()));
+        let generate = Generate { model, apply: false, ..Generate::new(prompt) };
+        let run = match visit.begin(Command::Generate(generate)).await {
+            Ok(run) => run,
+            Err(error) => return Ok(Err(error.message)),
+        };
+        let mut pieces = Pieces { events: self.events, prose: String::new(), components: 0, files: 0 };
+        let mut code = String::new();
+        let cut: Option<ErrorBody> = loop {
+            match visit.next_of(run).await {
+                Ok(Event::ReplyDelta(delta)) => {
+                    code.push_str(&delta.text);
+                    self.events.send(json!({ "type": "stream", "text": delta.text, "raw": true })).await?;
+                }
+                Ok(Event::TextDelta(delta)) => pieces.prose.push_str(&delta.text),
+                Ok(Event::FileStarted(_)) => pieces.conversation().await?,
+                Ok(Event::FileDelta(delta)) => pieces.file(&delta).await?,
+                Ok(Event::RunFinished(finished)) => match ended(finished.outcome, finished.error) {
+                    Ok(()) => break None,
+                    Err(error) if models::is_cut_short(error.code) && !code.is_empty() => break Some(error),
+                    Err(error) => return Ok(Err(error.message)),
+                },
+                Ok(_) => {}
+                Err(error) => return Ok(Err(error.message)),
+            }
+        };
+        pieces.conversation().await?;
+        let (files, components) = (pieces.files, pieces.components);
+        self.complete(code, cut, files, components).await.map(Ok)
+    }
+
+    async fn complete(
+        &self,
+        code: String,
+        cut: Option<ErrorBody>,
+        files: usize,
+        components: usize,
+    ) -> Result<Value, Gone> {
+        let parsed = parse_reply(&code);
+        let needed = packages::of_reply(self.handle, &parsed).await;
+        if self.is_edit {
+            for name in &needed {
+                let message = format!("Package detected: {name}");
+                self.events.send(json!({ "type": "package", "name": name, "message": message })).await?;
+            }
+        }
+        let warnings = warnings(&parsed, cut);
+        for warning in &warnings {
+            self.events.send(json!({ "type": "warning", "message": warning })).await?;
+        }
+        let mut complete = json!({
+            "type": "complete",
+            "generatedCode": code,
+            "explanation": parsed.explanation.as_deref().unwrap_or(EXPLANATION_DEFAULT),
+            "files": files,
+            "components": components,
+            "model": self.chosen.name,
+        });
+        let optional = [
+            ("packagesToInstall", json!(needed), !needed.is_empty()),
+            ("warnings", json!(warnings), !warnings.is_empty()),
+            ("structure", json!(parsed.structure), parsed.structure.is_some()),
+            ("notice", json!(self.chosen.notice), self.chosen.notice.is_some()),
+        ];
+        for (name, value, _) in optional.into_iter().filter(|(_, _, wanted)| *wanted) {
+            complete[name] = value;
+        }
+        Ok(complete)
+    }
+}
+
+/// What of the answer is not whole.
+fn warnings(parsed: &ParsedReply, cut: Option<ErrorBody>) -> Vec<String> {
+    let files = parsed.files.iter().filter(|file| !file.complete);
+    let mut warnings: Vec<String> =
+        files.map(|file| format!("{} was cut off before its end and will not be applied", file.path)).collect();
+    if cut.is_some() && warnings.is_empty() {
+        warnings.push("The answer reached the model's output limit".into());
+    }
+    warnings
+}
+
+/// The parts of an answer as they come.
+struct Pieces<'a> {
+    events: &'a Events,
+    prose: String,
+    components: usize,
+    files: usize,
+}
+
+impl Pieces<'_> {
+    /// The prose up to here.
+    async fn conversation(&mut self) -> Result<(), Gone> {
+        let prose = std::mem::take(&mut self.prose);
+        if prose.trim().is_empty() {
+            return Ok(());
+        }
+        self.events.send(json!({ "type": "conversation", "text": prose.trim() })).await
+    }
+
+    /// A file, once it is whole.
+    async fn file(&mut self, delta: &FileDelta) -> Result<(), Gone> {
+        if !delta.done {
+            return Ok(());
+        }
+        self.files += 1;
+        let path = delta.path.as_str();
+        if path.ends_with("/App.jsx") || path == "App.jsx" {
+            let message = "Generated main App.jsx";
+            return self.events.send(json!({ "type": "app", "message": message, "path": path })).await;
+        }
+        if !path.contains("components/") {
+            return Ok(());
+        }
+        self.components += 1;
+        let name = delta.path.name().split('.').next().unwrap_or_default();
+        let event = json!({ "type": "component", "name": name, "path": path, "index": self.components });
+        self.events.send(event).await
+    }
+}

@@ -1,0 +1,181 @@
+//! `POST install-packages` and `POST detect-and-install-packages`.
+
+use axum::{
+    Json,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use cobuild_protocol::{Command, Event, PackageSpec, command::Install, value::OutputStream};
+use serde_json::{Value, json};
+
+use super::{caller::Browser, sandbox::needed};
+use crate::{
+    http::legacy::{
+        body::Fields,
+        events::{self, Events, Gone},
+        packages::{self, Wanted, names},
+        refusal::Refusal,
+        room::{Visit, ended},
+    },
+    project::ProjectHandle,
+};
+
+/// Most packages one `install` takes; more go in several.
+const PACKAGES_AT_ONCE_MAX: usize = 50;
+
+pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let fields = Fields::read_or_empty(request).await?;
+    let named = fields.list("packages").filter(|packages| !packages.is_empty());
+    let named = named.ok_or_else(|| Refusal::bad_request("Packages array is required"))?;
+    let named: Vec<String> = named
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    if !named.iter().any(|name| name.parse::<PackageSpec>().is_ok()) {
+        return Err(Refusal::bad_request("No valid package names provided"));
+    }
+    browser.call.may_change()?;
+    let handle = browser.handle().await?;
+    let visit = needed(&browser, &handle, Refusal::bad_request("No active sandbox")).await?;
+    let (state, listener) = (browser.call.state.clone(), browser.call.listener());
+    Ok(events::respond(
+        &state,
+        listener,
+        |error| failure(&error.message),
+        move |events| async move {
+            let last = install(visit, &handle, &named, &events).await?.unwrap_or_else(|reason| failure(&reason));
+            events.send(last).await
+        },
+    ))
+}
+
+fn failure(reason: &str) -> Value {
+    json!({ "type": "error", "error": reason, "message": reason })
+}
+
+fn status(message: &str) -> Value {
+    json!({ "type": "status", "message": message })
+}
+
+/// Installs and tells; returns the last event, or why it failed.
+async fn install(
+    mut visit: Visit,
+    handle: &ProjectHandle,
+    named: &[String],
+    events: &Events,
+) -> Result<Result<Value, String>, Gone> {
+    events.send(json!({ "type": "start", "message": "Starting package installation...", "packages": named })).await?;
+    events.send(status("Stopping development server...")).await?;
+    events.send(status("Checking installed packages...")).await?;
+    let manifest = packages::manifest(handle).await;
+    let Wanted { needed, present } = Wanted::sort(manifest.as_deref(), |collector| {
+        named.iter().for_each(|name| collector.add_named(name));
+    });
+    for refused in &needed.refused {
+        let message = format!("'{}' was not installed: {}", refused.name, refused.reason);
+        events.send(json!({ "type": "warning", "message": message })).await?;
+    }
+    if !present.is_empty() {
+        let message = format!("Already installed: {}", present.join(", "));
+        events.send(json!({ "type": "info", "message": message })).await?;
+    }
+    if needed.packages.is_empty() {
+        let success = json!({ "type": "success", "message": "All packages are already installed",
+            "installedPackages": [], "alreadyInstalled": present });
+        events.send(success).await?;
+        events.send(status("Restarting development server...")).await?;
+        let complete = json!({ "type": "complete", "message": "Dev server restarted!", "installedPackages": [] });
+        return Ok(packages::restart(&mut visit).await.map(|()| complete));
+    }
+    let installed = run(&mut visit, &needed.packages, events).await?;
+    if let Ok(installed) = &installed {
+        let message = format!("Successfully installed: {}", installed.join(", "));
+        events.send(json!({ "type": "success", "message": message, "installedPackages": installed })).await?;
+    }
+    events.send(status("Restarting development server...")).await?;
+    let restarted = packages::restart(&mut visit).await;
+    Ok(installed.and_then(|installed| {
+        restarted?;
+        let message = "Package installation complete and dev server restarted!";
+        Ok(json!({ "type": "complete", "message": message, "installedPackages": installed }))
+    }))
+}
+
+/// The installs, with each line of their output.
+async fn run(visit: &mut Visit, needed: &[PackageSpec], events: &Events) -> Result<Result<Vec<String>, String>, Gone> {
+    let mut installed = Vec::new();
+    for some in needed.chunks(PACKAGES_AT_ONCE_MAX) {
+        let run = match visit.begin(Command::Install(Install { packages: some.to_vec() })).await {
+            Ok(run) => run,
+            Err(error) => return Ok(Err(error.message)),
+        };
+        loop {
+            match visit.next_of(run).await {
+                Ok(Event::InstallOutput(said)) => output(said.stream, &said.text, events).await?,
+                Ok(Event::InstallFinished(finished)) => installed.extend(names(&finished.installed)),
+                Ok(Event::RunFinished(finished)) => match ended(finished.outcome, finished.error) {
+                    Ok(()) => break,
+                    Err(error) => return Ok(Err(error.message)),
+                },
+                Ok(_) => {}
+                Err(error) => return Ok(Err(error.message)),
+            }
+        }
+    }
+    Ok(Ok(installed))
+}
+
+/// What a package manager says, line by line.
+pub(super) async fn output(stream: OutputStream, text: &str, events: &Events) -> Result<(), Gone> {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let kind = match stream {
+            OutputStream::Stdout => "output",
+            OutputStream::Stderr => "warning",
+        };
+        events.send(json!({ "type": kind, "message": line })).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn detect(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let fields = Fields::read_or_empty(request).await?;
+    let files = fields.value("files").and_then(Value::as_object);
+    let files = files.ok_or_else(|| Refusal::bad_request("Files object is required"))?;
+    let files: Vec<(String, String)> =
+        files.iter().filter_map(|(path, text)| Some((path.clone(), text.as_str()?.to_owned()))).collect();
+    browser.call.may_change()?;
+    let handle = browser.handle().await?;
+    let mut visit = needed(&browser, &handle, Refusal::not_found("No active sandbox")).await?;
+    let Wanted { needed, present } = packages::detected(&handle, &files).await;
+    let (mut installed, mut failed, mut logs) = (Vec::new(), Vec::new(), Vec::new());
+    for some in needed.packages.chunks(PACKAGES_AT_ONCE_MAX) {
+        let names = some.iter().map(|package| package.name().to_owned());
+        let done = match visit.begin(Command::Install(Install { packages: some.to_vec() })).await {
+            Ok(run) => visit.end_of(run).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => installed.extend(names),
+            Err(error) => {
+                failed.extend(names);
+                logs.push(error.message);
+            }
+        }
+    }
+    let message = match (installed.len(), failed.len()) {
+        (0, 0) => "No new packages needed".to_owned(),
+        (count, 0) => format!("Installed {count} packages"),
+        (count, failures) => format!("Installed {count} packages, {failures} failed"),
+    };
+    let body = json!({
+        "success": failed.is_empty(),
+        "packagesInstalled": installed,
+        "packagesFailed": failed,
+        "packagesAlreadyInstalled": present,
+        "message": message,
+        "logs": logs.join("\n"),
+    });
+    Ok(Json(body).into_response())
+}

@@ -1,0 +1,148 @@
+//! The conversation as these clients keep it.
+
+use axum::{
+    Json,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use cobuild_protocol::{
+    Command, ProjectState,
+    command::{Clearing, UpdateConversation},
+    value::{EditStyle, MessageRole},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::caller::Browser;
+use crate::{
+    http::legacy::{
+        body::Fields,
+        conversation::{clear, messages, text_of},
+        refusal::Refusal,
+        room::Visit,
+    },
+    project::ProjectHandle,
+};
+
+pub(crate) async fn get(browser: Browser, _: Request) -> Result<Response, Refusal> {
+    let (_, view) = browser.handle().await?.state().await?;
+    let mut body = json!({ "success": true, "state": body(&view) });
+    if body["state"].is_null() {
+        body["message"] = "No active conversation".into();
+    }
+    Ok(Json(body).into_response())
+}
+
+pub(crate) async fn delete(browser: Browser, _: Request) -> Result<Response, Refusal> {
+    browser.call.may_change()?;
+    let handle = browser.handle().await?;
+    clear(&browser.call, &handle, Clearing::Delete).await?;
+    Ok(Json(json!({ "success": true, "message": "Conversation state cleared" })).into_response())
+}
+
+pub(crate) async fn post(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let fields = Fields::read_or_empty(request).await?;
+    let action = fields.text("action").unwrap_or_default();
+    let data = fields.value("data").cloned().unwrap_or_default();
+    browser.call.may_change()?;
+    let handle = browser.handle().await?;
+    let message = match action.as_str() {
+        "reset" => {
+            clear(&browser.call, &handle, Clearing::All).await?;
+            "Conversation state reset"
+        }
+        "clear-old" => {
+            clear(&browser.call, &handle, Clearing::Old).await?;
+            "Old conversation data cleared"
+        }
+        "update" => {
+            if !handle.state().await?.1.conversation.active {
+                return Err(Refusal::bad_request("No active conversation to update"));
+            }
+            update(&browser, &handle, &data).await?;
+            "Conversation state updated"
+        }
+        _ => return Err(Refusal::bad_request("Invalid action. Use \"reset\" or \"update\"")),
+    };
+    let (_, view) = handle.state().await?;
+    Ok(Json(json!({ "success": true, "message": message, "state": body(&view) })).into_response())
+}
+
+async fn update(browser: &Browser, handle: &ProjectHandle, data: &Value) -> Result<(), Refusal> {
+    let preferences = &data["userPreferences"];
+    let patterns = ["commonRequests", "commonPatterns"].iter().find_map(|key| preferences[*key].as_array());
+    let update = UpdateConversation {
+        topic: data["currentTopic"].as_str().map(str::to_owned),
+        edit_style: match preferences["editStyle"].as_str() {
+            Some("targeted") => Some(EditStyle::Targeted),
+            Some("comprehensive") => Some(EditStyle::Comprehensive),
+            _ => None,
+        },
+        common_patterns: patterns
+            .map(|patterns| patterns.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+    };
+    let visit = Visit::new(handle.clone(), browser.call.enter(handle).await?);
+    visit.submit(Command::UpdateConversation(update)).await?;
+    Ok(())
+}
+
+fn body(view: &ProjectState) -> Value {
+    let conversation = &view.conversation;
+    if !conversation.active {
+        return Value::Null;
+    }
+    let (started, updated) = (milliseconds(&conversation.created_at), milliseconds(&conversation.updated_at));
+    // Of the two sides these clients keep one: what was asked.
+    let asked = messages(view).filter(|message| message.role == MessageRole::User).map(|message| {
+        let at = milliseconds(&message.at);
+        json!({
+            "id": format!("msg-{}", message.message.number()),
+            "role": "user",
+            "content": text_of(message),
+            "timestamp": at,
+            "metadata": {},
+        })
+    });
+    let edits = conversation.edits.iter().map(|edit| {
+        let mut body = json!({
+            "timestamp": milliseconds(&edit.at),
+            "userRequest": edit.prompt.as_deref().unwrap_or("Applied AI-generated code"),
+            "editType": if edit.edit { "UPDATE_COMPONENT" } else { "ADD_FEATURE" },
+            "targetFiles": edit.files,
+            "confidence": 1.0,
+            "outcome": if edit.error.is_none() { "success" } else { "partial" },
+        });
+        if let Some(error) = &edit.error {
+            body["errorMessage"] = error.as_str().into();
+        }
+        body
+    });
+    let changes = conversation.evolution.iter().map(|step| {
+        json!({
+            "timestamp": milliseconds(&step.at),
+            "description": format!("Applied {} files", step.files.len()),
+            "filesAffected": step.files,
+        })
+    });
+    let mut context = json!({
+        "messages": asked.collect::<Vec<_>>(),
+        "edits": edits.collect::<Vec<_>>(),
+        "projectEvolution": { "majorChanges": changes.collect::<Vec<_>>() },
+        "userPreferences": {
+            "editStyle": match conversation.edit_style {
+                EditStyle::Targeted => "targeted",
+                EditStyle::Comprehensive => "comprehensive",
+            },
+            "commonRequests": conversation.common_patterns,
+        },
+    });
+    if let Some(topic) = &conversation.topic {
+        context["currentTopic"] = topic.as_str().into();
+    }
+    json!({ "conversationId": format!("conv-{started}"), "startedAt": started, "lastUpdated": updated, "context": context })
+}
+
+/// A time in milliseconds since 1970.
+fn milliseconds(at: &str) -> i64 {
+    at.parse::<Timestamp>().map_or(0, |at| at.as_millisecond())
+}

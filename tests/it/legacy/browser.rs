@@ -1,0 +1,313 @@
+//! Browser clients without a project header.
+
+use std::io::Cursor;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::client::{call, events, types};
+use crate::support::{Setup, TestServer, WsClient, within};
+
+/// A browser: it says how its requests come about, and keeps the cookie it is given.
+struct Browser<'a> {
+    server: &'a TestServer,
+    http: reqwest::Client,
+    cookie: std::sync::Mutex<Option<String>>,
+}
+
+impl<'a> Browser<'a> {
+    fn new(server: &'a TestServer) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { server, http, cookie: std::sync::Mutex::default() }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, String) {
+        let method = method.parse().expect("a method");
+        let mut request =
+            self.http.request(method, self.server.url(&format!("/api/{path}"))).header("sec-fetch-site", "same-origin");
+        if let Some(cookie) = self.cookie.lock().expect("not poisoned").as_ref() {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = within("an answer", request.send()).await.expect("an answer");
+        if let Some(cookie) = answer.headers().get("set-cookie") {
+            let cookie = cookie.to_str().expect("ASCII");
+            assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+            *self.cookie.lock().expect("not poisoned") = cookie.split(';').next().map(str::to_owned);
+        }
+        let status = answer.status().as_u16();
+        (status, within("the rest", answer.text()).await.expect("a whole answer"))
+    }
+
+    async fn json(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let (status, text) = self.send(method, path, body).await;
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}")))
+    }
+
+    async fn stream(&self, path: &str, body: Value) -> Vec<Value> {
+        let (status, text) = self.send("POST", path, Some(body)).await;
+        assert_eq!(status, 200, "{path}: {text}");
+        assert!(text.is_ascii());
+        events(&text)
+    }
+
+    async fn create(&self) -> String {
+        let (status, made) = self.json("POST", "create-ai-sandbox-v2", Some(json!({}))).await;
+        assert_eq!((status, &made["success"]), (200, &json!(true)), "{made}");
+        assert!(made["url"].as_str().is_some_and(|url| url.starts_with("http://")), "{made}");
+        made["sandboxId"].as_str().expect("an id").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn the_header_decides_between_the_dialects() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let (status, files) = page.json("GET", "get-sandbox-files", None).await;
+    assert!(status == 200 && files["files"].is_object(), "{files}");
+    call(&server, "POST", "/api/create-ai-sandbox-v2", Some("p"), Some("{}")).await;
+    let listed = call(&server, "GET", "/api/get-sandbox-files", Some("p"), None).await;
+    assert!(listed.body["files"].is_array());
+    let server = TestServer::start_with(Setup::with_arguments(&["--legacy-dialect", "engine"])).await;
+    for path in ["/api/get-sandbox-files", "/api/conversation-state"] {
+        let answer = call(&server, "GET", path, None, None).await;
+        assert_eq!((answer.status, answer.body), (400, json!({ "detail": "Missing X-Project-Id header" })));
+    }
+    let server = TestServer::start_with(Setup::with_arguments(&["--legacy-dialect", "browser"])).await;
+    let answer = call(&server, "GET", "/api/conversation-state", Some("p"), None).await;
+    assert_eq!(answer.body["success"], true);
+}
+
+#[tokio::test]
+async fn two_creates_are_one_sandbox_and_both_restarts_work() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let (status, state) = page.json("POST", "conversation-state", Some(json!({ "action": "clear-old" }))).await;
+    assert_eq!((status, &state["success"]), (200, &json!(true)));
+    let (_, nothing) = page.json("GET", "sandbox-status", None).await;
+    assert_eq!((&nothing["active"], &nothing["message"]), (&json!(false), &json!("No active sandbox")));
+    let (first, second) = tokio::join!(page.create(), page.create());
+    assert_eq!(first, second);
+    for _ in 0..2 {
+        let (status, restarted) = page.json("POST", "restart-vite", Some(json!({}))).await;
+        assert_eq!((status, &restarted["success"]), (200, &json!(true)), "{restarted}");
+    }
+    let (_, now) = page.json("GET", "sandbox-status", None).await;
+    assert_eq!((&now["active"], &now["healthy"]), (&json!(true), &json!(true)), "{now}");
+    assert_eq!(now["sandboxData"]["sandboxId"], first);
+    for (method, path) in
+        [("GET", "get-sandbox-files"), ("POST", "create-zip"), ("POST", "detect-and-install-packages")]
+    {
+        let body = (method == "POST").then(|| json!({ "files": { "a.js": "" } }));
+        let (status, answer) = page.json(method, path, body).await;
+        assert_eq!((status, &answer["success"]), (200, &json!(true)), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_streams_and_ends_in_one_complete() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let prompt = "file src/components/Card.jsx import x from 'axios'; Grüße";
+    let told =
+        page.stream("generate-ai-code-stream", json!({ "prompt": prompt, "context": { "sandboxId": null } })).await;
+    let kinds = types(&told);
+    assert_eq!(kinds[..2], ["status", "status"]);
+    assert_eq!(
+        (&told[0]["message"], &told[1]["message"]),
+        (&json!("Initializing AI..."), &json!("Planning application structure..."))
+    );
+    let streamed: Vec<&Value> = told.iter().filter(|event| event["type"] == "stream").collect();
+    assert!(streamed.iter().all(|event| event["raw"] == true));
+    let code: String = streamed.iter().map(|event| event["text"].as_str().expect("text")).collect();
+    let complete = told.last().expect("events");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "complete").count(), 1);
+    assert_eq!((&complete["type"], complete["generatedCode"].as_str()), (&json!("complete"), Some(code.as_str())));
+    assert_eq!((&complete["files"], &complete["components"]), (&json!(1), &json!(1)));
+    assert_eq!(complete["packagesToInstall"], json!(["axios"]));
+    assert_eq!(complete["explanation"], "Code generated successfully!");
+    let component = told.iter().find(|event| event["type"] == "component").expect("told");
+    assert_eq!((&component["name"], &component["index"]), (&json!("Card"), &json!(1)));
+    assert!(kinds.contains(&"conversation".to_owned()), "{kinds:?}");
+    let (status, refused) = page.json("POST", "generate-ai-code-stream", Some(json!({ "prompt": " " }))).await;
+    assert_eq!((status, refused), (400, json!({ "success": false, "error": "Prompt is required" })));
+    let unknown = json!({ "prompt": "x", "model": "moonshotai/kimi-k2-instruct-0905" });
+    let (status, refused) = page.json("POST", "generate-ai-code-stream", Some(unknown)).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("GROQ_API_KEY not configured")));
+}
+
+#[tokio::test]
+async fn an_apply_reaches_the_callers_sandbox_and_counts_what_is_new() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let reply = "<file path=\"src/App.jsx\">import z from 'zod'; 1</file><file path=\"vite.config.js\">bad</file>\
+                 <command>echo hi</command><command>make it fail</command>";
+    let mut lists = Vec::new();
+    for id in [json!(null), json!("pending"), json!("sbx_replaced")] {
+        let body = json!({ "response": reply, "sandboxId": id, "isEdit": false });
+        let told = page.stream("apply-ai-code-stream", body).await;
+        let kinds = types(&told);
+        assert_eq!((kinds[0].as_str(), &told[0]["totalSteps"]), ("start", &json!(3)));
+        assert_eq!(kinds.iter().filter(|kind| *kind == "complete").count(), 1, "{kinds:?}");
+        let steps: Vec<&Value> =
+            told.iter().filter(|event| event["type"] == "step").map(|event| &event["step"]).collect();
+        assert_eq!(steps, [1, 2, 3]);
+        let complete = told.last().expect("events");
+        let results = &complete["results"];
+        for list in [
+            "filesCreated",
+            "filesUpdated",
+            "packagesInstalled",
+            "packagesAlreadyInstalled",
+            "packagesFailed",
+            "commandsExecuted",
+            "errors",
+        ] {
+            assert!(results[list].is_array(), "{list}: {complete}");
+        }
+        assert_eq!(results["commandsExecuted"], json!(["echo hi"]));
+        assert_eq!(results["errors"].as_array().map(Vec::len), Some(1), "{results}");
+        let failed = told.iter().find(|event| event["type"] == "command-complete" && event["success"] == false);
+        assert_eq!(failed.expect("told")["exitCode"], 127);
+        assert!(told.iter().any(|event| event["type"] == "warning"), "configuration is left out aloud");
+        lists.push((results["filesCreated"].clone(), results["filesUpdated"].clone()));
+    }
+    let (one, none) = (json!(["src/App.jsx"]), json!([]));
+    assert_eq!(lists[0], (one.clone(), none.clone()));
+    assert_eq!(lists[1], (none.clone(), one.clone()));
+    let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+    assert_eq!(files["files"]["src/App.jsx"], "import z from 'zod'; 1");
+    assert_ne!(files["files"]["vite.config.js"], "bad");
+    assert_eq!(files["manifest"]["files"]["/src/App.jsx"]["type"], "component");
+    assert!(files["structure"].as_str().is_some_and(|structure| structure.contains("./src")));
+    let (status, refused) = page.json("POST", "apply-ai-code-stream", Some(json!({}))).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("response is required")));
+}
+
+#[tokio::test]
+async fn the_first_apply_makes_a_sandbox_or_says_why_not() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let body = json!({ "response": "<file path=\"src/a.js\">1</file>" });
+    let told = page.stream("apply-ai-code-stream", body.clone()).await;
+    assert_eq!(told.last().expect("events")["results"]["filesCreated"], json!(["src/a.js"]));
+    server.preview.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    let other = Browser::new(&server);
+    let (status, failed) = other.json("POST", "apply-ai-code-stream", Some(body)).await;
+    assert_eq!((status, &failed["success"], &failed["results"]["filesCreated"]), (500, &json!(false), &json!([])));
+    assert!(failed["error"].as_str().is_some_and(|error| error.contains("bubblewrap")), "{failed}");
+    assert_eq!(failed["parsedFiles"], json!(["src/a.js"]));
+}
+
+#[tokio::test]
+async fn packages_are_installed_and_the_server_restarted() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    for (body, error) in [
+        (json!({}), "Packages array is required"),
+        (json!({ "packages": [] }), "Packages array is required"),
+        (json!({ "packages": ["; rm -rf /"] }), "No valid package names provided"),
+        (json!({ "packages": ["axios"] }), "No active sandbox"),
+    ] {
+        let (status, refused) = page.json("POST", "install-packages", Some(body)).await;
+        assert_eq!((status, &refused["error"]), (400, &json!(error)));
+    }
+    page.create().await;
+    let told = page.stream("install-packages", json!({ "packages": ["axios", "react"] })).await;
+    let complete = told.last().expect("events");
+    assert_eq!(
+        (&complete["type"], &complete["installedPackages"]),
+        (&json!("complete"), &json!(["axios"])),
+        "{told:?}"
+    );
+    assert_eq!(complete["message"], "Package installation complete and dev server restarted!");
+    let told = page.stream("install-packages", json!({ "packages": ["axios@1"] })).await;
+    assert_eq!(types(&told), ["start", "status", "status", "info", "success", "status", "complete"]);
+    let told = page.stream("install-packages", json!({ "packages": ["no-such-package"] })).await;
+    assert_eq!(told.iter().filter(|event| event["type"] == "error").count(), 1);
+    assert_eq!(told.last().expect("events")["type"], "error");
+    let files = json!({ "files": { "src/App.jsx": "import d from 'dayjs'; import n from 'no-such-thing'" } });
+    let (_, detected) = page.json("POST", "detect-and-install-packages", Some(files)).await;
+    assert_eq!(detected["success"], false, "one of them does not exist: {detected}");
+    let (status, ran) = page.json("POST", "run-command", Some(json!({ "command": "echo hi" }))).await;
+    assert_eq!((status, &ran["success"], &ran["exitCode"]), (200, &json!(true), &json!(0)), "{ran}");
+    let (_, ran) = page.json("POST", "run-command", Some(json!({ "command": "make it fail" }))).await;
+    assert_eq!((&ran["success"], &ran["exitCode"]), (&json!(false), &json!(127)));
+}
+
+#[tokio::test]
+async fn archives_states_and_kills_have_their_shapes() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    for (method, path, body, status, error) in [
+        ("POST", "create-zip", None, 400, "No active sandbox"),
+        ("GET", "get-sandbox-files", None, 404, "No active sandbox"),
+        ("POST", "detect-and-install-packages", Some(json!({ "files": {} })), 404, "No active sandbox"),
+        ("POST", "detect-and-install-packages", Some(json!({})), 400, "Files object is required"),
+        (
+            "POST",
+            "conversation-state",
+            Some(json!({ "action": "update", "data": {} })),
+            400,
+            "No active conversation to update",
+        ),
+        (
+            "POST",
+            "conversation-state",
+            Some(json!({ "action": "x" })),
+            400,
+            "Invalid action. Use \"reset\" or \"update\"",
+        ),
+        ("POST", "run-command", Some(json!({})), 400, "Command is required"),
+        ("POST", "search", Some(json!({})), 400, "Query is required"),
+        ("POST", "scrape-url-enhanced", Some(json!({})), 400, "URL is required"),
+    ] {
+        let (answered, body) = page.json(method, path, body).await;
+        assert_eq!((answered, body), (status, json!({ "success": false, "error": error })), "{method} {path}");
+    }
+    let (status, _) = page.json("POST", "scrape-screenshot", Some(json!({ "url": "https://example.com" }))).await;
+    assert_eq!(status, 501);
+    let (_, none) = page.json("GET", "conversation-state", None).await;
+    assert_eq!(none, json!({ "success": true, "state": null, "message": "No active conversation" }));
+    let (status, killed) = page.json("POST", "kill-sandbox", None).await;
+    assert_eq!((status, &killed["success"], &killed["sandboxKilled"]), (200, &json!(true), &json!(false)));
+    page.create().await;
+    page.stream("generate-ai-code-stream", json!({ "prompt": "hello" })).await;
+    let update = json!({ "action": "update", "data": { "currentTopic": "auth" } });
+    let (_, updated) = page.json("POST", "conversation-state", Some(update)).await;
+    let context = &updated["state"]["context"];
+    assert_eq!(
+        (&context["currentTopic"], context["messages"].as_array().map(Vec::len)),
+        (&json!("auth"), Some(1)),
+        "{updated}"
+    );
+    assert!(context["projectEvolution"]["majorChanges"].is_array());
+    let (_, zipped) = page.json("POST", "create-zip", None).await;
+    let data = zipped["dataUrl"].as_str().expect("a URL").strip_prefix("data:application/zip;base64,").expect("a zip");
+    let archive = zip::ZipArchive::new(Cursor::new(STANDARD.decode(data).expect("base64"))).expect("an archive");
+    assert!(archive.len() > 3);
+    let (_, killed) = page.json("POST", "kill-sandbox", None).await;
+    assert_eq!(killed["sandboxKilled"], true);
+    let (_, status) = page.json("GET", "sandbox-status", None).await;
+    assert_eq!(status["active"], false);
+}
+
+#[tokio::test]
+async fn browsers_share_nothing_and_a_program_is_the_default() {
+    let server = TestServer::start().await;
+    let (ada, bob) = (Browser::new(&server), Browser::new(&server));
+    assert_ne!(ada.create().await, bob.create().await);
+    ada.stream("apply-ai-code-stream", json!({ "response": "<file path=\"src/ada.js\">1</file>" })).await;
+    let (_, of_bob) = bob.json("GET", "get-sandbox-files", None).await;
+    assert!(of_bob["files"]["src/ada.js"].is_null() && of_bob["files"]["src/App.jsx"].is_string());
+    let made = call(&server, "POST", "/api/create-ai-sandbox-v2", None, Some("{}")).await;
+    assert_eq!(made.status, 200);
+    assert!(!made.headers.contains_key("set-cookie"), "a program keeps no cookies");
+    let viewer = WsClient::attach(&server, "default").await;
+    let sandbox = viewer.snapshot.as_ref().and_then(|snapshot| snapshot.state.sandbox.sandbox.clone());
+    assert_eq!(sandbox.as_deref(), made.body["sandboxId"].as_str(), "a viewer sees what it did");
+}
