@@ -19,6 +19,7 @@
 mod actor;
 mod batch;
 mod command;
+mod compaction;
 mod conversation;
 pub mod error;
 pub mod event_log;
@@ -49,6 +50,7 @@ mod tests;
 pub(crate) use self::state::fold;
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,
+    compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},

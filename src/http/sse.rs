@@ -86,7 +86,8 @@ pub(crate) async fn events(
 async fn begin(handle: &ProjectHandle, seen: Option<Cursor>) -> Result<(Bytes, Feed), ProjectError> {
     let log = handle.log();
     let retry = format!("retry: {}\n\n", RETRY.as_millis());
-    if let Some(seen) = seen.filter(|seen| seen.epoch == *log.epoch() && seen.seq <= log.head()) {
+    let known = |seen: &Cursor| seen.epoch == *log.epoch() && (log.base()..=log.head()).contains(&seen.seq);
+    if let Some(seen) = seen.filter(known) {
         return Ok((retry.into(), log.feed(seen.seq)));
     }
     let (seq, state) = handle.state().await?;
@@ -150,8 +151,8 @@ impl EventStream {
     }
 }
 
-/// `GET /api/v1/projects/{project}/log`: every event from `?from=` up to now, one per line, byte for byte what clients
-/// were sent.
+/// `GET /api/v1/projects/{project}/log`: every event from `?from=` (else the oldest that is kept) up to now, one per line:
+/// what clients were sent, with the deltas of ended runs merged.
 pub(crate) async fn log(
     State(state): State<HttpState>,
     caller: Caller,
@@ -159,7 +160,12 @@ pub(crate) async fn log(
 ) -> Result<Response, Problem> {
     let handle = rest::readable(&state, &caller).await?;
     let head = handle.log().head();
-    let after = from.unwrap_or(1).saturating_sub(1).min(head);
+    let base = handle.log().base();
+    if from.is_some_and(|from| from.max(1) <= base) {
+        let kept = format!("the log of this project is kept from event {} on", base + 1);
+        return Err(ProjectError::NotFound(kept).into());
+    }
+    let after = from.map_or(base, |from| from.saturating_sub(1)).min(head);
     let feed = handle.log().feed(after);
     let lines = stream::unfold(feed, move |mut feed| async move {
         if feed.cursor() >= head {

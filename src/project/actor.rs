@@ -5,6 +5,7 @@
 //! So the state is always the fold of what is stored, and nobody ever sees an event that a restart could lose. The loop
 //! itself waits for nothing slow: models, processes and sandboxes are jobs that report back.
 
+mod compaction;
 mod intake;
 mod life;
 mod outcome;
@@ -28,8 +29,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     batch::Batch,
     command,
+    compaction::Occasion,
     event_log::{CloseReason, EventLog},
-    event_store::StoreError,
+    event_store::{KeptLog, StoreError},
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
@@ -93,6 +95,11 @@ pub(crate) struct ProjectActor {
     tree: watch::Sender<Arc<Tree>>,
     encoded_snapshot: Option<(Seq, bytes::Bytes)>,
     snapshot_stored: Seq,
+    /// What is kept of the log.
+    kept: KeptLog,
+    compacting: bool,
+    /// A run has ended since compaction last began.
+    run_ended: bool,
     last_used: Instant,
     jobs: TaskTracker,
     cancel: CancellationToken,
@@ -109,6 +116,7 @@ pub(crate) struct ActorParts {
     pub(crate) presence: PresenceBoard,
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
+    pub(crate) kept: KeptLog,
     pub(crate) mailbox: mpsc::Receiver<Request>,
     pub(crate) mailbox_sender: mpsc::WeakSender<Request>,
     pub(crate) cancel: CancellationToken,
@@ -124,6 +132,7 @@ impl ProjectActor {
             presence,
             remembered,
             snapshot_stored,
+            kept,
             mailbox,
             mailbox_sender,
             cancel,
@@ -163,6 +172,9 @@ impl ProjectActor {
             tree,
             encoded_snapshot: None,
             snapshot_stored,
+            kept,
+            compacting: false,
+            run_ended: false,
             last_used: Instant::now(),
             jobs,
             cancel,
@@ -173,6 +185,7 @@ impl ProjectActor {
     /// Lives until the project is closed or nobody has used it for a while.
     pub(crate) async fn run(mut self) {
         self.recover();
+        self.compact(Occasion::Loaded);
         loop {
             self.pump();
             match self.next_wake().await {

@@ -10,11 +10,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     actor::{ActorParts, ProjectActor},
     batch::{Batch, Stamp, now},
+    compaction::LogLimits,
     error::ProjectError,
-    event_log::EventLog,
-    event_store::{NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError},
+    event_log::{EventLog, span},
+    event_store::{
+        NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError, StoredSnapshot,
+    },
     file_tree::content_hash,
     handle::{MAILBOX_MAX, ProjectHandle},
+    history::read_state,
     model_provider::ModelProvider,
     presence::PresenceBoard,
     remembered::Remembered,
@@ -49,6 +53,8 @@ pub struct ProjectSettings {
     pub unload_after: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
+    /// How much of a project's log is kept event by event.
+    pub log_limits: LogLimits,
 }
 
 impl ProjectSettings {
@@ -63,6 +69,7 @@ impl Default for ProjectSettings {
             preview_url: "http://{id}.localhost:3100/".into(),
             unload_after: Duration::from_secs(600),
             sandbox_on_join: true,
+            log_limits: LogLimits::default(),
         }
     }
 }
@@ -226,10 +233,11 @@ impl ProjectRegistry {
 
     async fn start(&self, id: &ProjectId, opened: OpenedProject) -> Result<Running, ProjectError> {
         let parts = self.shared.parts.clone();
-        let OpenedProject { epoch, head, snapshot, replies } = opened;
+        let OpenedProject { epoch, head, snapshot, replies, kept } = opened;
         let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
-        let state = load(&parts.store, id, snapshot.map(|snapshot| snapshot.state), head).await?;
+        let state = load(&parts.store, id, snapshot.filter(|snapshot| snapshot.seq >= kept.base), head).await?;
         let log = EventLog::new(id.clone(), epoch, head, Arc::clone(&parts.store));
+        log.set_base(kept.base);
         let mut remembered = Remembered::default();
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
@@ -250,6 +258,7 @@ impl ProjectRegistry {
             presence,
             remembered,
             snapshot_stored,
+            kept,
             mailbox,
             mailbox_sender: weak_sender,
             cancel: self.shared.cancel.child_token(),
@@ -275,19 +284,19 @@ impl ProjectRegistry {
 async fn load(
     store: &SharedStore,
     id: &ProjectId,
-    snapshot: Option<bytes::Bytes>,
+    snapshot: Option<StoredSnapshot>,
     head: Seq,
 ) -> Result<State, ProjectError> {
-    let mut state = match snapshot.map(|snapshot| serde_json::from_slice(&snapshot)) {
+    let mut state = match snapshot.as_ref().map(read_state) {
         Some(Ok(state)) => state,
         Some(Err(error)) => {
             tracing::warn!(project = %id, %error, "a snapshot of another format; the whole log is read instead");
-            State::default()
+            load_base(store, id).await?
         }
-        None => State::default(),
+        None => load_base(store, id).await?,
     };
     while state.seq < head {
-        let events = store.read(id, state.seq + 1, LOAD_LIMITS).await?;
+        let events = span::read(store, id, state.seq + 1, LOAD_LIMITS).await?;
         if events.is_empty() {
             return Err(StoreError::Corrupt("the log ends before its head".into()).into());
         }
@@ -301,6 +310,12 @@ async fn load(
         }
     }
     Ok(state)
+}
+
+/// Where a log begins: with the fold of what is no longer kept of it.
+async fn load_base(store: &SharedStore, id: &ProjectId) -> Result<State, ProjectError> {
+    let base = store.base(id).await?;
+    Ok(base.map_or_else(|| Ok(State::default()), |base| read_state(&base))?)
 }
 
 /// A project's first event and the contents it speaks of.

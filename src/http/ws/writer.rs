@@ -174,7 +174,7 @@ impl Writer {
         if let Some(snapshot) = snapshot {
             messages.push(event(snapshot)?);
         }
-        messages.extend(self.synced());
+        messages.extend(self.synced(self.feed.cursor()));
         Ok(messages)
     }
 
@@ -188,12 +188,13 @@ impl Writer {
         for frame in frames {
             self.removal.check(frame).map_err(|error| Some(error.into()))?;
         }
-        // The replay ends at an event of its own, so that `synced` says exactly what the client has.
-        let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.seq() <= head));
+        // The replay ends at a frame of its own, so that `synced` says exactly what the client has. A frame that was
+        // merged meanwhile may go a little beyond.
+        let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.first() <= head));
         let (replay, live) = frames.split_at(replayed);
         for frames in [replay, live] {
             self.push_events(frames, &mut messages)?;
-            messages.extend(self.synced());
+            messages.extend(frames.last().and_then(|last| self.synced(last.seq())));
         }
         Ok(messages)
     }
@@ -221,9 +222,9 @@ impl Writer {
         vec![text(&ControlFrame::Presence(PresenceFrame { participants }))]
     }
 
-    /// `synced`, if the replay is over and it has not been sent.
-    fn synced(&mut self) -> Option<Message> {
-        let seq = self.synced_at.take_if(|head| self.feed.cursor() >= *head)?;
+    /// `synced`, if the replay is over with event `seq` and it has not been sent.
+    fn synced(&mut self, seq: Seq) -> Option<Message> {
+        self.synced_at.take_if(|head| seq >= *head)?;
         Some(text(&ControlFrame::Synced(Synced { seq })))
     }
 

@@ -171,6 +171,8 @@ impl ProjectActor {
             UpdateBody::Restore { to, tree } => {
                 command::restore::push(batch, &self.state.view.files, to, &tree, stamp);
             }
+            UpdateBody::Compact(step) => Self::take_step(step, batch),
+            UpdateBody::Compacted(result) => self.compacted(result),
             UpdateBody::Settled { id, result } => self.settle(id, result, batch),
             UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
             UpdateBody::Sandbox(made) => {

@@ -38,17 +38,27 @@ impl ProjectActor {
                 self.finish(batch);
                 Ok(())
             }
+            // Nothing of the room depends on it: its job hears of it and gives up. If the log is somebody else's, the
+            // next append will say so.
+            Err(error) if batch.compaction.is_some() => {
+                tracing::warn!(project = %self.project, %error, "the store did not take a step of compaction");
+                Ok(())
+            }
             Err(error @ StoreError::Unavailable(_)) => {
                 tracing::error!(project = %self.project, %error, "an append failed");
                 self.on_refused(batch, &error);
                 Ok(())
             }
-            Err(error @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed)) => Err(error),
+            Err(error @ (StoreError::Conflict
+                | StoreError::Corrupt(_)
+                | StoreError::Closed
+                | StoreError::Folded { .. })) => Err(error),
         }
     }
 
     /// The events are safe: they become state, everybody sees them, and their consequences begin.
     pub(super) fn finish(&mut self, batch: Batch) {
+        self.count_stored(&batch);
         let Batch { events, stored, replies, after, .. } = batch;
         let mut tree_changed = false;
         for frame in &events {
@@ -69,6 +79,7 @@ impl ProjectActor {
         for consequence in after {
             self.follow_up(consequence);
         }
+        self.compact_if_due();
     }
 
     fn follow_up(&mut self, consequence: After) {
@@ -92,6 +103,11 @@ impl ProjectActor {
             After::Sandbox(SandboxWish::Stop) => self.sandbox.stop(),
             After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
+            After::Compacted { kept, freed, done } => {
+                let kept = self.step_recorded(kept, freed);
+                // The job was cancelled: what it did is done all the same.
+                let _ = done.send(kept);
+            }
         }
     }
 
@@ -126,7 +142,9 @@ impl ProjectActor {
         self.room.enter(participant);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
-            cursor.epoch == *self.log.reader().epoch() && cursor.seq <= head && head - cursor.seq <= REPLAY_EVENTS_MAX
+            cursor.epoch == *self.log.reader().epoch()
+                && (self.kept.base..=head).contains(&cursor.seq)
+                && head - cursor.seq <= REPLAY_EVENTS_MAX
         });
         Some(match resumable {
             Some(cursor) => {
@@ -179,7 +197,8 @@ impl ProjectActor {
                 | After::QueueFirst(_)
                 | After::Reorder(_)
                 | After::Start(..)
-                | After::Written(..) => {}
+                | After::Written(..)
+                | After::Compacted { .. } => {}
             }
         }
     }
