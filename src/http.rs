@@ -10,6 +10,7 @@ mod command_frame;
 mod error;
 mod export;
 mod extract;
+mod leaving;
 mod listener;
 mod origin;
 mod preview;
@@ -39,6 +40,7 @@ pub use self::auth::DoorError;
 use self::{
     auth::Access,
     error::Problem,
+    leaving::Leaving,
     origin::{OriginPolicy, Target},
 };
 use crate::{
@@ -118,6 +120,8 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
     pub(crate) tasks: TaskTracker,
+    /// When clients should come back.
+    pub(crate) leaving: Leaving,
 }
 
 impl Deref for HttpState {
@@ -162,6 +166,7 @@ impl App {
     #[must_use]
     pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
         let Door(access) = door;
+        let tasks = TaskTracker::new();
         let state = HttpState(Arc::new(Shared {
             origins: OriginPolicy::new(&access, config.preview_domain.clone(), config.cors_origins.clone()),
             page_policy: assets::page_policy(&config.preview_domain),
@@ -173,7 +178,8 @@ impl App {
             url: parts.url,
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            leaving: Leaving::new(tasks.clone()),
+            tasks,
         }));
         Self { router: routes(state.clone()), state }
     }
@@ -187,6 +193,11 @@ impl App {
     #[must_use]
     pub fn connections(&self) -> CancellationToken {
         self.state.shutdown.clone()
+    }
+
+    /// Says that the server stops after `at_most`: whoever comes from now on is told when to come back.
+    pub fn leave(&self, at_most: Duration) {
+        self.state.leaving.begin(at_most);
     }
 
     /// Ends every connection that is still open, WebSockets with a code that says "come back", and waits until all are

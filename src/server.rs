@@ -23,8 +23,8 @@ use crate::{
         demo::{DemoConfig, DemoModel},
     },
     project::{
-        ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore, model_provider::ModelProvider,
-        sandbox_provider::SandboxProvider,
+        LogLimits, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore,
+        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
     sandbox::{
         local::{LocalConfig, LocalProvider},
@@ -95,6 +95,8 @@ pub struct RunningServer {
     owner_link: Option<String>,
     app: App,
     registry: ProjectRegistry,
+    /// How long runs may take to come to their own end.
+    drain: Duration,
     stop: DropGuard,
     /// Dropped after the others: ends what is still connected.
     _connections: DropGuard,
@@ -113,7 +115,10 @@ impl Providers {
             models: models(config)?,
             sandboxes: sandboxes(config),
             timing: Timing::default(),
-            projects: ProjectSettings::default(),
+            projects: ProjectSettings {
+                log_limits: LogLimits { frames: config.log_frames_max, ..LogLimits::default() },
+                ..ProjectSettings::default()
+            },
         })
     }
 }
@@ -157,7 +162,8 @@ impl RunningServer {
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let connections = app.connections().drop_guard();
-        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard(), _connections: connections })
+        let drain = Duration::from_millis(config.drain_ms);
+        Ok(Self { address, url, owner_link, app, registry, drain, stop: stop.drop_guard(), _connections: connections })
     }
 
     /// Where it listens.
@@ -178,10 +184,13 @@ impl RunningServer {
         self.owner_link.as_deref()
     }
 
-    /// Stops accepting, brings every project to an orderly end, tells clients to come back, and returns when all is
-    /// quiet or its time is up.
+    /// Begins nothing new and waits for the runs under way, for as long as `DRAIN_MS` says; whoever comes meanwhile is
+    /// told when to come back. Then it stops accepting, brings every project to an orderly end, tells clients when to come
+    /// back, and returns when all is quiet or its time is up.
     pub async fn shutdown(self) {
-        let Self { app, registry, stop, .. } = self;
+        let Self { app, registry, drain, stop, .. } = self;
+        app.leave(drain);
+        registry.drain(drain).await;
         drop(stop);
         if timeout(PROJECTS_CLOSE_MAX, registry.shutdown()).await.is_err() {
             tracing::error!("projects did not come to an end in time");

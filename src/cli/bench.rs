@@ -9,12 +9,13 @@ mod machine;
 mod report;
 mod rooms;
 mod session;
+mod soak;
 
 use std::{io, path::PathBuf, process::ExitCode, thread};
 
 use clap::{Args, Subcommand};
 
-use self::{machine::Machine, report::Report, rooms::RoomsArgs};
+use self::{machine::Machine, report::Report, rooms::RoomsArgs, soak::SoakArgs};
 use super::CliError;
 use crate::config::Config;
 
@@ -45,6 +46,8 @@ enum BenchPart {
     Session,
     /// What it costs to tell many people in one room what happens, beside a bare loop over sockets
     Rooms(RoomsArgs),
+    /// Many busy rooms for a long time: whether memory and database stay within their bounds. Only when asked for
+    Soak(SoakArgs),
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
@@ -114,6 +117,9 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
 fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError> {
     if matches!(args.part, None | Some(BenchPart::Session)) {
         session::measure(args.rounds, report)?;
+    }
+    if let Some(BenchPart::Soak(soak)) = &args.part {
+        return soak::measure(soak, report);
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

@@ -80,17 +80,19 @@ pub(crate) async fn health() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /ready`: what works. 503 when the store takes no writes; without sandboxes the rest still works, and the body
-/// says why there are none.
+/// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the
+/// rest still works, and the body says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
     let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
     let part = |failure: Option<String>| match failure {
         None => serde_json::json!({ "ok": true }),
         Some(reason) => serde_json::json!({ "ok": false, "reason": reason }),
     };
-    let ready = store.is_ok();
+    let draining = state.registry.draining().is_cancelled();
+    let ready = store.is_ok() && !draining;
     let body = serde_json::json!({
         "ready": ready,
+        "draining": draining,
         "store": part(store.err().map(|error| error.to_string())),
         "sandbox": part(sandbox.err().map(|error| error.to_string())),
     });

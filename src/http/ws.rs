@@ -82,11 +82,8 @@ impl Closing {
     }
 
     /// The server stops, or the project left memory. Clients come back spread over a while, not all at once.
-    fn going_away() -> Self {
-        /// Spread of the clients' return.
-        const RETURN_SPREAD_MS: u64 = 1500;
-        let retry_after_ms = rand::random_range(0..RETURN_SPREAD_MS);
-        Self::new(CloseCode::GoingAway, format!("going away; retry_after_ms={retry_after_ms}"))
+    fn going_away(retry_after: Duration) -> Self {
+        Self::new(CloseCode::GoingAway, format!("going away; retry_after_ms={}", retry_after.as_millis()))
     }
 
     fn message(mut self) -> Message {
@@ -180,9 +177,12 @@ async fn serve(
     bearer: Result<Grant, ErrorBody>,
     mut socket: WebSocket,
 ) {
+    let draining = state.registry.draining();
     let attached = tokio::select! {
+        biased;
+        () = state.shutdown.cancelled() => Err(Some(Closing::going_away(state.leaving.retry_after()))),
+        () = draining.cancelled() => Err(Some(Closing::going_away(state.leaving.retry_after_drain()))),
         attached = attach(&state, &project, bearer, &mut socket) => attached,
-        () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
         Ok(attached) => {
@@ -296,6 +296,7 @@ fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: A
         heard: heard.clone(),
         written: connection.written,
         stopping: state.shutdown.clone(),
+        leaving: state.leaving.clone(),
         timing: state.timing,
         presence: handle.presence().view(),
         pace,

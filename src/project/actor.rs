@@ -24,7 +24,10 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     batch::Batch,
@@ -51,6 +54,8 @@ const WAITING_MAX: usize = 256;
 enum Wake {
     /// The project is to close.
     Closing,
+    /// Nothing new is to begin.
+    Draining,
     /// The batch under way is stored, or cannot be.
     Appended(Result<(), StoreError>),
     /// Jobs reported; the updates are in the backlog.
@@ -103,6 +108,10 @@ pub(crate) struct ProjectActor {
     last_used: Instant,
     jobs: TaskTracker,
     cancel: CancellationToken,
+    /// Cancelled when nothing new is to begin any more.
+    drain: CancellationToken,
+    /// Held until nothing runs, and nothing will.
+    undrained: Option<TaskTrackerToken>,
     /// What readers of the log are told at the end.
     close_reason: CloseReason,
 }
@@ -120,6 +129,8 @@ pub(crate) struct ActorParts {
     pub(crate) mailbox: mpsc::Receiver<Request>,
     pub(crate) mailbox_sender: mpsc::WeakSender<Request>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) drain: CancellationToken,
+    pub(crate) undrained: TaskTrackerToken,
 }
 
 impl ProjectActor {
@@ -136,6 +147,8 @@ impl ProjectActor {
             mailbox,
             mailbox_sender,
             cancel,
+            drain,
+            undrained,
         } = parts;
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
@@ -178,6 +191,8 @@ impl ProjectActor {
             last_used: Instant::now(),
             jobs,
             cancel,
+            drain,
+            undrained: Some(undrained),
             close_reason: CloseReason::Unloaded,
         }
     }
@@ -188,6 +203,7 @@ impl ProjectActor {
         self.compact(Occasion::Loaded);
         loop {
             self.pump();
+            self.drained_if_quiet();
             match self.next_wake().await {
                 Wake::Closing | Wake::Asked(None) => break,
                 Wake::Appended(result) => {
@@ -195,7 +211,7 @@ impl ProjectActor {
                         return self.fail(reason).await;
                     }
                 }
-                Wake::Reported => {}
+                Wake::Reported | Wake::Draining => {}
                 Wake::Asked(Some(request)) => self.on_request(request),
                 Wake::Time => {
                     if self.is_unused() {
@@ -209,11 +225,13 @@ impl ProjectActor {
 
     async fn next_wake(&mut self) -> Wake {
         let deadline = self.next_deadline();
+        let undrained = self.undrained.is_some() && !self.drain.is_cancelled();
         let appending = self.appending.as_mut();
         let mut reported = Vec::new();
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Wake::Closing,
+            () = self.drain.cancelled(), if undrained => Wake::Draining,
             result = async { appending.expect("guarded by the condition").result.as_mut().await },
                 if appending.is_some() => Wake::Appended(result),
             _ = self.updates.recv_many(&mut reported, UPDATES_MAX), if self.backlog.is_empty() => {
@@ -231,6 +249,14 @@ impl ProjectActor {
         let free = self.appending.is_none() && retry.is_none();
         let departure = self.room.next_departure().filter(|_| free);
         [retry, departure].into_iter().flatten().fold(unload, Instant::min)
+    }
+
+    /// When nothing is to begin and nothing runs any more, the server need not wait for this project.
+    fn drained_if_quiet(&mut self) {
+        let open = self.appending.is_some() || self.refused.is_some() || !self.backlog.is_empty();
+        if self.drain.is_cancelled() && !open && !self.runs.is_running() {
+            self.undrained = None;
+        }
     }
 
     /// Nothing runs, nobody is here, and it has been so for a while.

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::{
     command::SandboxWish,
-    error::ProjectError,
     compaction::Freed,
+    error::ProjectError,
     event_store::{AppendBatch, Compaction, Durability, KeptLog, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
     file_tree::content_hash,
     handle::Joined,

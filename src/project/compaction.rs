@@ -68,13 +68,14 @@ pub(crate) enum Occasion {
 }
 
 impl Occasion {
-    pub(crate) fn suffices(self, kept: KeptLog, head: Seq) -> bool {
+    pub(crate) fn suffices(self, kept: KeptLog, head: Seq, limits: LogLimits) -> bool {
         let unmerged = head.saturating_sub(kept.merged);
-        match self {
-            Self::Loaded => unmerged >= EVENTS_UNMERGED_AT_LOAD,
-            Self::RunEnded => unmerged > 0,
-            Self::Appended => unmerged >= EVENTS_UNMERGED_MAX,
-        }
+        let enough = match self {
+            Self::Loaded => EVENTS_UNMERGED_AT_LOAD,
+            Self::RunEnded => 1,
+            Self::Appended => EVENTS_UNMERGED_MAX,
+        };
+        unmerged >= enough || !limits.hold(kept.frames, kept.size_bytes)
     }
 }
 
@@ -177,7 +178,9 @@ impl Compactor {
     async fn fold_some(&self, kept: KeptLog, state: Option<State>) -> Result<(KeptLog, State), Stopped> {
         let mut state = match state {
             Some(state) => state,
-            None => self.store.base(&self.project).await?.map_or_else(|| Ok(State::default()), |base| read_state(&base))?,
+            None => {
+                self.store.base(&self.project).await?.map_or_else(|| Ok(State::default()), |base| read_state(&base))?
+            }
         };
         let events = self.store.read(&self.project, kept.base + 1, STEP).await?;
         let target = self.limits.target();

@@ -26,8 +26,8 @@ use std::sync::{
 use cobuild_protocol::{Epoch, ProjectId, Seq};
 use tokio::sync::watch;
 
-use self::ring::Ring;
 pub(in crate::project) use self::merge::append_delta;
+use self::ring::Ring;
 pub use self::{
     feed::{Feed, FeedError, Lag},
     frame::{Frame, FrameKind},

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, event::ProjectCreated, value::FileEntry};
 use dashmap::DashMap;
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -88,6 +91,10 @@ struct Shared {
     slots: DashMap<ProjectId, Arc<Mutex<Slot>>>,
     actors: TaskTracker,
     cancel: CancellationToken,
+    /// Cancelled when nothing new is to begin any more.
+    draining: CancellationToken,
+    /// Each actor holds a token of it until nothing runs in its project and nothing will.
+    undrained: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -120,8 +127,14 @@ impl ProjectRegistry {
     /// A registry without any project in memory.
     #[must_use]
     pub fn new(parts: ProjectParts) -> Self {
-        let shared =
-            Shared { parts, slots: DashMap::new(), actors: TaskTracker::new(), cancel: CancellationToken::new() };
+        let shared = Shared {
+            parts,
+            slots: DashMap::new(),
+            actors: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            draining: CancellationToken::new(),
+            undrained: TaskTracker::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -161,7 +174,7 @@ impl ProjectRegistry {
             return Ok(handle.clone());
         }
         slot.clear().await;
-        if self.shared.cancel.is_cancelled() {
+        if self.shared.draining.is_cancelled() || self.shared.cancel.is_cancelled() {
             return Err(ProjectError::Closing);
         }
         let opened = self.store().open_project(id).await?;
@@ -215,6 +228,22 @@ impl ProjectRegistry {
         Ok(())
     }
 
+    /// Begins nothing new, and waits until every run has come to its own end, but for no longer than `at_most`. What
+    /// waits in a queue stays there. Rooms stay open meanwhile.
+    pub async fn drain(&self, at_most: Duration) {
+        self.shared.draining.cancel();
+        self.shared.undrained.close();
+        if timeout(at_most, self.shared.undrained.wait()).await.is_err() {
+            tracing::info!("runs are still under way; they are interrupted");
+        }
+    }
+
+    /// Cancelled as soon as nothing new begins any more.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
     /// Closes every project in order – no run stays without an end – and then the store and the sandboxes.
     pub async fn shutdown(&self) {
         self.shared.cancel.cancel();
@@ -262,6 +291,8 @@ impl ProjectRegistry {
             mailbox,
             mailbox_sender: weak_sender,
             cancel: self.shared.cancel.child_token(),
+            drain: self.shared.draining.clone(),
+            undrained: self.shared.undrained.token(),
         });
         let (registry, project) = (self.clone(), id.clone());
         let actor = self.shared.actors.spawn(async move {

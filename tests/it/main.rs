@@ -3,6 +3,7 @@
 mod auth;
 mod cli;
 mod crash;
+mod drain;
 mod fakes;
 mod faults;
 mod models;

@@ -1,6 +1,7 @@
 //! A server of one test, and clients that keep what a browser would.
 
 mod fault_proxy;
+mod history;
 mod random;
 mod server_process;
 mod sse;
@@ -24,9 +25,10 @@ use tempfile::TempDir;
 
 pub(crate) use self::{
     fault_proxy::{Fault, FaultProxy},
+    history::History,
     random::Seed,
     server_process::ServerProcess,
-    visitor::{Ended, Visitor, text_hash, write_own_files},
+    visitor::{Ended, Visitor, write_own_files},
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
@@ -179,5 +181,7 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
 fn config(folder: &Path, arguments: &[String]) -> Config {
     let folder = folder.to_str().expect("a UTF-8 path");
     let fixed = ["cobuild", "--port", "0", "--data-dir", folder];
-    Cli::parse_from(fixed.into_iter().map(str::to_owned).chain(arguments.iter().cloned())).config
+    // Models of tests that are told to hang do not come to an end of their own.
+    let drain = ["--drain-ms", "0"].into_iter().filter(|_| !arguments.iter().any(|argument| argument == "--drain-ms"));
+    Cli::parse_from(fixed.into_iter().chain(drain).map(str::to_owned).chain(arguments.iter().cloned())).config
 }

@@ -26,6 +26,7 @@ use crate::{
     http::{
         Timing,
         auth::{Pass, RemovalWatch},
+        leaving::Leaving,
     },
     project::{
         event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, merge},
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     /// Bytes the socket has taken, counted where they are written: how a slow client is told from a stuck one.
     pub(super) written: Arc<AtomicU64>,
     pub(super) stopping: CancellationToken,
+    pub(super) leaving: Leaving,
     pub(super) timing: Timing,
     pub(super) presence: PresenceView,
     pub(super) pace: Pace,
@@ -154,12 +156,12 @@ impl Writer {
     fn messages_for(&mut self, wake: Wake) -> Result<Vec<Message>, Ended> {
         match wake {
             Wake::Attached(welcome, snapshot) => self.greeting(&welcome, snapshot),
-            Wake::Stopping => Err(Some(Closing::going_away())),
+            Wake::Stopping => Err(Some(Closing::going_away(self.leaving.retry_after()))),
             Wake::Outgoing(Some(Outgoing::Frame(frame))) => Ok(vec![text(&frame)]),
             Wake::Outgoing(Some(Outgoing::Close(closing))) => Err(Some(closing)),
             Wake::Outgoing(None) => Err(None),
             Wake::Events(Ok(frames)) => self.events(&frames),
-            Wake::Events(Err(error)) => Err(Some(feed_ended(&error))),
+            Wake::Events(Err(error)) => Err(Some(feed_ended(&error, &self.leaving))),
             Wake::PresenceSaid => {
                 self.pace.presence_at = Some(Instant::now() + PRESENCE_WINDOW);
                 Ok(Vec::new())
@@ -291,9 +293,9 @@ fn event(json: Bytes) -> Result<Message, Ended> {
     })
 }
 
-fn feed_ended(error: &FeedError) -> Closing {
+fn feed_ended(error: &FeedError, leaving: &Leaving) -> Closing {
     match error {
-        FeedError::Closed(CloseReason::Unloaded) => Closing::going_away(),
+        FeedError::Closed(CloseReason::Unloaded) => Closing::going_away(leaving.retry_after()),
         FeedError::Closed(CloseReason::Deleted) => Closing::new(CloseCode::NotFound, "the project was deleted"),
         // The way back in decides between replay and snapshot.
         FeedError::Closed(CloseReason::Failed) | FeedError::PositionLost { .. } => {

@@ -15,7 +15,8 @@ use crate::project::{
 impl ProjectActor {
     /// Starts compaction, unless there is too little to do or one is under way.
     pub(super) fn compact(&mut self, occasion: Occasion) {
-        if self.compacting || !occasion.suffices(self.kept, self.state.seq) {
+        let limits = self.parts.settings.log_limits;
+        if self.compacting || !occasion.suffices(self.kept, self.state.seq, limits) {
             return;
         }
         self.compacting = true;
@@ -23,7 +24,7 @@ impl ProjectActor {
         let compactor = Compactor {
             store: Arc::clone(&self.parts.store),
             project: self.project.clone(),
-            limits: self.parts.settings.log_limits,
+            limits,
             reporter: reporter.clone(),
         };
         let (kept, upto) = (self.kept, self.state.seq);

@@ -120,6 +120,7 @@ impl ProjectActor {
 
     fn take_next_run(&mut self, batch: &mut Batch) {
         if batch.is_untouched()
+            && !self.drain.is_cancelled()
             && self.runs.may_take_next()
             && let Some(next) = self.runs.queue.pop()
         {
@@ -358,6 +359,8 @@ impl ProjectActor {
         let role = self.state.role(by, role).unwrap_or(Role::Viewer);
         let result = if role < Role::Editor {
             Err(ProjectError::Forbidden("a viewer cannot do this"))
+        } else if self.drain.is_cancelled() && command::begins_something(&command) {
+            Err(ProjectError::Closing)
         } else {
             let mut desk = Desk {
                 parts: &self.parts,

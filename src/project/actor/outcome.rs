@@ -49,10 +49,10 @@ impl ProjectActor {
                 self.on_refused(batch, &error);
                 Ok(())
             }
-            Err(error @ (StoreError::Conflict
-                | StoreError::Corrupt(_)
-                | StoreError::Closed
-                | StoreError::Folded { .. })) => Err(error),
+            Err(
+                error
+                @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed | StoreError::Folded { .. }),
+            ) => Err(error),
         }
     }
 

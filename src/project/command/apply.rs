@@ -53,7 +53,7 @@ pub(crate) async fn perform(
     let cut = reply.is_cut();
     put_into_effect(&context, reply, packages, None).await?;
     if cut {
-        return Err(ProjectError::ProcessFailed("the reply is cut off; its complete files were applied".into()));
+        return Err(ProjectError::BadRequest("the reply is cut off; its complete files were applied".into()));
     }
     Ok(RunReport::default())
 }

@@ -99,9 +99,8 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
         apply::put_into_effect(&context, reply, Vec::new(), Some(bases)).await?;
     }
     if cut {
-        return Err(ProjectError::ProcessFailed(
-            "the answer reached the model's output limit; its complete files were applied, the cut-off one was not"
-                .into(),
+        return Err(ProjectError::CutOff(
+            "the answer reached the model's output limit; its complete files were applied, the cut-off one was not",
         ));
     }
     Ok(RunReport { usage })

@@ -207,7 +207,9 @@ async fn a_slow_reader_gets_everything_or_is_told() {
                 last = frames[0].seq();
             }
             Err(error) => {
-                assert!(matches!(error, crate::project::event_log::FeedError::PositionLost { cursor } if cursor == last));
+                assert!(
+                    matches!(error, crate::project::event_log::FeedError::PositionLost { cursor } if cursor == last)
+                );
                 assert!(last < kept(&store).await.base);
                 return;
             }

@@ -275,7 +275,9 @@ fn check(model: &[Bytes], first: Seq, last: Seq, json: &Bytes) {
         return assert_eq!(event, json);
     }
     let text = |json: &Bytes| match serde_json::from_slice::<EventFrame>(json).expect("an event") {
-        EventFrame { event: Event::TextDelta(delta), seq, seq_first, .. } => (delta.text, seq_first.unwrap_or(seq), seq),
+        EventFrame { event: Event::TextDelta(delta), seq, seq_first, .. } => {
+            (delta.text, seq_first.unwrap_or(seq), seq)
+        }
         other => panic!("merged: {other:?}"),
     };
     let texts: String = events.iter().map(|event| text(event).0).collect();

@@ -147,7 +147,7 @@ mod tests {
     use cobuild_protocol::{
         MessageId, ParticipantId, RequestId, RunId,
         event::{FileDelta, ProcessOutput, RunFinished, TextDelta},
-        value::{OutputStream, Outcome},
+        value::{Outcome, OutputStream},
     };
 
     use super::*;
@@ -176,12 +176,7 @@ mod tests {
     }
 
     fn end() -> Event {
-        Event::RunFinished(RunFinished {
-            outcome: Outcome::Completed,
-            error: None,
-            usage: None,
-            cancelled_by: None,
-        })
+        Event::RunFinished(RunFinished { outcome: Outcome::Completed, error: None, usage: None, cancelled_by: None })
     }
 
     /// As `first-last text`.

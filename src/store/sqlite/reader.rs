@@ -94,9 +94,7 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
     // One transaction, so that head, snapshot and replies belong together.
     let db = db.transaction()?;
     let found = db
-        .prepare_cached(
-            "SELECT number, epoch, head, base, merged, frames, size_bytes FROM projects WHERE id = ?1",
-        )?
+        .prepare_cached("SELECT number, epoch, head, base, merged, frames, size_bytes FROM projects WHERE id = ?1")?
         .query_row([project.as_str()], |row| {
             let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.cast_unsigned());
             let kept =
@@ -124,9 +122,7 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
 
 pub(super) fn base(db: &Connection, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {
     let found = db
-        .prepare_cached(
-            "SELECT seq, state FROM bases WHERE project = (SELECT number FROM projects WHERE id = ?1)",
-        )?
+        .prepare_cached("SELECT seq, state FROM bases WHERE project = (SELECT number FROM projects WHERE id = ?1)")?
         .query_row([project.as_str()], |row| {
             Ok(StoredSnapshot { seq: row.get::<_, i64>(0)?.cast_unsigned(), state: bytes(row.get(1)?) })
         })

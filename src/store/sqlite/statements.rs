@@ -153,9 +153,8 @@ fn remove_frames(db: &Connection, project: i64, first: i64, last: i64) -> Result
 }
 
 fn compact(db: &Connection, project: i64, head: i64, compaction: &Compaction) -> Result<(), StoreError> {
-    let base: i64 = db
-        .prepare_cached("SELECT base FROM projects WHERE number = ?1")?
-        .query_row([project], |row| row.get(0))?;
+    let base: i64 =
+        db.prepare_cached("SELECT base FROM projects WHERE number = ?1")?.query_row([project], |row| row.get(0))?;
     for event in &compaction.merged {
         replace(db, project, base, event)?;
     }
@@ -197,8 +196,11 @@ fn fold(db: &Connection, project: i64, base: i64, folded: &StoredSnapshot) -> Re
         return Err(StoreError::Conflict);
     }
     remove_frames(db, project, base + 1, upto)?;
-    db.prepare_cached("INSERT OR REPLACE INTO bases (project, seq, state) VALUES (?1, ?2, ?3)")?
-        .execute(params![project, upto, &*folded.state])?;
+    db.prepare_cached("INSERT OR REPLACE INTO bases (project, seq, state) VALUES (?1, ?2, ?3)")?.execute(params![
+        project,
+        upto,
+        &*folded.state
+    ])?;
     db.prepare_cached("UPDATE projects SET base = ?2 WHERE number = ?1")?.execute([project, upto])?;
     Ok(())
 }
