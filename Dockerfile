@@ -19,7 +19,7 @@ RUN cargo build --release --locked --bin cobuild
 
 FROM node:22-bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends bubblewrap ca-certificates tini \
+    && apt-get install -y --no-install-recommends bubblewrap ca-certificates git tini \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o node -g node /data
 COPY --from=server /src/target/release/cobuild /usr/local/bin/cobuild

@@ -6,6 +6,7 @@ mod bench;
 mod doctor;
 mod export;
 mod generate;
+mod models;
 mod progress;
 mod projects;
 mod remote;
@@ -50,6 +51,8 @@ pub enum CliCommand {
     Serve,
     /// Check by real probes what the local sandbox keeps in on this machine, and print a table
     Doctor,
+    /// Say which models the settings give, try those who have them, and say at which layer one fails
+    Models,
     /// Print a token for a server with a JWT_SECRET
     Token(token::TokenArgs),
     /// Measure this build on this machine
@@ -128,6 +131,7 @@ impl Cli {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
             CliCommand::Doctor => doctor::run(&self.config).await,
+            CliCommand::Models => models::run(&self.config).await,
             CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
             CliCommand::Projects(args) => projects::run(args).await,

@@ -3,12 +3,18 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
+mod models;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
-use crate::{model::demo::DEMO_SPEED_DEFAULT, project::LogLimits};
+use crate::{
+    model::demo::DEMO_SPEED_DEFAULT,
+    project::{LogLimits, repository::GitHost},
+};
 
 /// What a server logs when nothing else is said.
 pub const LOG_LEVEL_DEFAULT: &str = "info";
@@ -40,10 +46,6 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
     pub sandbox_pool_size: usize,
 
-    /// Model that answers when a prompt names none: `provider/model`
-    #[arg(long, env = "DEFAULT_AI_MODEL", default_value = "demo/scripted", global = true)]
-    pub default_ai_model: String,
-
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
@@ -71,6 +73,15 @@ pub struct Config {
     #[arg(long, env = "JWKS_URL", global = true, value_parser = web_address)]
     pub jwks_url: Option<String>,
 
+    /// Hosts that git repositories may be fetched from, separated by commas: `github.com`, `git.example.com:8443`, or
+    /// `git.example.com=10.0.0.7:443` to say where one is. Without that, its name must lead to a public address
+    #[arg(long, env = "GIT_HOSTS", default_value = "github.com", value_delimiter = ',', global = true)]
+    pub git_hosts: Vec<GitHost>,
+
+    /// File of certificates (PEM) that sandboxes trust beside the system's: for a registry or a git host of your own
+    #[arg(long, env = "SANDBOX_CA_FILE", global = true)]
+    pub sandbox_ca_file: Option<PathBuf>,
+
     /// How many frames of each project's log are kept one by one. What is older can no longer be read as it was or restored
     #[arg(long, env = "LOG_FRAMES_MAX", default_value_t = LogLimits::default().frames, global = true, value_parser = clap::value_parser!(u64).range(LOG_FRAMES_MAX_MIN..))]
     pub log_frames_max: u64,
@@ -87,6 +98,10 @@ pub struct Config {
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
+
+    /// Keys, addresses and defaults of models.
+    #[command(flatten)]
+    pub models: ModelConfig,
 }
 
 /// Where projects run.

@@ -7,11 +7,13 @@
 mod assets;
 pub(crate) mod auth;
 mod command_frame;
+mod diff;
 mod error;
 mod export;
 mod extract;
 mod leaving;
 mod listener;
+mod models;
 mod origin;
 mod preview;
 mod rest;
@@ -28,27 +30,23 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
 };
-use cobuild_protocol::{
-    ErrorCode,
-    frame::{Limits, ModelNotice},
-};
+use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-pub use self::auth::DoorError;
 use self::{
     auth::Access,
     error::Problem,
     leaving::Leaving,
     origin::{OriginPolicy, Target},
 };
+pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::{ModelInfo, ModelProvider},
-        sandbox_provider::SandboxProvider,
+        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 
@@ -116,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) url: String,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
+    /// One permit per diff being worked out.
+    pub(crate) diffs: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -177,6 +177,7 @@ impl App {
             timing: parts.timing,
             url: parts.url,
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
+            diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
             leaving: Leaving::new(tasks.clone()),
             tasks,
@@ -259,6 +260,7 @@ fn routes(state: HttpState) -> Router {
         .route("/files", get(rest::files))
         .route("/files/{*path}", get(rest::file))
         .route("/export.zip", get(export::zip))
+        .route("/diff", get(diff::diff))
         .route("/share-links", get(share_links::list).post(share_links::make))
         .route("/share-links/{link}", delete(share_links::revoke));
     Router::new()
@@ -300,8 +302,4 @@ fn limits() -> Limits {
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
     }
-}
-
-fn notice(model: ModelInfo) -> ModelNotice {
-    ModelNotice { model: model.name, notice: model.notice }
 }

@@ -11,6 +11,7 @@
 //! | [`wire`], [`anthropic`], [`openai_responses`], [`openai_chat`], [`gemini`] | the four wires: pure |
 //! | [`vendor_error`], [`usage`] | vendors' errors and counts in one shape |
 //! | [`http`], [`sse`], [`retry`], [`answer`] | the IO: one call, its events, its retries, one whole answer |
+//! | `failover` | the next model, where one fails before its first byte |
 //! | [`listing`], [`detect`] | the models vendors say they have; servers on this machine |
 
 pub mod answer;
@@ -20,6 +21,7 @@ pub mod catalogue;
 pub mod demo;
 pub mod detect;
 pub mod endpoint;
+mod failover;
 pub mod gemini;
 pub mod http;
 pub mod listing;
@@ -37,47 +39,100 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use cobuild_protocol::model::ProviderReport;
+use futures_util::{
+    FutureExt as _, StreamExt,
+    future::{BoxFuture, join_all},
+    stream::{self, BoxStream},
+};
 
+use self::failover::Candidate;
 use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest};
 
 /// How many models the sentence about an unknown one names.
 const MODELS_NAMED_MAX: usize = 12;
+/// How many names an error about a provider suggests.
+const SUGGESTIONS_MAX: usize = 3;
 
 /// Every configured provider, by name. It is itself a provider: names are `provider/model`, split at the first `/`.
 #[derive(Debug)]
 pub struct Models {
     providers: Vec<(String, Arc<dyn ModelProvider>)>,
-    default: ModelInfo,
+    default: Option<String>,
 }
 
 impl Models {
     /// A registry of these providers, in the order people see them. `default_model` is a `provider/model`; without
-    /// one, the first provider's own default is used. Fails when there is no such model, or no provider at all.
+    /// one, it is the default of the first provider that has one, whenever it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// There is no such model, or no provider at all. A default that was retired, or whose provider is not set up, is
+    /// no error here: it is one for whoever uses it.
     pub fn new(
         providers: Vec<(String, Arc<dyn ModelProvider>)>,
         default_model: Option<&str>,
     ) -> Result<Self, ModelError> {
-        let Some((_, first)) = providers.first() else {
-            return Err(ModelError::UnknownModel("no model provider is configured".to_owned()));
-        };
-        let mut models = Self { default: first.default_model(), providers };
-        if let Some(name) = default_model {
-            models.default = models.resolve(name)?;
+        if providers.is_empty() {
+            let sentence = "no model provider is configured".to_owned();
+            return Err(ModelError::UnknownModel { sentence, instead: Vec::new() });
         }
-        Ok(models)
+        let models = Self { providers, default: default_model.map(str::to_owned) };
+        match models.default_problem() {
+            None | Some(ModelError::RetiredModel { .. } | ModelError::NotConfigured { .. }) => Ok(models),
+            Some(error) => Err(error),
+        }
     }
 
-    fn provider(&self, model: &str) -> Result<&dyn ModelProvider, ModelError> {
-        let provider = model.split_once('/').map_or(model, |(provider, _)| provider);
+    /// Why the configured default cannot be used, if it cannot.
+    #[must_use]
+    pub fn default_problem(&self) -> Option<ModelError> {
+        self.default.as_ref().and_then(|name| self.resolve(name).err())
+    }
+
+    fn provider(&self, model: &str) -> Result<&Arc<dyn ModelProvider>, ModelError> {
+        let Some((provider, _)) = model.split_once('/') else {
+            let name = catalogue::shown(model);
+            let sentence = format!("`{name}` is not a model's name, which is `provider/model`{}", self.examples());
+            return Err(ModelError::UnknownModel { sentence, instead: self.suggestions() });
+        };
         let found = self.providers.iter().find(|(name, _)| name == provider);
-        found.map(|(_, provider)| provider.as_ref()).ok_or_else(|| unknown_model(model, &self.models()))
+        found.map(|(_, provider)| provider).ok_or_else(|| ModelError::UnknownProvider {
+            name: catalogue::shown(provider),
+            instead: self.suggestions(),
+        })
+    }
+
+    /// The default, and some others that can be used.
+    fn suggestions(&self) -> Vec<String> {
+        let default = self.default_model().name;
+        let mut names: Vec<String> = self.models().into_iter().map(|model| model.name).collect();
+        // A stable sort: the default in front, the others as they are.
+        names.sort_by_key(|name| *name != default);
+        names.truncate(SUGGESTIONS_MAX);
+        names
+    }
+
+    fn examples(&self) -> String {
+        let names = self.suggestions();
+        if names.is_empty() { String::new() } else { format!("; there is {}", names.join(", ")) }
+    }
+
+    fn candidate(&self, name: String) -> Candidate {
+        let found = self.provider(&name).and_then(|provider| Ok((provider.resolve(&name)?, Arc::clone(provider))));
+        Candidate { name, found }
     }
 }
 
 impl ModelProvider for Models {
+    /// What is configured, even where it cannot be used: then its notice says why, and using it is an error.
     fn default_model(&self) -> ModelInfo {
-        self.default.clone()
+        let Some(name) = &self.default else {
+            let ready = self.providers.iter().find_map(|(_, provider)| provider.ready_default());
+            return ready.or_else(|| Some(self.providers.first()?.1.default_model())).unwrap_or_default();
+        };
+        let unusable = |error: ModelError| ModelInfo { notice: Some(error.to_string()), ..ModelInfo::new(name) };
+        self.resolve(name).unwrap_or_else(unusable)
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -88,22 +143,34 @@ impl ModelProvider for Models {
         self.provider(name)?.resolve(name)
     }
 
+    fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
+        let reports = join_all(self.providers.iter().map(|(_, provider)| provider.refresh()));
+        reports.map(|reports| reports.into_iter().flatten().collect()).boxed()
+    }
+
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {
-        match self.provider(&request.model) {
-            Ok(provider) => provider.stream(request),
-            Err(error) => stream::iter([Err(error)]).boxed(),
+        if request.fallbacks.is_empty() {
+            return match self.provider(&request.model) {
+                Ok(provider) => provider.stream(request),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            };
         }
+        let names = std::iter::once(request.model.clone()).chain(request.fallbacks.iter().cloned());
+        let candidates = names.map(|name| self.candidate(name)).collect();
+        failover::answer(request, candidates)
     }
 }
 
-/// The answer to a name nobody has: it repeats the name and says what there is.
+/// The answer to a name that a provider does not have: it repeats the name and says what there is.
 fn unknown_model(name: &str, models: &[ModelInfo]) -> ModelError {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let shown = catalogue::shown(name);
     let mut known: Vec<&str> = models.iter().map(|model| model.name.as_str()).take(MODELS_NAMED_MAX).collect();
+    let instead = known.iter().take(SUGGESTIONS_MAX).map(ToString::to_string).collect();
     if models.len() > MODELS_NAMED_MAX {
         known.push("…");
     }
-    ModelError::UnknownModel(format!("there is no model '{shown}' here; there is {}", known.join(", ")))
+    let sentence = format!("there is no model `{shown}` here; there is {}", known.join(", "));
+    ModelError::UnknownModel { sentence, instead }
 }
 
 #[cfg(test)]
@@ -133,9 +200,16 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_what_exists() {
         let models = models(None).expect("valid");
-        for name in ["gpt-9", "openai/gpt-9", "demo/other", "demo", "", "/", "demo/", "demo/scripted/x"] {
-            let Err(ModelError::UnknownModel(sentence)) = models.resolve(name) else { panic!("{name} is known") };
-            assert!(sentence.contains(&format!("'{name}'")) && sentence.contains("demo/scripted"), "{sentence}");
+        for name in ["gpt-9", "demo/other", "demo", "", "demo/", "demo/scripted/x"] {
+            let Err(ModelError::UnknownModel { sentence, instead }) = models.resolve(name) else { panic!("{name}") };
+            assert!(sentence.contains(&format!("`{name}`")) && sentence.contains("demo/scripted"), "{sentence}");
+            assert_eq!(instead[0], "demo/scripted", "{name}");
+        }
+        for (name, provider) in [("openai/gpt-9", "openai"), ("/", ""), ("foo/x/y", "foo")] {
+            let Err(ModelError::UnknownProvider { name: named, instead }) = models.resolve(name) else {
+                panic!("{name}")
+            };
+            assert_eq!((named.as_str(), instead[0].as_str()), (provider, "demo/scripted"));
         }
         assert!(models.resolve(&"x\n".repeat(500)).is_err_and(|error| error.to_string().len() < 300));
     }
@@ -152,6 +226,6 @@ mod tests {
         let models = models(None).expect("valid");
         let request = ModelRequest { model: "no/such".to_owned(), ..ModelRequest::default() };
         let answer: Vec<_> = models.stream(request).collect().await;
-        assert!(matches!(answer.as_slice(), [Err(ModelError::UnknownModel(_))]));
+        assert!(matches!(answer.as_slice(), [Err(ModelError::UnknownProvider { .. })]));
     }
 }

@@ -10,6 +10,7 @@
 //! | `command` | from a command to its first events and its job: one file each |
 //! | `batch` | one append in the making |
 //! | `state` | the fold of the log |
+//! | [`repository`] | addresses of git repositories, and the hosts they may be on |
 //! | `run`, `runs`, `queue` | a run's life, what runs, whose turn is next |
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
@@ -35,6 +36,7 @@ mod queue;
 mod reconcile;
 pub mod registry;
 mod remembered;
+pub mod repository;
 mod room;
 mod run;
 mod runs;

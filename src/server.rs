@@ -20,7 +20,11 @@ use crate::{
     http::{App, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
+        catalogue::{Catalogue, CatalogueError},
         demo::{DemoConfig, DemoModel},
+        http::HttpLimits,
+        retry::RetryPolicy,
+        vendors::Vendors,
     },
     project::{
         LogLimits, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore,
@@ -39,6 +43,9 @@ const BACKLOG: u32 = 1024;
 /// How long projects may take to come to an orderly end. Sandboxes end in milliseconds, an append in less than a
 /// second; after this something hangs, and everything that was promised is in the store anyway.
 const PROJECTS_CLOSE_MAX: Duration = Duration::from_secs(10);
+/// How long the start waits for model servers on this machine to answer: they decide which model is the default. Where
+/// there are none, the answer comes at once.
+const LOOK_MAX: Duration = Duration::from_millis(400);
 /// How long connections may take to hear that the server goes.
 const CONNECTIONS_CLOSE_MAX: Duration = Duration::from_secs(3);
 
@@ -53,7 +60,7 @@ pub struct Providers {
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// How long connections may take over things.
     pub timing: Timing,
-    /// What projects may choose; the previews' address is filled in.
+    /// What projects may choose; the previews' address and the git hosts are filled in.
     pub projects: ProjectSettings,
 }
 
@@ -85,6 +92,12 @@ pub enum StartError {
     /// `DEFAULT_AI_MODEL` names no model there is.
     #[error("DEFAULT_AI_MODEL: {0}")]
     Model(String),
+    /// The user's own table of models cannot be used.
+    #[error("MODELS_FILE: {0}")]
+    Catalogue(#[from] CatalogueError),
+    /// There is no TLS on this machine.
+    #[error("models cannot be reached: {0}")]
+    Tls(String),
 }
 
 /// A server that answers. Dropping it ends its connections; [`RunningServer::shutdown`] does so in order.
@@ -108,11 +121,11 @@ impl Providers {
     /// # Errors
     ///
     /// [`StartError`], before anything answers.
-    pub fn configured(config: &Config) -> Result<Self, StartError> {
+    pub async fn configured(config: &Config) -> Result<Self, StartError> {
         let store: SharedStore = Arc::new(SqliteStore::open(&config.data_dir, &SqliteOptions::default())?);
         Ok(Self {
             store,
-            models: models(config)?,
+            models: models(config).await?,
             sandboxes: sandboxes(config),
             timing: Timing::default(),
             projects: ProjectSettings {
@@ -132,7 +145,7 @@ impl RunningServer {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         // The port first: a second server on the same port must not touch the data.
         let listener = listen(config)?;
-        Self::start_on(listener, config, Providers::configured(config)?)
+        Self::start_on(listener, config, Providers::configured(config).await?)
     }
 
     /// Starts with parts of the caller's own.
@@ -155,7 +168,7 @@ impl RunningServer {
             store,
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
-            settings: Arc::new(ProjectSettings { preview_url, ..projects }),
+            settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
         });
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
         let app = App::new(parts, config, door);
@@ -201,12 +214,34 @@ impl RunningServer {
     }
 }
 
-/// Every model there is a way to; without a key that is the demo.
-fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
+/// Every model there is a way to; without a key or a server that is the demo.
+pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, StartError> {
+    let vendors = vendors(config)?;
     let demo: Arc<dyn ModelProvider> = Arc::new(DemoModel::new(DemoConfig { speed: config.demo_speed }));
-    let models = Models::new(vec![("demo".to_owned(), demo)], Some(&config.default_ai_model))
-        .map_err(|error| StartError::Model(error.to_string()))?;
+    let looking = tokio::spawn(Vendors::keep_looking(Arc::downgrade(&vendors)));
+    let mut providers = vendors.providers();
+    // Last: it steps aside for whatever else there is.
+    providers.push(("demo".to_owned(), demo));
+    let models =
+        Models::new(providers, config.models.chosen_default()).map_err(|error| StartError::Model(error.to_string()))?;
+    if let Some(error) = models.default_problem() {
+        tracing::warn!("DEFAULT_AI_MODEL cannot be used, so prompts must name another model: {error}");
+    }
+    if config.models.chosen_default().is_none() {
+        vendors.first_look(LOOK_MAX).await;
+    }
+    drop(looking);
     Ok(Arc::new(models))
+}
+
+/// All vendors, by the keys and addresses of the configuration.
+pub(crate) fn vendors(config: &Config) -> Result<Arc<Vendors>, StartError> {
+    let mut catalogue = Catalogue::built_in();
+    if let Some(path) = &config.models.models_file {
+        catalogue = catalogue.with_user_file(path)?;
+    }
+    Vendors::new(config.models.settings(), catalogue, &HttpLimits::default(), RetryPolicy::default())
+        .map_err(|error| StartError::Tls(error.to_string()))
 }
 
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
@@ -225,7 +260,11 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
 
 /// How the configuration wants the sandboxes of this machine.
 pub(crate) fn local_sandboxes(config: &Config) -> LocalConfig {
-    LocalConfig { pool_size: config.sandbox_pool_size, ..LocalConfig::new(&config.data_dir) }
+    LocalConfig {
+        pool_size: config.sandbox_pool_size,
+        ca_file: config.sandbox_ca_file.clone(),
+        ..LocalConfig::new(&config.data_dir)
+    }
 }
 
 /// Makes the first project wait less. What is wrong with this machine is said once, at start, and again to whoever wants

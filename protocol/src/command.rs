@@ -8,7 +8,7 @@ use crate::{
     id::{ConflictId, ParticipantId, RunId, Seq},
     package::PackageSpec,
     path::FilePath,
-    value::{ContentHash, Encoding, Presence, Role},
+    value::{ContentHash, EditStyle, Encoding, Presence, Role},
 };
 
 /// A command. Each is answered by exactly one of `accepted`, `rejected` and `result`.
@@ -21,6 +21,14 @@ pub enum Command {
     Apply(Apply),
     /// Install npm packages.
     Install(Install),
+    /// Make a git repository's files the project's.
+    ImportRepository(ImportRepository),
+    /// Say something in the conversation; no model answers.
+    Say(Say),
+    /// Set what the conversation is about and how its people like their changes.
+    UpdateConversation(UpdateConversation),
+    /// Let the conversation begin anew, or leave its older part behind.
+    ClearConversation(ClearConversation),
     /// Read the project's state.
     Status(Status),
     /// Stop a run.
@@ -55,6 +63,8 @@ pub enum Command {
     StartSandbox(StartSandbox),
     /// End the sandbox; the project's files stay.
     StopSandbox(StopSandbox),
+    /// End the preview's dev server and start it again.
+    RestartPreview(RestartPreview),
 }
 
 impl Command {
@@ -65,6 +75,10 @@ impl Command {
             Self::Generate(_) => "generate",
             Self::Apply(_) => "apply",
             Self::Install(_) => "install",
+            Self::ImportRepository(_) => "import_repository",
+            Self::Say(_) => "say",
+            Self::UpdateConversation(_) => "update_conversation",
+            Self::ClearConversation(_) => "clear_conversation",
             Self::Status(_) => "status",
             Self::Cancel(_) => "cancel",
             Self::WriteFile(_) => "write_file",
@@ -82,6 +96,7 @@ impl Command {
             Self::Exec(_) => "exec",
             Self::StartSandbox(_) => "start_sandbox",
             Self::StopSandbox(_) => "stop_sandbox",
+            Self::RestartPreview(_) => "restart_preview",
         }
     }
 
@@ -93,10 +108,14 @@ impl Command {
 }
 
 /// Every command's name on the wire.
-pub const COMMAND_NAMES: [&str; 20] = [
+pub const COMMAND_NAMES: [&str; 25] = [
     "generate",
     "apply",
     "install",
+    "import_repository",
+    "say",
+    "update_conversation",
+    "clear_conversation",
     "status",
     "cancel",
     "write_file",
@@ -114,6 +133,7 @@ pub const COMMAND_NAMES: [&str; 20] = [
     "exec",
     "start_sandbox",
     "stop_sandbox",
+    "restart_preview",
 ];
 
 /// Answers a prompt with a model: `accepted{run}`, then the run's events, ending in one `run_finished`.
@@ -122,9 +142,9 @@ pub const COMMAND_NAMES: [&str; 20] = [
 pub struct Generate {
     /// What to build or change. Must not be blank; its largest size is announced in `welcome.limits`.
     pub prompt: String,
-    /// `provider/model`; absent for the server's default.
+    /// The model that answers; absent for the server's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<ModelChoice>,
     /// `false`: only answer; change no file and run nothing.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[ts(as = "Option<bool>")]
@@ -133,6 +153,33 @@ pub struct Generate {
     #[serde(default, skip_serializing_if = "is_queue")]
     #[ts(as = "Option<Delivery>")]
     pub delivery: Delivery,
+}
+
+/// Which model answers: `"provider/model"`, or a list of at most 8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(untagged)]
+pub enum ModelChoice {
+    /// This one.
+    One(String),
+    /// The first of these that answers: where one fails before its first byte, the next is tried.
+    Several(Vec<String>),
+}
+
+impl ModelChoice {
+    /// The names, in the order in which they are tried.
+    #[must_use]
+    pub fn into_names(self) -> Vec<String> {
+        match self {
+            Self::One(name) => vec![name],
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl From<String> for ModelChoice {
+    fn from(name: String) -> Self {
+        Self::One(name)
+    }
 }
 
 /// What a prompt does when another run is under way.
@@ -158,6 +205,10 @@ pub struct Apply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<PackageSpec>>", optional)]
     pub packages: Vec<PackageSpec>,
+    /// Whether it changes an app that is there rather than making one; only for the conversation's history of edits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub edit: bool,
 }
 
 /// Installs npm packages into the project.
@@ -165,6 +216,58 @@ pub struct Apply {
 pub struct Install {
     /// At least one name, each with an optional version.
     pub packages: Vec<PackageSpec>,
+}
+
+/// Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
+/// the clone's `exec_…` events, the files, and one `repository_imported` behind them. Its history, submodules and
+/// symbolic links are not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImportRepository {
+    /// `https://<host>/<owner>/<name>`, with or without `.git`, or `git@<host>:<owner>/<name>.git`; both are fetched by
+    /// HTTPS, without credentials, from the hosts the server allows.
+    pub url: String,
+}
+
+/// Says something in the conversation: one `message_added`. Models see it with the next prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Say {
+    /// What. Must not be blank; as long as a prompt at most.
+    pub text: String,
+}
+
+/// Sets what the conversation is about and how its people like their changes. What is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct UpdateConversation {
+    /// What it is about; at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// How much a change may touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit_style: Option<EditStyle>,
+    /// What is asked for again and again; at most 50 of 200 characters each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_patterns: Option<Vec<String>>,
+}
+
+/// Lets the conversation begin anew, or leaves its older part behind. The room still shows what was said; models and
+/// the conversation's history no longer contain it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ClearConversation {
+    /// How much of it.
+    pub clear: Clearing,
+}
+
+/// How much of a conversation is left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Clearing {
+    /// All but the last 5 messages, 3 edits and 2 steps of the project's evolution.
+    Old,
+    /// Everything, topic and preferences included.
+    All,
+    /// Everything, and there is no conversation until the next message, edit or update.
+    Delete,
 }
 
 /// Reads the project's state: `result` with `{seq, state}`.
@@ -321,6 +424,11 @@ pub struct StartSandbox {}
 /// Ends the sandbox and everything that runs in it. The project's files stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct StopSandbox {}
+
+/// Ends the preview's dev server and starts it again; `preview_changed` tells how it goes. Rejected with `conflict` when
+/// there is no sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RestartPreview {}
 
 const fn yes() -> bool {
     true

@@ -98,13 +98,17 @@ pub struct ErrorBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional, type = "number")]
     pub retry_after_ms: Option<u64>,
+    /// Models that can be named instead of one that cannot be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<String>>")]
+    pub models: Vec<String>,
 }
 
 impl ErrorBody {
     /// An error with the code's own idea of whether it can be retried.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retryable: code.is_retryable(), retry_after_ms: None }
+        Self { code, message: message.into(), retryable: code.is_retryable(), retry_after_ms: None, models: Vec::new() }
     }
 }
 

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
+    command::Clearing,
     error::ErrorBody,
     id::{ConflictId, MessageId, ParticipantId, RequestId, RunId, Seq},
     path::FilePath,
     value::{
-        ContentHash, FileAction, FileEntry, FileOrigin, MessageRole, Outcome, OutputStream, PreviewState, Refusal,
-        Role, RunKind, SandboxState, Usage,
+        ContentHash, EditStyle, FileAction, FileEntry, FileOrigin, MessageRole, Outcome, OutputStream, PreviewState,
+        Refusal, Role, RunKind, SandboxState, Usage,
     },
 };
 
@@ -59,10 +60,14 @@ pub enum Event {
     RunFinished(RunFinished),
     /// A message was added to the conversation; an assistant's grows by deltas.
     MessageAdded(MessageAdded),
+    /// A model failed before its first byte; the next one that was named writes the message.
+    ModelSwitched(ModelSwitched),
     /// The assistant's prose went on.
     TextDelta(TextDelta),
     /// The model's reasoning went on.
     ReasoningDelta(ReasoningDelta),
+    /// The answer went on, as the model writes it.
+    ReplyDelta(ReplyDelta),
     /// The assistant began to write a file. It is not in the tree yet.
     FileStarted(FileStarted),
     /// The file being written went on.
@@ -85,10 +90,16 @@ pub enum Event {
     FileUnlocked(FileUnlocked),
     /// The files are as they were after an earlier event; the changes that make them so follow.
     Restored(Restored),
+    /// The files are those of a git repository now; the changes that made them so stand before.
+    RepositoryImported(RepositoryImported),
     /// The waiting runs are in another order.
     QueueChanged(QueueChanged),
     /// A participant may do something else from now on.
     RoleChanged(RoleChanged),
+    /// The conversation is about something else, or its people like something else.
+    ConversationUpdated(ConversationUpdated),
+    /// The conversation begins anew, or without its older part.
+    ConversationCleared(ConversationCleared),
     /// The packages a run needs are known.
     PackagesDetected(PackagesDetected),
     /// The package manager was started.
@@ -112,7 +123,7 @@ pub enum Event {
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 32;
+pub const EVENTS_COUNT: usize = 37;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -176,6 +187,10 @@ pub struct RunStarted {
     /// The model that answers, as `provider/model`, for `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// For `apply`: whether it changes an app that is there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub edit: bool,
 }
 
 /// A run ended. Nothing of the run follows.
@@ -215,6 +230,23 @@ pub struct MessageAdded {
     pub notice: Option<String>,
 }
 
+/// A model failed before its first byte, and `generate` named others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ModelSwitched {
+    /// The message it was to write.
+    pub message: MessageId,
+    /// The model that failed, as `provider/model`.
+    pub from: String,
+    /// The model that writes the message now.
+    pub to: String,
+    /// Something the reader must know about that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What went wrong with the one before.
+    pub error: ErrorBody,
+}
+
 /// The assistant's prose went on. The tags of the reply format are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct TextDelta {
@@ -227,6 +259,16 @@ pub struct TextDelta {
 /// The model's reasoning went on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ReasoningDelta {
+    /// Which message it belongs to.
+    pub message: MessageId,
+    /// What comes next.
+    pub text: String,
+}
+
+/// The answer went on, as the model writes it: tags included, and before it is taken apart into the other deltas. Only in
+/// a `generate` with `apply: false`, whose asker wants the answer itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ReplyDelta {
     /// Which message it belongs to.
     pub message: MessageId,
     /// What comes next.
@@ -350,6 +392,28 @@ pub struct Restored {
     pub to: Seq,
 }
 
+/// The files are those of a git repository now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RepositoryImported {
+    /// Where it was fetched from.
+    pub url: String,
+    /// Its name: the last part of its address.
+    pub name: String,
+    /// Its default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit the files are from; absent: the repository is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How many files were taken over.
+    pub files: u32,
+    /// What was left out, the first 50, with the reason.
+    pub left_out: Vec<Refusal>,
+    /// How many were left out altogether.
+    pub left_out_total: u32,
+}
+
 /// The waiting runs are in another order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct QueueChanged {
@@ -366,6 +430,28 @@ pub struct RoleChanged {
     /// What they may do; absent: nothing at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+}
+
+/// The conversation is about something else, or its people like something else. What is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ConversationUpdated {
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// How much a change may touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit_style: Option<EditStyle>,
+    /// What is asked for again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_patterns: Option<Vec<String>>,
+}
+
+/// The conversation begins anew, or without its older part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ConversationCleared {
+    /// How much of it is left behind.
+    pub clear: Clearing,
 }
 
 /// The packages a run needs.
@@ -436,6 +522,13 @@ pub struct SandboxChanged {
     pub state: SandboxState,
     /// Who makes it: `local`, `e2b` …
     pub provider: String,
+    /// Which: the same while it is made again by itself, another after somebody stopped it. Absent when none is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub parked: bool,
     /// What is being done, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -482,8 +575,10 @@ impl Event {
             Self::RunStarted(_) => "run_started",
             Self::RunFinished(_) => "run_finished",
             Self::MessageAdded(_) => "message_added",
+            Self::ModelSwitched(_) => "model_switched",
             Self::TextDelta(_) => "text_delta",
             Self::ReasoningDelta(_) => "reasoning_delta",
+            Self::ReplyDelta(_) => "reply_delta",
             Self::FileStarted(_) => "file_started",
             Self::FileDelta(_) => "file_delta",
             Self::FileWritten(_) => "file_written",
@@ -495,8 +590,11 @@ impl Event {
             Self::FileLocked(_) => "file_locked",
             Self::FileUnlocked(_) => "file_unlocked",
             Self::Restored(_) => "restored",
+            Self::RepositoryImported(_) => "repository_imported",
             Self::QueueChanged(_) => "queue_changed",
             Self::RoleChanged(_) => "role_changed",
+            Self::ConversationUpdated(_) => "conversation_updated",
+            Self::ConversationCleared(_) => "conversation_cleared",
             Self::PackagesDetected(_) => "packages_detected",
             Self::InstallStarted(_) => "install_started",
             Self::InstallOutput(_) => "install_output",

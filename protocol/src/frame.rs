@@ -146,7 +146,7 @@ pub enum ControlFrame {
     /// The answer to `hello`.
     Welcome(Welcome),
     /// The project's state, in place of a replay.
-    Snapshot(SnapshotFrame),
+    Snapshot(Box<SnapshotFrame>),
     /// The end of the replay or snapshot; what follows is live.
     Synced(Synced),
     /// A command will be or has been carried out.

@@ -193,6 +193,14 @@ counted_id! {
     /// A message of the project's conversation.
     MessageId, "m", "^m[0-9]+$"
 }
+impl MessageId {
+    /// The id of the message after this one.
+    #[must_use]
+    pub const fn after(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 counted_id! {
     /// Two versions of one file that could not be merged.
     ConflictId, "k", "^k[0-9]+$"

@@ -12,6 +12,7 @@
 //! | [`state`] | the fold of all events: what a snapshot contains |
 //! | [`value`] | values that commands, events and the state share |
 //! | [`id`], [`path`], [`package`] | validated identifiers, file paths and npm package names |
+//! | [`model`] | the models a server offers, as `GET /api/v1/models` lists them |
 //! | [`error`] | error codes, error bodies, close codes |
 //! | [`export`] | the same as JSON Schema and TypeScript |
 
@@ -21,6 +22,7 @@ pub mod event;
 pub mod export;
 pub mod frame;
 pub mod id;
+pub mod model;
 pub mod package;
 pub mod path;
 pub mod state;

@@ -11,13 +11,16 @@ use ts_rs::TS;
 use crate::{
     error::ErrorBody,
     event::FileConflicted,
-    id::{ParticipantId, RunId},
+    id::{ParticipantId, RunId, Seq},
     path::FilePath,
-    value::{ContentHash, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage},
+    value::{
+        ContentHash, ConversationInfo, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage,
+    },
 };
 
 /// A project as everybody in the room sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct ProjectState {
     /// Its name for people.
     pub name: String,
@@ -27,12 +30,18 @@ pub struct ProjectState {
     pub preview_id: String,
     /// When it was created: RFC 3339, UTC.
     pub created_at: String,
+    /// The git repository its files came from; absent: it is an app made from the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Box<RepositoryInfo>>,
     /// The file tree.
     pub files: BTreeMap<FilePath, FileInfo>,
     /// The conversation, oldest first; the last 500 messages.
     pub messages: Vec<Message>,
     /// How many older messages are no longer in `messages`.
     pub messages_dropped: u64,
+    /// What the conversation is about, and what came of it.
+    #[serde(default)]
+    pub conversation: Box<ConversationInfo>,
     /// Runs that wait, run, or ended, oldest first; the last 100 that ended.
     pub runs: Vec<RunInfo>,
     /// The sandbox.
@@ -45,6 +54,24 @@ pub struct ProjectState {
     pub conflicts: Vec<FileConflicted>,
     /// Everybody who was ever in the room.
     pub participants: BTreeMap<ParticipantId, Participant>,
+}
+
+/// The git repository a project's files came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RepositoryInfo {
+    /// Where it was fetched from.
+    pub url: String,
+    /// Its name.
+    pub name: String,
+    /// Its default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit the files were from; absent: the repository was empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The event after which the files were as the repository had them: what changed since then is the work done here.
+    pub seq: Seq,
 }
 
 /// A file of the tree, without its path.
@@ -104,6 +131,13 @@ pub struct RunInfo {
     /// What its model calls consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// For `apply`: whether it changes an app that is there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub edit: bool,
     /// What it did in the sandbox, in order.
     pub steps: Vec<Step>,
+    /// The files of its reply that it wrote, in order; at most 200.
+    #[serde(default)]
+    pub files: Vec<FilePath>,
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
+    error::ErrorBody,
     id::{Invalid, MessageId, ParticipantId, RunId, string_newtype},
     path::FilePath,
 };
@@ -39,6 +40,8 @@ pub enum RunKind {
     Apply,
     /// Packages installed on request.
     Install,
+    /// A git repository's files taken over.
+    Import,
     /// One shell command in the sandbox; runs beside the others instead of waiting in the queue.
     Exec,
 }
@@ -140,19 +143,49 @@ pub struct Usage {
     /// Input tokens read from the vendor's cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read_tokens: Option<u64>,
-    /// Input tokens written to the vendor's cache.
+    /// Input tokens written to the vendor's cache for its usual, short time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_tokens: Option<u64>,
+    /// Input tokens written to the vendor's cache for an hour, which costs more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
     /// The part of `output_tokens` that was reasoning; for information only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
     /// Cost in 10⁻⁹ US dollars. Absent means unknown, never free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_nano_usd: Option<u64>,
+    /// The date of the table of prices that the cost was computed with; absent where the vendor told the charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices_as_of: Option<String>,
     /// True when the stream broke before the vendor reported usage and these are our own counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>")]
     pub estimated: bool,
+}
+
+impl Usage {
+    /// Two calls' consumption. A cost that is unknown for one of them is unknown for both; so begin a sum with the first
+    /// call, not with an empty `Usage`.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (one, None) | (None, one) => one,
+        };
+        let dates = (self.prices_as_of.as_ref(), other.prices_as_of.as_ref());
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            cache_read_tokens: sum(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens: sum(self.cache_write_tokens, other.cache_write_tokens),
+            cache_write_1h_tokens: sum(self.cache_write_1h_tokens, other.cache_write_1h_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
+            cost_nano_usd: self.cost_nano_usd.zip(other.cost_nano_usd).map(|(a, b)| a.saturating_add(b)),
+            prices_as_of: dates.0.max(dates.1).cloned(),
+            estimated: self.estimated || other.estimated,
+        }
+    }
 }
 
 /// Where the sandbox is in its life.
@@ -195,6 +228,16 @@ pub struct SandboxInfo {
     pub state: SandboxState,
     /// Which provider makes it: `local`, `e2b` …; empty before the first.
     pub provider: String,
+    /// Which it is, or was when somebody stopped it: the same while it is made again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// When the making of that one began: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub parked: bool,
     /// What is being done, for a person: "Installing the template's packages (one-time)".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -337,8 +380,96 @@ pub struct Message {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// Models that were to write it before and failed before their first byte, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<PassedOver>>")]
+    pub passed_over: Vec<PassedOver>,
+    /// The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
     /// What it says, in order.
     pub parts: Vec<MessagePart>,
+}
+
+/// A model that was to answer, and why another one did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PassedOver {
+    /// `provider/model`.
+    pub model: String,
+    /// What went wrong with it.
+    pub error: ErrorBody,
+}
+
+/// How much a change may touch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum EditStyle {
+    /// What was asked for and nothing else.
+    #[default]
+    Targeted,
+    /// Whatever makes the app better on the way.
+    Comprehensive,
+}
+
+/// What the conversation is about, and what came of it so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ConversationInfo {
+    /// Whether there is one: something was said, changed or set since the beginning or the last `delete`.
+    pub active: bool,
+    /// What it is about, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// How much a change may touch.
+    pub edit_style: EditStyle,
+    /// What is asked for again and again.
+    pub common_patterns: Vec<String>,
+    /// The first message that still counts; absent: all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_message: Option<MessageId>,
+    /// What runs changed, oldest first; the last 50.
+    pub edits: Vec<EditRecord>,
+    /// How the project came to be what it is, oldest first; the last 50.
+    pub evolution: Vec<EvolutionRecord>,
+    /// When it began: RFC 3339, UTC.
+    pub created_at: String,
+    /// When it changed last: RFC 3339, UTC.
+    pub updated_at: String,
+}
+
+/// What one run changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct EditRecord {
+    /// Which run.
+    pub run: RunId,
+    /// When it ended: RFC 3339, UTC.
+    pub at: String,
+    /// Whether it changed an app that was there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub edit: bool,
+    /// The prompt, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The files it wrote.
+    pub files: Vec<FilePath>,
+    /// What went wrong; absent: everything was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One step of a project's evolution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct EvolutionRecord {
+    /// When: RFC 3339, UTC.
+    pub at: String,
+    /// Whether it changed an app that was there rather than making one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub edit: bool,
+    /// The files it is about.
+    pub files: Vec<FilePath>,
 }
 
 /// Something a run did in the sandbox.
@@ -373,4 +504,21 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_keep_what_is_unknown_unknown() {
+        let tokens = Usage { input_tokens: Some(1), output_tokens: Some(2), ..Usage::default() };
+        let known = Usage { cost_nano_usd: Some(2), prices_as_of: Some("2026-11-22".into()), ..tokens.clone() };
+        let unknown = Usage { cache_read_tokens: Some(3), ..tokens };
+        let twice = Usage { input_tokens: Some(2), output_tokens: Some(4), ..Usage::default() };
+        let both = Usage { cost_nano_usd: Some(4), prices_as_of: known.prices_as_of.clone(), ..twice.clone() };
+        assert_eq!(known.plus(&known), both);
+        let mixed = Usage { cache_read_tokens: Some(3), prices_as_of: known.prices_as_of.clone(), ..twice };
+        assert_eq!((known.plus(&unknown), unknown.plus(&known)), (mixed.clone(), mixed));
+    }
 }

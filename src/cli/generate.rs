@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use cobuild_protocol::{
     Command, Event, EventFrame, ProjectId, RequestId, RunId, Seq,
-    command::{Cancel, Delivery, Generate},
+    command::{Cancel, Delivery, Generate, ModelChoice},
     state::{RunInfo, RunState},
     value::Outcome,
 };
@@ -33,9 +33,10 @@ pub struct GenerateArgs {
     project: ProjectId,
     /// What to build or change; `-` reads it from standard input
     prompt: String,
-    /// Who answers, as `provider/model`; the server's default when nothing is said
+    /// Who answers, as `provider/model`; the server's default when nothing is said. Given several times: the first of
+    /// them that answers
     #[arg(long)]
-    model: Option<String>,
+    model: Vec<String>,
     /// The name to go by in the room
     #[arg(long, default_value = "Terminal")]
     name: String,
@@ -52,7 +53,11 @@ pub(super) async fn run(args: GenerateArgs, shutdown: CancellationToken) -> Resu
     };
     make_sure_of(&server, &args.project).await?;
     let mut room = server.room(&args.project, RoomOptions::named(&args.name));
-    let generate = Generate { prompt, model: args.model, apply: true, delivery: Delivery::default() };
+    let model = match <[String; 1]>::try_from(args.model) {
+        Ok([name]) => Some(ModelChoice::One(name)),
+        Err(names) => (!names.is_empty()).then_some(ModelChoice::Several(names)),
+    };
+    let generate = Generate { prompt, model, apply: true, delivery: Delivery::default() };
     let mut prompted = Prompted::new(room.commander().clone(), Display::new(&args.remote));
     prompted.send(Command::Generate(generate));
     let outcome = prompted.until_it_ends(&mut room, &shutdown).await?;

@@ -70,9 +70,20 @@ impl Progress {
             Event::Restored(restored) => {
                 faint(to, &format!("{by} brought the files back as they were at {}", restored.to))
             }
+            Event::RepositoryImported(imported) => {
+                faint(to, &format!("{}: {} files of {}", imported.name, imported.files, imported.url))?;
+                match imported.left_out_total {
+                    0 => Ok(()),
+                    count => bad(to, &format!("{count} of its files were left out")),
+                }
+            }
             Event::RoleChanged(changed) => {
                 let role = changed.role.map_or("nobody here any more", wording::role);
                 faint(to, &format!("{} is {role} now", who(changed.participant)))
+            }
+            Event::ModelSwitched(switched) => {
+                let why = &switched.error.message;
+                bad(to, &format!("{} did not answer: {why}; {} does", switched.from, switched.to))
             }
             Event::PackagesDetected(detected) => detected
                 .refused
@@ -156,6 +167,7 @@ fn started<W: Write>(to: &mut Terminal<W>, run: Option<&RunInfo>, by: &str) -> i
         (RunKind::Exec, _) => return Ok(()),
         (RunKind::Install, _) => "installs packages".to_owned(),
         (RunKind::Apply, _) => "applies a reply".to_owned(),
+        (RunKind::Import, _) => "imports a repository".to_owned(),
         (RunKind::Generate, prompt) => prompt.clone().unwrap_or_default(),
     };
     let mut line = format!("{} {}", to.paint(Tone::Strong, &format!("▸ {by}:")), to.paint(Tone::Plain, &what));

@@ -103,6 +103,7 @@ fn task(run: &RunInfo) -> String {
             RunKind::Generate => "a prompt".into(),
             RunKind::Apply => "a reply to apply".into(),
             RunKind::Install => "packages to install".into(),
+            RunKind::Import => "a repository to import".into(),
             RunKind::Exec => "a command".into(),
         };
     };

@@ -67,6 +67,8 @@ struct Problem {
     detail: String,
     retryable: bool,
     retry_after_ms: Option<u64>,
+    #[serde(default)]
+    models: Vec<String>,
 }
 
 impl Server {
@@ -178,9 +180,9 @@ impl Server {
         let (status, wait) = (answer.status(), retry_after(&answer));
         let body = answer.bytes().await.unwrap_or_default();
         Err(match serde_json::from_slice::<Problem>(&body) {
-            Ok(Problem { code, detail: message, retryable, retry_after_ms }) => {
+            Ok(Problem { code, detail: message, retryable, retry_after_ms, models }) => {
                 let retry_after_ms = retry_after_ms.or(wait);
-                ClientError::Rejected(ErrorBody { code, message, retryable, retry_after_ms })
+                ClientError::Rejected(ErrorBody { code, message, retryable, retry_after_ms, models })
             }
             // What stands before the server may be overloaded, too.
             Err(_) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {

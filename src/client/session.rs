@@ -214,7 +214,7 @@ impl Session {
             },
             Incoming::Control(frame, text) => match *frame {
                 ControlFrame::Welcome(welcome) => self.greet(welcome, connection, attached).await,
-                ControlFrame::Snapshot(frame) => self.restore(frame, text, attached).await,
+                ControlFrame::Snapshot(frame) => self.restore(*frame, text, attached).await,
                 ControlFrame::Synced(synced) => self.synced(synced.seq, connection, attached).await,
                 ControlFrame::Ping(ping) => {
                     if ping.head > self.place.seq() && attached.behind.is_none() {

@@ -7,8 +7,12 @@ use std::collections::HashSet;
 
 use cobuild_protocol::{FilePath, value::MessageRole};
 
+use super::reply_path::Layout;
+
 /// The instructions every real model gets: the project's stack, the reply format, what good work is.
 pub const SYSTEM: &str = include_str!("prompts/system.md");
+/// The same for a project whose files came from a git repository.
+pub const SYSTEM_REPOSITORY: &str = include_str!("prompts/repository.md");
 
 /// The conversation before the prompt gets at most this part of the budget; files tell a model more.
 const HISTORY_SHARE: usize = 4;
@@ -20,6 +24,8 @@ const FILE_OVERHEAD_BYTES: usize = 64;
 /// What a model call is built from.
 #[derive(Debug, Clone, Default)]
 pub struct PromptContext {
+    /// What kind of project it is.
+    pub layout: Layout,
     /// The project's files, in any order.
     pub files: Vec<PromptFile>,
     /// Files to show first when the budget is short, most important first: mentioned ones, last edited ones.
@@ -68,14 +74,24 @@ pub struct PromptParts {
 #[must_use]
 pub fn build(context: PromptContext, budget_bytes: usize) -> PromptParts {
     let paths: usize = context.files.iter().map(|file| file.path.as_str().len() + FILE_OVERHEAD_BYTES).sum();
-    let room = budget_bytes.saturating_sub(SYSTEM.len() + context.prompt.len() + paths);
+    let system = match context.layout {
+        Layout::App => SYSTEM,
+        Layout::Repository => SYSTEM_REPOSITORY,
+    };
+    let room = budget_bytes.saturating_sub(system.len() + context.prompt.len() + paths);
     let turns_before = context.history.len();
     let mut turns = newest_turns(context.history, room / HISTORY_SHARE);
     let turns_dropped = turns_before - turns.len();
     let spoken: usize = turns.iter().map(|turn| turn.text.len()).sum();
     let (files, files_without_text) = fitting_files(context.files, &context.important, room - spoken);
     turns.push(PromptTurn { role: MessageRole::User, text: context.prompt });
-    PromptParts { system: SYSTEM.to_owned(), files, turns, turns_dropped, files_without_text }
+    PromptParts { system: system.to_owned(), files, turns, turns_dropped, files_without_text }
+}
+
+/// Whether instructions are those for a repository.
+#[must_use]
+pub fn is_for_repository(system: &str) -> bool {
+    system.starts_with(SYSTEM_REPOSITORY)
 }
 
 /// The end of the conversation that fits. It begins with a user's turn, as every vendor wants it.
@@ -133,7 +149,7 @@ fn fitting_files(mut files: Vec<PromptFile>, important: &[FilePath], room: usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codegen::reply::parse_reply;
+    use crate::codegen::reply::{parse_reply, parse_reply_in};
 
     fn file(path: &str, size_bytes: usize) -> PromptFile {
         PromptFile { path: path.parse().expect("valid"), text: Some("x".repeat(size_bytes)) }
@@ -221,5 +237,16 @@ mod tests {
         let paths: Vec<_> = parsed.files.iter().map(|file| (file.path.as_str(), file.complete)).collect();
         assert_eq!(paths, [("src/components/Button.jsx", true), ("src/App.jsx", true)]);
         assert!(parsed.refused_files.is_empty());
+
+        let parsed = parse_reply_in(SYSTEM_REPOSITORY, Layout::Repository);
+        let paths: Vec<_> = parsed.files.iter().map(|file| (file.path.as_str(), file.complete)).collect();
+        assert_eq!(paths, [("docs/errors.md", true), ("app/main.py", true)]);
+    }
+
+    #[test]
+    fn a_repository_has_instructions_of_its_own() {
+        let context = PromptContext { layout: Layout::Repository, ..PromptContext::default() };
+        let parts = build(context, 1_000_000);
+        assert!(is_for_repository(&parts.system) && !is_for_repository(SYSTEM));
     }
 }

@@ -7,7 +7,7 @@ use indexmap::{IndexMap, map::Entry};
 use super::{
     edit_match::{self, SearchReplace},
     reply_parser::{ReplyBlock, ReplyEvent, ReplyFileKind, ReplyLimit, ReplyParser},
-    reply_path::{place, refusal},
+    reply_path::{Layout, place, refusal},
 };
 
 /// A whole reply, staged.
@@ -63,14 +63,20 @@ pub enum ReplyChange {
     Edit(Vec<SearchReplace>),
 }
 
-/// Parses a whole reply.
+/// Parses a whole reply about an app.
 #[must_use]
 pub fn parse_reply(reply: &str) -> ParsedReply {
+    parse_reply_in(reply, Layout::App)
+}
+
+/// Parses a whole reply about a project whose files lie so.
+#[must_use]
+pub fn parse_reply_in(reply: &str, layout: Layout) -> ParsedReply {
     let mut parser = ReplyParser::new();
     let mut events = Vec::new();
     parser.push(reply, &mut events);
     parser.finish(&mut events);
-    let mut builder = ReplyBuilder::new();
+    let mut builder = ReplyBuilder::new(layout);
     events.iter().for_each(|event| builder.push(event));
     builder.finish()
 }
@@ -81,6 +87,7 @@ pub struct ReplyBuilder {
     reply: ParsedReply,
     files: IndexMap<FilePath, (ReplyChange, bool)>,
     open: Option<OpenFile>,
+    layout: Layout,
     /// A file stood between the prose before and the prose to come.
     paragraph_ended: bool,
 }
@@ -93,10 +100,10 @@ struct OpenFile {
 }
 
 impl ReplyBuilder {
-    /// An empty reply.
+    /// An empty reply about a project whose files lie so.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, ..Self::default() }
     }
 
     /// Takes the parser's next event.
@@ -155,7 +162,7 @@ impl ReplyBuilder {
 
     fn end_file(&mut self, complete: bool) {
         let Some(file) = self.open.take() else { return };
-        let path = match place(&file.written, file.kind) {
+        let path = match place(&file.written, file.kind, self.layout) {
             Ok(path) => path,
             Err(refused) => return add_once(&mut self.reply.refused_files, refused),
         };
@@ -299,7 +306,7 @@ mod tests {
         let whole = parse_reply(reply);
         assert_eq!(whole.files.len(), 4);
         for (at, _) in reply.char_indices() {
-            let (mut parser, mut builder) = (ReplyParser::new(), ReplyBuilder::new());
+            let (mut parser, mut builder) = (ReplyParser::new(), ReplyBuilder::default());
             let mut events = Vec::new();
             parser.push(&reply[..at], &mut events);
             parser.push(&reply[at..], &mut events);

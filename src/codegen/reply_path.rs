@@ -26,13 +26,24 @@ const ROOT_FILES: [&str; 12] = [
     "vite.config.js",
 ];
 
+/// How a project's files lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// As the template's: code is below `src/`.
+    #[default]
+    App,
+    /// As whoever wrote the repository wanted it: every path counts from the root.
+    Repository,
+}
+
 /// Where a path of a reply lies in the project.
 ///
 /// A whole file's path is taken as models mean it: `/App.jsx`, `./App.jsx` and `App.jsx` are all `src/App.jsx`. An
 /// edit's path must be the one the project has, so only a leading `/` or `./` is forgiven.
-pub fn place(written: &str, kind: ReplyFileKind) -> Result<FilePath, Refusal> {
+pub fn place(written: &str, kind: ReplyFileKind, layout: Layout) -> Result<FilePath, Refusal> {
     let path = without_root(written.trim());
-    let is_placed = kind == ReplyFileKind::Edit
+    let is_placed = layout == Layout::Repository
+        || kind == ReplyFileKind::Edit
         || ROOT_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
         || ROOT_FILES.contains(&path);
     let checked = match path {
@@ -62,7 +73,7 @@ mod tests {
 
     #[track_caller]
     fn check(kind: ReplyFileKind, written: &str, expected: Option<&str>) {
-        let placed = place(written, kind);
+        let placed = place(written, kind, Layout::App);
         assert_eq!(placed.as_ref().ok().map(FilePath::as_str), expected, "{written:?}: {placed:?}");
     }
 
@@ -113,8 +124,22 @@ mod tests {
             check(ReplyFileKind::Whole, written, None);
             check(ReplyFileKind::Edit, written, None);
         }
-        let refused = place(&"\u{7}a/../".repeat(100), ReplyFileKind::Whole).expect_err("refused");
+        let refused = place(&"\u{7}a/../".repeat(100), ReplyFileKind::Whole, Layout::App).expect_err("refused");
         assert_eq!((refused.name.chars().count(), refused.name.contains('\u{7}')), (NAME_SHOWN_CHARS_MAX, false));
+    }
+
+    #[test]
+    fn takes_every_path_of_a_repository_from_its_root() {
+        for (written, expected) in [
+            ("fastapi/app.py", Some("fastapi/app.py")),
+            ("/setup.py", Some("setup.py")),
+            ("./README.md", Some("README.md")),
+            ("../x", None),
+            (".git/hooks/post-checkout", None),
+        ] {
+            let placed = place(written, ReplyFileKind::Whole, Layout::Repository);
+            assert_eq!(placed.as_ref().ok().map(FilePath::as_str), expected, "{written}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct ProblemDetails<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    models: &'a [String],
 }
 
 impl Problem {
@@ -94,6 +96,7 @@ impl IntoResponse for Problem {
             code: self.body.code,
             retryable: self.body.retryable,
             retry_after_ms: self.body.retry_after_ms,
+            models: &self.body.models,
         };
         let mut response = (self.status, Json(details)).into_response();
         let headers = response.headers_mut();

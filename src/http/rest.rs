@@ -8,9 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{
-    Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq,
-    frame::{ControlFrame, ModelNotice},
-    value::FileEntry,
+    Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq, frame::ControlFrame, model::ModelList, value::FileEntry,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +16,7 @@ use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile},
-    share_links,
+    models, share_links,
 };
 use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
 
@@ -69,12 +67,6 @@ pub(crate) struct FileList {
     files: Vec<FileEntry>,
 }
 
-#[derive(Serialize)]
-pub(crate) struct ModelList {
-    default: ModelNotice,
-    models: Vec<ModelNotice>,
-}
-
 /// `GET /health`: the process answers.
 pub(crate) async fn health() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
@@ -101,8 +93,7 @@ pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
 
 /// `GET /api/v1/models`
 pub(crate) async fn models(State(state): State<HttpState>, _: Admitted) -> Json<ModelList> {
-    let models = state.models.models().into_iter().map(super::notice).collect();
-    Json(ModelList { default: super::notice(state.models.default_model()), models })
+    Json(models::list(state.models.as_ref()).await)
 }
 
 /// `GET /api/v1/projects`, newest activity first.
@@ -235,6 +226,7 @@ pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Mem
         key: Some(caller.grant.program_key()),
         name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
+        looks: true,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.
     let seen = Cursor { epoch: handle.log().epoch().clone(), seq: handle.log().head() };

@@ -113,7 +113,7 @@ async fn begin(handle: &ProjectHandle, seen: Option<Cursor>) -> Result<(Bytes, F
         return Ok((retry, log.feed(seen.seq)));
     }
     let (seq, state) = handle.state().await?;
-    let snapshot = ControlFrame::Snapshot(SnapshotFrame { seq, state });
+    let snapshot = ControlFrame::Snapshot(Box::new(SnapshotFrame { seq, state }));
     let json = serde_json::to_string(&snapshot).map_err(|error| {
         tracing::error!(%error, "a snapshot could not be encoded");
         ProjectError::Internal

@@ -238,7 +238,7 @@ async fn attach(
         role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
         limits: super::limits(),
-        default_model: super::notice(state.models.default_model()),
+        default_model: super::models::notice(state.models.default_model()),
     });
     Ok(Attached { handle, subscription, pass, welcome, pace })
 }
@@ -257,7 +257,7 @@ async fn join(
     let pass = Pass::new(&grant, role, state.timing.expiry_grace);
     let handle = state.registry.get(project).await?;
     let key = grant.participant_key(hello.client.as_deref());
-    let identity = Identity { key, name: grant.name.or(hello.name), role };
+    let identity = Identity { key, name: grant.name.or(hello.name), role, looks: true };
     let subscription = handle.join(identity, hello.since).await?;
     Ok((handle, subscription, pass))
 }

@@ -61,6 +61,8 @@ pub struct Question {
     pub row: Option<Model>,
     /// The day by which the price is told.
     pub today: Date,
+    /// The date of the table of prices.
+    pub prices_as_of: Date,
     /// The connections.
     pub connections: Connections,
     /// How calls are repeated.
@@ -204,6 +206,8 @@ impl Answering {
                 self.report_usage(false);
             }
             ModelChunk::Stop(stop) => self.stop(stop, token),
+            // A wire knows one model.
+            ModelChunk::Switched(switch) => self.ready.push_back(ModelChunk::Switched(switch)),
         }
     }
 
@@ -233,7 +237,7 @@ impl Answering {
     fn leave(&mut self) {
         self.open = None;
         self.spent = match (self.spent.take(), self.said.take().map(|said| self.priced(said))) {
-            (Some(spent), Some(said)) => Some(usage::add(&spent, &said)),
+            (Some(spent), Some(said)) => Some(spent.plus(&said)),
             (one, None) | (None, one) => one,
         };
     }
@@ -271,7 +275,7 @@ impl Answering {
         };
         let leg = leg.map(|leg| self.priced(leg));
         let total = match (&self.spent, leg) {
-            (Some(spent), Some(leg)) => Some(usage::add(spent, &leg)),
+            (Some(spent), Some(leg)) => Some(spent.plus(&leg)),
             (spent, leg) => leg.or_else(|| spent.clone()),
         };
         self.ready.extend(total.map(ModelChunk::Usage));
@@ -280,7 +284,9 @@ impl Answering {
     /// With the cost by the table, unless the vendor has told the charge.
     fn priced(&self, mut usage: Usage) -> Usage {
         if usage.cost_nano_usd.is_none() {
-            usage.cost_nano_usd = self.question.row.as_ref().and_then(|row| row.cost(&usage, self.question.today));
+            let Question { row, today, prices_as_of, .. } = &self.question;
+            usage.cost_nano_usd = row.as_ref().and_then(|row| row.cost(&usage, *today));
+            usage.prices_as_of = usage.cost_nano_usd.map(|_| prices_as_of.to_string());
         }
         usage
     }

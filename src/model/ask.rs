@@ -80,7 +80,7 @@ impl Ask {
     ///
     /// There is nothing to answer, or a picture that the model cannot see.
     pub fn new(model: ModelName, row: Option<&Model>, request: ModelRequest) -> Result<Self, ModelError> {
-        let ModelRequest { model: _, system, files, turns, images, parameters } = request;
+        let ModelRequest { model: _, fallbacks: _, system, files, turns, images, parameters } = request;
         let turns = alternate(turns)?;
         check_images(&model, row, &images)?;
         let effort = parameters.effort.filter(|effort| row.is_some_and(|row| row.efforts.contains(effort)));
@@ -210,6 +210,7 @@ mod tests {
     fn request(parameters: ModelParameters) -> ModelRequest {
         ModelRequest {
             model: String::new(),
+            fallbacks: Vec::new(),
             system: "s".to_owned(),
             files: Vec::new(),
             turns: vec![turn(MessageRole::User, "hi")],

@@ -13,7 +13,7 @@ use super::{
     provider::{ModelName, Provider},
     usage::{self, Price},
 };
-use crate::project::model_provider::ReasoningEffort;
+use crate::project::model_provider::{ModelError, ReasoningEffort};
 
 /// The table that ships with the server.
 const BUILT_IN: &str = include_str!("models.json");
@@ -151,6 +151,13 @@ impl Model {
         self.retired || self.retired_on.is_some_and(|day| day <= today)
     }
 
+    /// What it costs on a day, for prompts of usual size.
+    #[must_use]
+    pub fn price_on(&self, today: Date) -> Option<Price> {
+        let changed = self.price_changes.iter().rev().find(|change| change.from <= today).map(|change| change.price);
+        changed.or(self.price)
+    }
+
     /// What one call costs in nano-dollars; `None`: unknown, never free.
     #[must_use]
     pub fn cost(&self, usage: &Usage, today: Date) -> Option<u64> {
@@ -275,9 +282,10 @@ impl Catalogue {
         names
     }
 
-    /// The sentence for a name that was retired, is unknown to its vendor, or names no provider.
+    /// The error for a name that was retired, is unknown to its vendor, or names no provider.
     #[must_use]
-    pub fn unusable(&self, name: &str, listed: &[ModelName], today: Date) -> String {
+    pub fn unusable(&self, name: &str, listed: &[ModelName], today: Date) -> ModelError {
+        let name = &shown(name);
         let parsed = ModelName::parse(name);
         let row = parsed.as_ref().and_then(|parsed| self.model(parsed)).filter(|row| row.is_retired(today));
         let fate = match (&parsed, row.map(|row| row.retired_on)) {
@@ -289,7 +297,12 @@ impl Catalogue {
         let suggestions = self.suggestions(parsed.map(|parsed| parsed.provider), listed, today);
         let current: Vec<String> = suggestions.iter().map(|name| format!("`{name}`")).collect();
         let current = if current.is_empty() { String::new() } else { format!(" Current: {}.", current.join(", ")) };
-        format!("{fate}{current} Set DEFAULT_AI_MODEL or send `model`.")
+        let sentence = format!("{fate}{current} Set DEFAULT_AI_MODEL or send `model`.");
+        let instead = suggestions.iter().map(ToString::to_string).collect();
+        match row {
+            Some(_) => ModelError::RetiredModel { sentence, instead },
+            None => ModelError::UnknownModel { sentence, instead },
+        }
     }
 }
 
@@ -298,6 +311,13 @@ impl From<Table> for Catalogue {
         let models = table.models.into_iter().map(|model| (model.name.clone(), model)).collect();
         Self { models, as_of: table.as_of }
     }
+}
+
+/// A name as it can be repeated to people, whatever was sent.
+#[must_use]
+pub(super) fn shown(name: &str) -> String {
+    const CHARACTERS_MAX: usize = 80;
+    name.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect()
 }
 
 /// Today, UTC: the day by which prices and retirements are told.

@@ -3,19 +3,28 @@
 //! that no AI is involved.
 //!
 //! It knows nothing of projects: what it needs is in the request. It doesn't pretend: a prompt it has no answer for
-//! gets a list of what it can do.
+//! gets a list of what it can do, and to somebody's repository it adds one note that says that it is a demo's.
 
 mod answer;
 mod catalogue;
 mod change;
 mod pace;
+mod repository;
 pub mod script;
 mod wish;
 
-use cobuild_protocol::value::{MessageRole, Usage};
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use cobuild_protocol::{
+    model::{ProviderReport, ProviderState},
+    value::{MessageRole, Usage},
+};
+use futures_util::{
+    FutureExt as _, StreamExt,
+    future::{self, BoxFuture},
+    stream::{self, BoxStream},
+};
 
 use super::unknown_model;
+use crate::codegen::prompt;
 use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason};
 
 /// What every surface says about this model.
@@ -54,7 +63,7 @@ impl DemoModel {
 
 impl ModelProvider for DemoModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: DEMO_MODEL.to_owned(), notice: Some(DEMO_NOTICE.to_owned()) }
+        ModelInfo { notice: Some(DEMO_NOTICE.to_owned()), ..ModelInfo::new(DEMO_MODEL) }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -66,12 +75,29 @@ impl ModelProvider for DemoModel {
         models.iter().find(|model| model.name == name).cloned().ok_or_else(|| unknown_model(name, &models))
     }
 
+    fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
+        let report = ProviderReport {
+            provider: "demo".to_owned(),
+            title: "Demo".to_owned(),
+            state: ProviderState::Ready,
+            models: 1,
+            detail: Some(DEMO_NOTICE.to_owned()),
+            variable: None,
+        };
+        future::ready(vec![report]).boxed()
+    }
+
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {
         if let Err(error) = self.resolve(&request.model) {
             return stream::iter([Err(error)]).boxed();
         }
         let prompt = request.turns.iter().rev().find(|turn| turn.role == MessageRole::User);
-        let reply = answer::to(prompt.map_or("", |turn| turn.text.as_str()), &request.files);
+        let prompt = prompt.map_or("", |turn| turn.text.as_str());
+        let reply = if prompt::is_for_repository(&request.system) {
+            repository::answer(prompt, &request.files)
+        } else {
+            answer::to(prompt, &request.files)
+        };
         let end = [ModelChunk::Usage(usage(&request, &reply)), ModelChunk::Stop(StopReason::Complete)];
         let text = pace::paced(reply, self.config.speed).map(ModelChunk::Text);
         text.chain(stream::iter(end)).map(Ok).boxed()

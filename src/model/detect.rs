@@ -4,19 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-
 use super::{
     catalogue::Model,
-    endpoint::{Endpoint, ModelSettings},
+    endpoint::Endpoint,
     http::{Connections, Refusal, TransportFault},
     listing,
-    provider::Provider,
     vendor_error::ErrorClass,
 };
-
-/// A configured server may be far away and still waking up.
-pub const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A model server on this machine.
 #[derive(Debug, Clone)]
@@ -40,18 +34,16 @@ impl FoundServer {
     }
 }
 
-/// Looks for Ollama, LM Studio, llama.cpp and vLLM, all at once. Only on loopback.
-pub async fn local_servers(connections: &Connections, settings: &ModelSettings) -> Vec<FoundServer> {
-    let candidates = Provider::ALL.into_iter().filter(|provider| provider.is_local());
-    let endpoints = candidates.filter_map(|provider| Endpoint::new(provider, settings).ok());
-    let looks = endpoints.filter(Endpoint::is_loopback).map(|endpoint| async move {
-        // Each lists its models at an address of its own, so a stranger on the same port is not taken for it.
-        let within = connections.limits().local;
-        let listed = listing::list(connections, &endpoint, within);
-        let models = tokio::time::timeout(within, listed).await.ok()?.ok()?;
-        Some(FoundServer { endpoint: Arc::new(endpoint), models })
-    });
-    join_all(looks).await.into_iter().flatten().collect()
+/// Looks for one of the usual servers. Only on loopback, and no longer than a moment.
+pub async fn local_server(connections: &Connections, endpoint: &Arc<Endpoint>) -> Option<FoundServer> {
+    if !endpoint.is_loopback() {
+        return None;
+    }
+    // Each lists its models at an address of its own, so a stranger on the same port is not taken for it.
+    let within = connections.limits().local;
+    let listed = listing::list(connections, endpoint, within);
+    let models = tokio::time::timeout(within, listed).await.ok()?.ok()?;
+    Some(FoundServer { endpoint: Arc::clone(endpoint), models })
 }
 
 /// Why a configured server cannot be used, by the layer that fails.
@@ -79,8 +71,8 @@ pub enum ProbeFault {
 /// # Errors
 ///
 /// The layer.
-pub async fn probe(connections: &Connections, endpoint: &Endpoint) -> Result<Vec<Model>, ProbeFault> {
-    match listing::list(connections, endpoint, PROBE_WITHIN).await {
+pub async fn probe(connections: &Connections, endpoint: &Endpoint, within: Duration) -> Result<Vec<Model>, ProbeFault> {
+    match listing::list(connections, endpoint, within).await {
         Ok(models) if models.is_empty() => Err(ProbeFault::NoModel),
         Ok(models) => Ok(models),
         Err(refusal) => Err(fault(&refusal)),

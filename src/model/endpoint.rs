@@ -28,6 +28,12 @@ pub struct ModelSettings {
     pub endpoints: BTreeMap<Provider, EndpointSettings>,
     /// Version header of Anthropic's API; [`ANTHROPIC_VERSION`] unless set.
     pub anthropic_version: Option<String>,
+    /// Sent, where the model takes it, with requests that set none.
+    pub temperature: Option<f64>,
+    /// Most tokens of an answer, for requests that set none.
+    pub output_tokens_max: Option<u64>,
+    /// Whether servers on this machine are left alone instead of looked for.
+    pub without_local: bool,
 }
 
 /// Where a provider is reached, and with which key.
@@ -68,9 +74,19 @@ pub enum EndpointError {
     },
 }
 
+impl EndpointError {
+    /// The variable to set or to correct.
+    #[must_use]
+    pub fn variable(&self) -> &'static str {
+        match self {
+            Self::NoKey { variable, .. } | Self::NoBaseUrl { variable } | Self::BadBaseUrl { variable } => variable,
+        }
+    }
+}
+
 impl From<EndpointError> for ModelError {
     fn from(error: EndpointError) -> Self {
-        Self::Unauthorized(error.to_string())
+        Self::NotConfigured { variable: error.variable(), sentence: error.to_string() }
     }
 }
 
@@ -155,7 +171,7 @@ mod tests {
 
     fn settings(provider: Provider, key: &str, base_url: &str) -> ModelSettings {
         let set = EndpointSettings { key: Some(Secret::new(key)), base_url: Some(base_url.to_owned()) };
-        ModelSettings { endpoints: BTreeMap::from([(provider, set)]), anthropic_version: None }
+        ModelSettings { endpoints: BTreeMap::from([(provider, set)]), ..ModelSettings::default() }
     }
 
     #[test]

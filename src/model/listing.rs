@@ -137,6 +137,7 @@ fn price(pricing: &Value) -> Option<Price> {
         output: part("completion")?,
         cache_read: part("input_cache_read"),
         cache_write: part("input_cache_write"),
+        cache_write_1h: None,
     })
 }
 
@@ -185,7 +186,7 @@ mod tests {
             "top_provider": {"max_completion_tokens": 128_000}, "supported_parameters": ["max_tokens"],
             "architecture": {"input_modalities": ["text", "image"]}}]});
         let model = &read_page(Provider::Openrouter, &page)[0];
-        let price = Price { input: 4_000_000, output: 20_000_000, cache_read: Some(200_000), cache_write: None };
+        let price = Price { input: 4_000_000, output: 20_000_000, cache_read: Some(200_000), ..Price::default() };
         assert_eq!((model.price, model.sampling, model.vision), (Some(price), Sampling::Refused, Some(true)));
         assert_eq!((model.context_tokens_max, model.output_tokens_max), (Some(1_000_000), Some(128_000)));
     }

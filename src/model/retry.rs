@@ -60,13 +60,15 @@ impl RetryPolicy {
     pub fn wait(&self, failure: &Failure, retried: u32) -> Option<Duration> {
         let may = match &failure.error {
             // Money and keys do not change by asking again, whatever a header says.
-            ModelError::QuotaExceeded(_) | ModelError::Unauthorized(_) => false,
+            ModelError::QuotaExceeded(_) | ModelError::Unauthorized(_) | ModelError::NotConfigured { .. } => false,
             ModelError::RateLimited { .. } | ModelError::Unavailable(_) | ModelError::Incomplete => {
                 failure.should_retry.unwrap_or(true)
             }
-            ModelError::UnknownModel(_) | ModelError::InvalidRequest(_) | ModelError::ContextTooLong => {
-                failure.should_retry.unwrap_or(false)
-            }
+            ModelError::UnknownModel { .. }
+            | ModelError::RetiredModel { .. }
+            | ModelError::UnknownProvider { .. }
+            | ModelError::InvalidRequest(_)
+            | ModelError::ContextTooLong => failure.should_retry.unwrap_or(false),
         };
         if !may || retried >= self.retries_max {
             return None;
@@ -149,7 +151,7 @@ mod tests {
         check(failure(ModelError::ContextTooLong, None), false);
         check(failure(ModelError::QuotaExceeded(text()), Some(true)), false);
         check(failure(ModelError::Unauthorized(text()), Some(true)), false);
-        check(failure(ModelError::UnknownModel(text()), None), false);
+        check(failure(ModelError::UnknownModel { sentence: text(), instead: Vec::new() }, None), false);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) const FILES: &str = "The project's files:\n\n<file path=\"a.js\">\n1\
 pub(super) fn endpoint(provider: Provider) -> Endpoint {
     let base_url = (provider == Provider::Compatible).then(|| "http://127.0.0.1:9/v1".to_owned());
     let set = EndpointSettings { key: Some(Secret::new("test-key")), base_url };
-    let settings = ModelSettings { endpoints: [(provider, set)].into(), anthropic_version: None };
+    let settings = ModelSettings { endpoints: [(provider, set)].into(), ..ModelSettings::default() };
     Endpoint::new(provider, &settings).expect("valid")
 }
 

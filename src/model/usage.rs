@@ -25,6 +25,9 @@ pub struct Price {
     /// Input written to the cache; `None`: as fresh input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<u64>,
+    /// Input written to the cache for an hour; `None`: unknown, because it costs a multiple.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<u64>,
 }
 
 impl Price {
@@ -32,7 +35,12 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<u64> {
         let (Some(input), Some(output)) = (usage.input_tokens, usage.output_tokens) else { return None };
+        let hour = match usage.cache_write_1h_tokens.unwrap_or(0) {
+            0 => (0, 0),
+            tokens => (tokens, self.cache_write_1h?),
+        };
         let parts = [
+            hour,
             (input, self.input),
             (output, self.output),
             (usage.cache_read_tokens.unwrap_or(0), self.cache_read.unwrap_or(self.input)),
@@ -46,26 +54,8 @@ impl Price {
 /// All input tokens, fresh or cached: what decides the price tier.
 #[must_use]
 pub fn prompt_tokens(usage: &Usage) -> u64 {
-    let parts = [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens];
+    let parts = [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens];
     parts.iter().flatten().fold(0, |sum, &tokens| sum.saturating_add(tokens))
-}
-
-/// Two calls' consumption. A cost that is unknown for one of them is unknown for both.
-#[must_use]
-pub fn add(a: &Usage, b: &Usage) -> Usage {
-    let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (one, None) | (None, one) => one,
-    };
-    Usage {
-        input_tokens: sum(a.input_tokens, b.input_tokens),
-        output_tokens: sum(a.output_tokens, b.output_tokens),
-        cache_read_tokens: sum(a.cache_read_tokens, b.cache_read_tokens),
-        cache_write_tokens: sum(a.cache_write_tokens, b.cache_write_tokens),
-        reasoning_tokens: sum(a.reasoning_tokens, b.reasoning_tokens),
-        cost_nano_usd: a.cost_nano_usd.zip(b.cost_nano_usd).map(|(a, b)| a.saturating_add(b)),
-        estimated: a.estimated || b.estimated,
-    }
 }
 
 /// Our own count, for an answer that broke off before the vendor's. What the vendor did say of the input is kept.
@@ -76,6 +66,7 @@ pub fn estimate(said: Option<&Usage>, asked_size_bytes: usize, answered_size_byt
     usage.input_tokens.get_or_insert(tokens(asked_size_bytes));
     usage.output_tokens = Some(usage.output_tokens.unwrap_or(0).max(tokens(answered_size_bytes)));
     usage.cost_nano_usd = None;
+    usage.prices_as_of = None;
     usage.estimated = true;
     usage
 }
@@ -92,6 +83,13 @@ pub(super) fn overwrite_anthropic(usage: &mut Usage, snapshot: &Value) {
         if let Some(tokens) = snapshot.get(name).and_then(Value::as_u64) {
             *field = Some(tokens);
         }
+    }
+    // Of the whole that is written to the cache, a part may be for an hour.
+    if let Some(hour) = snapshot.pointer("/cache_creation/ephemeral_1h_input_tokens").and_then(Value::as_u64) {
+        let short = snapshot.pointer("/cache_creation/ephemeral_5m_input_tokens").and_then(Value::as_u64);
+        let rest = usage.cache_write_tokens.map(|all| all.saturating_sub(hour));
+        usage.cache_write_tokens = short.or(rest);
+        usage.cache_write_1h_tokens = (hour > 0).then_some(hour);
     }
     if let Some(tokens) = snapshot.pointer("/output_tokens_details/thinking_tokens").and_then(Value::as_u64) {
         usage.reasoning_tokens = Some(tokens);
@@ -124,8 +122,7 @@ fn overlapping(usage: &Value, input: &str, output: &str, input_details: &str, ou
         cache_read_tokens,
         cache_write_tokens,
         reasoning_tokens: count(usage.get(output_details), "reasoning_tokens"),
-        cost_nano_usd: None,
-        estimated: false,
+        ..Usage::default()
     })
 }
 
@@ -140,10 +137,8 @@ pub(super) fn from_gemini(usage: &Value) -> Option<Usage> {
         input_tokens: Some(prompt.saturating_sub(cache_read_tokens.unwrap_or(0))),
         output_tokens: Some(output),
         cache_read_tokens,
-        cache_write_tokens: None,
         reasoning_tokens,
-        cost_nano_usd: None,
-        estimated: false,
+        ..Usage::default()
     })
 }
 
@@ -178,6 +173,10 @@ mod tests {
         overwrite_anthropic(&mut read, &json!({"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 1}));
         overwrite_anthropic(&mut read, &json!({"output_tokens": 7, "input_tokens": null}));
         assert_eq!(read, usage(5, 7, 3, 0, 0));
+        let written = json!({"cache_creation_input_tokens": 9,
+            "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 5}});
+        overwrite_anthropic(&mut read, &written);
+        assert_eq!((read.cache_write_tokens, read.cache_write_1h_tokens), (Some(4), Some(5)));
     }
 
     #[test]
@@ -209,19 +208,15 @@ mod tests {
 
     #[test]
     fn costs_are_exact_and_rounded_once() {
-        let price = Price { input: 75_000, output: 300_000, cache_read: Some(37_500), cache_write: None };
+        let price = Price { input: 75_000, output: 300_000, cache_read: Some(37_500), ..Price::default() };
         // 1 × 75,000 + 1 × 300,000 + 1 × 37,500 + 2 × 75,000 = 562,500 pico-dollars
         assert_eq!(price.cost(&usage(1, 1, 1, 2, 0)), Some(563));
         assert_eq!(price.cost(&usage(1_000_000, 0, 0, 0, 0)), Some(75_000_000), "7.5 cents a million");
         assert_eq!(price.cost(&Usage { input_tokens: Some(1), ..Usage::default() }), None, "unknown, never 0");
-    }
-
-    #[test]
-    fn sums_keep_what_is_unknown_unknown() {
-        let known = Usage { cost_nano_usd: Some(2), ..usage(1, 2, 0, 0, 0) };
-        let unknown = usage(1, 2, 3, 0, 0);
-        assert_eq!(add(&known, &known), Usage { cost_nano_usd: Some(4), ..usage(2, 4, 0, 0, 0) });
-        assert_eq!(add(&known, &unknown), usage(2, 4, 3, 0, 0));
+        let hour = Usage { cache_write_1h_tokens: Some(2), ..usage(1, 1, 0, 0, 0) };
+        assert_eq!(price.cost(&hour), None, "an hour costs a multiple that nobody has told");
+        let told = Price { cache_write_1h: Some(150_000), ..price };
+        assert_eq!(told.cost(&hour), Some(675));
     }
 
     #[test]

@@ -186,7 +186,10 @@ impl VendorError {
                 owner(endpoint.provider)
             )),
             ErrorClass::Unauthorized => ModelError::Unauthorized(refused_key(endpoint, &label)),
-            ErrorClass::UnknownModel => ModelError::UnknownModel(format!("{title} has no such model ({label})")),
+            ErrorClass::UnknownModel => ModelError::UnknownModel {
+                sentence: format!("{title} has no such model ({label})"),
+                instead: Vec::new(),
+            },
             ErrorClass::ContextTooLong => ModelError::ContextTooLong,
             ErrorClass::Moderated => {
                 ModelError::InvalidRequest(format!("{title} does not answer this prompt: moderation ({label})"))

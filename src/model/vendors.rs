@@ -4,13 +4,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
+use cobuild_protocol::model::{ModelPrice, ProviderReport, ProviderState};
 use futures_util::{
-    StreamExt,
-    future::join_all,
+    FutureExt as _, StreamExt,
+    future::{BoxFuture, join_all},
     stream::{self, BoxStream},
 };
 
@@ -18,19 +19,23 @@ use super::{
     answer::{self, Question, RefusedParameters},
     ask::Ask,
     catalogue::{Catalogue, Model, today},
-    detect::{self, FoundServer},
+    detect::{self, FoundServer, ProbeFault},
     endpoint::{Endpoint, EndpointError, ModelSettings},
     http::{Connections, HttpLimits},
-    listing,
     provider::{ModelName, Provider},
     retry::RetryPolicy,
+    usage::Price,
 };
-use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest};
+use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest};
 
 /// How long a vendor's list of models is believed.
 const LIST_FRESH: Duration = Duration::from_mins(10);
+/// How long a failure is believed: whoever mends it wants to see so.
+const FAILURE_FRESH: Duration = Duration::from_secs(20);
 /// How long a list may take; people wait for it in a menu.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
+/// How often this machine is looked over for model servers that have come or gone.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// All vendors.
 #[derive(Debug)]
@@ -42,6 +47,10 @@ pub struct Vendors {
     retry: RetryPolicy,
     refused: RefusedParameters,
     lists: Mutex<BTreeMap<Provider, List>>,
+    /// Becomes true when this machine has been looked over once.
+    looked: tokio::sync::watch::Sender<bool>,
+    /// Held while a list is asked for, so that a full room does not ask all at once.
+    asking: BTreeMap<Provider, tokio::sync::Mutex<()>>,
 }
 
 /// What a vendor said it has, and when.
@@ -49,7 +58,14 @@ pub struct Vendors {
 struct List {
     models: BTreeMap<ModelName, Model>,
     at: Instant,
-    failure: Option<String>,
+    failure: Option<ProbeFault>,
+}
+
+impl List {
+    fn is_fresh(&self) -> bool {
+        let believed = if self.failure.is_some() { FAILURE_FRESH } else { LIST_FRESH };
+        self.at.elapsed() < believed
+    }
 }
 
 /// The state of one provider's list, for people.
@@ -84,6 +100,8 @@ impl Vendors {
             retry,
             refused: RefusedParameters::default(),
             lists: Mutex::default(),
+            looked: tokio::sync::watch::Sender::new(false),
+            asking: Provider::ALL.into_iter().map(|provider| (provider, tokio::sync::Mutex::default())).collect(),
         }))
     }
 
@@ -100,18 +118,57 @@ impl Vendors {
         providers
     }
 
-    /// The model to use when nobody names one: the default of the first provider with a key, else the first model of
-    /// a server that was found; `None` when there is neither.
+    /// The model to use when nobody names one: the default of the first provider that is set up, else the first model
+    /// of a server that was found; `None` when there is neither.
     #[must_use]
     pub fn default_model(&self) -> Option<ModelInfo> {
-        Provider::ALL.into_iter().find_map(|provider| self.default_of(provider)).map(|model| info(&model))
+        Provider::ALL.into_iter().find_map(|provider| self.ready_default(provider))
+    }
+
+    /// A provider that is set up but has no default gives its bare name: to use that is an error that says what is wrong,
+    /// and nobody is answered by somebody they did not choose.
+    fn ready_default(&self, provider: Provider) -> Option<ModelInfo> {
+        self.endpoint(provider).ok()?;
+        if let Some(model) = self.default_of(provider) {
+            return Some(info(&model));
+        }
+        let name = bare(provider);
+        let notice = self.without_default(provider).to_string();
+        (!provider.is_local()).then(|| ModelInfo { notice: Some(notice), ..ModelInfo::new(name) })
+    }
+
+    /// What to say of a provider without a default model.
+    fn without_default(&self, provider: Provider) -> ModelError {
+        let title = provider.title();
+        let failure = self.lists().get(&provider).map(|list| list.failure.clone());
+        match failure {
+            Some(Some(fault)) => ModelError::Unavailable(format!("the models of {title} are not known: {fault}")),
+            Some(None) => ModelError::UnknownModel {
+                sentence: format!("none of the models of {title} is its default: name one, or set DEFAULT_AI_MODEL"),
+                instead: self.usable(provider).iter().take(3).map(|model| model.name.to_string()).collect(),
+            },
+            None => ModelError::Unavailable(format!("the models of {title} are not known yet")),
+        }
     }
 
     /// What is known of a model: the table's row, else what its vendor said in its list.
     #[must_use]
     pub fn known(&self, name: &ModelName) -> Option<Model> {
-        let listed = || self.lists().get(&name.provider).and_then(|list| list.models.get(name).cloned());
-        self.catalogue.model(name).cloned().or_else(listed)
+        let listed = self.lists().get(&name.provider).and_then(|list| list.models.get(name).cloned());
+        self.joined(name, listed)
+    }
+
+    /// The table knows more, the vendor's list knows newer: when it will stop is the vendor's word.
+    fn joined(&self, name: &ModelName, listed: Option<Model>) -> Option<Model> {
+        let Some(mut row) = self.catalogue.model(name).cloned() else { return listed };
+        if let Some(listed) = listed {
+            row.retired_on = listed.retired_on.or(row.retired_on);
+            row.price = row.price.or(listed.price);
+            row.context_tokens_max = row.context_tokens_max.or(listed.context_tokens_max);
+            row.output_tokens_max = row.output_tokens_max.or(listed.output_tokens_max);
+            row.vision = row.vision.or(listed.vision);
+        }
+        Some(row)
     }
 
     /// The table, with its date.
@@ -123,47 +180,112 @@ impl Vendors {
     /// Asks every configured vendor whose list is old for a new one, all at once. One that fails hides nothing of the
     /// others.
     pub async fn refresh(&self) -> Vec<ListReport> {
-        let stale = |provider: &Provider| self.lists().get(provider).is_none_or(|list| list.at.elapsed() > LIST_FRESH);
-        let configured = self.endpoints.values().filter_map(|endpoint| endpoint.as_ref().ok());
-        let asked: Vec<_> = configured
-            .filter(|endpoint| !endpoint.provider.is_local() && stale(&endpoint.provider))
-            .map(|endpoint| async {
-                let listed = listing::list(&self.connections, endpoint, LIST_WITHIN).await;
-                (endpoint.provider, listed.map_err(|refusal| refusal.failure.error.to_string()))
-            })
-            .collect();
-        for (provider, listed) in join_all(asked).await {
-            self.keep(provider, listed);
-        }
+        let configured = Provider::ALL.into_iter().filter(|provider| !provider.is_local());
+        let configured: Vec<Provider> = configured.filter(|provider| self.endpoint(*provider).is_ok()).collect();
+        join_all(configured.iter().map(|provider| self.ask_for_list(*provider))).await;
         let lists = self.lists();
         let report = |(provider, list): (&Provider, &List)| ListReport {
             provider: *provider,
             models: list.models.len(),
-            failure: list.failure.clone(),
+            failure: list.failure.as_ref().map(ToString::to_string),
         };
         lists.iter().map(report).collect()
     }
 
+    /// A new list of one provider, unless the one there is is fresh.
+    async fn ask_for_list(&self, provider: Provider) {
+        let (Ok(endpoint), Some(asking)) = (self.endpoint(provider), self.asking.get(&provider)) else { return };
+        let _one_at_a_time = asking.lock().await;
+        if self.lists().get(&provider).is_some_and(List::is_fresh) {
+            return;
+        }
+        if provider.is_local() {
+            if !self.settings.without_local {
+                self.look_for(endpoint).await;
+            }
+        } else {
+            self.keep(provider, detect::probe(&self.connections, endpoint, LIST_WITHIN).await);
+        }
+    }
+
     /// Looks for model servers on this machine and offers what they have.
     pub async fn find_local(&self) -> Vec<FoundServer> {
-        let found = detect::local_servers(&self.connections, &self.settings).await;
-        for server in &found {
-            self.keep(server.endpoint.provider, Ok(server.models.clone()));
+        if self.settings.without_local {
+            return Vec::new();
+        }
+        let locals = Provider::ALL.into_iter().filter(|provider| provider.is_local());
+        let endpoints: Vec<_> = locals.filter_map(|provider| self.endpoint(provider).ok()).collect();
+        join_all(endpoints.into_iter().map(|endpoint| self.look_for(endpoint))).await.into_iter().flatten().collect()
+    }
+
+    async fn look_for(&self, endpoint: &Arc<Endpoint>) -> Option<FoundServer> {
+        let found = detect::local_server(&self.connections, endpoint).await;
+        match &found {
+            Some(server) => self.keep(endpoint.provider, Ok(server.models.clone())),
+            None => drop(self.lists().remove(&endpoint.provider)),
         }
         found
     }
 
-    /// Tries the compatible server people configured; `None` when there is none.
-    pub async fn probe_compatible(&self) -> Option<Result<usize, detect::ProbeFault>> {
-        let endpoint = self.endpoints.get(&Provider::Compatible)?.as_ref().ok()?;
-        let probed = detect::probe(&self.connections, endpoint).await;
-        if let Ok(models) = &probed {
-            self.keep(Provider::Compatible, Ok(models.clone()));
+    /// Looks for what only looking tells: the servers on this machine and the models of the compatible server. Then goes
+    /// on looking from time to time, for as long as somebody has these vendors.
+    pub async fn keep_looking(vendors: Weak<Self>) {
+        let mut said: Vec<String> = Vec::new();
+        while let Some(vendors) = vendors.upgrade() {
+            let (found, ()) = tokio::join!(vendors.find_local(), vendors.ask_for_list(Provider::Compatible));
+            let found: Vec<String> = found.iter().map(FoundServer::sentence).collect();
+            for sentence in found.iter().filter(|sentence| !said.contains(sentence)) {
+                tracing::info!("{sentence}");
+            }
+            said = found;
+            vendors.looked.send_replace(true);
+            drop(vendors);
+            tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Waits until [`Self::keep_looking`] has looked once, but no longer than this.
+    pub async fn first_look(&self, within: Duration) {
+        let mut looked = self.looked.subscribe();
+        // Whoever is still silent then is found by a later look.
+        let _ = tokio::time::timeout(within, looked.wait_for(|looked| *looked)).await;
+    }
+
+    /// Tries the compatible server people configured; `None` when there is none.
+    pub async fn probe_compatible(&self) -> Option<Result<usize, ProbeFault>> {
+        let endpoint = self.endpoints.get(&Provider::Compatible)?.as_ref().ok()?;
+        let probed = detect::probe(&self.connections, endpoint, LIST_WITHIN).await;
+        self.keep(Provider::Compatible, probed.clone());
         Some(probed.map(|models| models.len()))
     }
 
-    fn keep(&self, provider: Provider, listed: Result<Vec<Model>, String>) {
+    /// How a provider is. `None`: it would be on this machine, where nobody wants it looked for.
+    fn report(&self, provider: Provider) -> Option<ProviderReport> {
+        if provider.is_local() && self.settings.without_local {
+            return None;
+        }
+        let mut variable = None;
+        let (state, detail) = match (self.endpoints.get(&provider)?, self.lists().get(&provider)) {
+            (Err(error @ EndpointError::BadBaseUrl { .. }), _) => (ProviderState::Failing, Some(error.to_string())),
+            (Err(error), _) => {
+                variable = Some(error.variable().to_owned());
+                (ProviderState::NotConfigured, Some(error.to_string()))
+            }
+            (Ok(endpoint), Some(List { failure: Some(fault), .. })) => {
+                (ProviderState::Failing, Some(format!("{fault}; asked {}", endpoint.base_url)))
+            }
+            (Ok(endpoint), Some(_)) if endpoint.is_loopback() => {
+                (ProviderState::Ready, Some(format!("at {}", endpoint.base_url)))
+            }
+            (Ok(_), None) if provider.is_local() => (ProviderState::NotFound, None),
+            (Ok(_), _) => (ProviderState::Ready, None),
+        };
+        let models = u64::try_from(self.usable(provider).len()).unwrap_or(u64::MAX);
+        let (name, title) = (provider.name().to_owned(), provider.title().to_owned());
+        Some(ProviderReport { provider: name, title, state, models, detail, variable })
+    }
+
+    fn keep(&self, provider: Provider, listed: Result<Vec<Model>, ProbeFault>) {
         let mut lists = self.lists();
         let list = lists.entry(provider).or_insert_with(|| List {
             models: BTreeMap::new(),
@@ -188,7 +310,7 @@ impl Vendors {
         match self.endpoints.get(&provider) {
             Some(Ok(endpoint)) => Ok(endpoint),
             Some(Err(error)) => Err(error.clone().into()),
-            None => Err(ModelError::UnknownModel(format!("there is no provider `{provider}`"))),
+            None => Err(ModelError::UnknownProvider { name: provider.to_string(), instead: Vec::new() }),
         }
     }
 
@@ -203,8 +325,7 @@ impl Vendors {
         let mut models: Vec<Model> = if listed.is_empty() {
             self.catalogue.models().filter(|model| model.name.provider == provider).cloned().collect()
         } else {
-            let known = |(name, model)| self.catalogue.model(&name).cloned().unwrap_or(model);
-            listed.into_iter().map(known).collect()
+            listed.into_iter().filter_map(|(name, model)| self.joined(&name, Some(model))).collect()
         };
         models.retain(|model| !model.is_retired(today));
         models.sort_by_key(|model| (!model.default, model.role.is_none(), model.name.clone()));
@@ -213,13 +334,20 @@ impl Vendors {
 
     fn default_of(&self, provider: Provider) -> Option<Model> {
         let usable = self.usable(provider);
-        usable.first().filter(|model| model.default || !is_vendor(provider)).cloned()
+        usable.first().filter(|model| model.default || model.role.is_some() || !is_vendor(provider)).cloned()
+    }
+
+    /// What the server's owner set, where the request says nothing.
+    fn set_defaults(&self, parameters: &mut ModelParameters) {
+        parameters.temperature = parameters.temperature.or(self.settings.temperature);
+        parameters.output_tokens_max = parameters.output_tokens_max.or(self.settings.output_tokens_max);
     }
 
     fn resolve(&self, provider: Provider, name: &str) -> Result<(ModelName, Option<Model>), ModelError> {
-        let parsed = ModelName::parse(name).filter(|parsed| parsed.provider == provider);
-        let parsed = parsed.ok_or_else(|| self.unusable(name))?;
         self.endpoint(provider)?;
+        let parsed = ModelName::parse(name).filter(|parsed| parsed.provider == provider);
+        let parsed = parsed
+            .ok_or_else(|| if name == bare(provider) { self.without_default(provider) } else { self.unusable(name) })?;
         let model = self.known(&parsed);
         if model.as_ref().is_some_and(|model| model.is_retired(today())) {
             return Err(self.unusable(name));
@@ -233,14 +361,15 @@ impl Vendors {
         let listed: Vec<ModelName> = provider
             .and_then(|provider| self.lists().get(&provider).map(|list| list.models.keys().cloned().collect()))
             .unwrap_or_default();
-        ModelError::UnknownModel(self.catalogue.unusable(name, &listed, today()))
+        self.catalogue.unusable(name, &listed, today())
     }
 
     fn ask(
         self: &Arc<Self>,
         provider: Provider,
-        request: ModelRequest,
+        mut request: ModelRequest,
     ) -> Result<BoxStream<'static, Result<ModelChunk, ModelError>>, ModelError> {
+        self.set_defaults(&mut request.parameters);
         let (name, row) = self.resolve(provider, &request.model)?;
         let ask = Ask::new(name.clone(), row.as_ref(), request)?;
         let chunks = answer::answer(Question {
@@ -248,6 +377,7 @@ impl Vendors {
             ask,
             row,
             today: today(),
+            prices_as_of: self.catalogue.as_of(),
             connections: self.connections.clone(),
             retry: self.retry.clone(),
             refused: self.refused.clone(),
@@ -256,7 +386,7 @@ impl Vendors {
         // The vendor only knows that it has no such model; we know which there are.
         Ok(chunks
             .map(move |chunk| match chunk {
-                Err(ModelError::UnknownModel(_)) => Err(vendors.unusable(&name.to_string())),
+                Err(ModelError::UnknownModel { .. }) => Err(vendors.unusable(&name.to_string())),
                 chunk => chunk,
             })
             .boxed())
@@ -268,9 +398,26 @@ fn is_vendor(provider: Provider) -> bool {
     !provider.is_local() && !matches!(provider, Provider::Compatible)
 }
 
+/// A name without a model, which is no name that can be used.
+fn bare(provider: Provider) -> String {
+    format!("{provider}/")
+}
+
 fn info(model: &Model) -> ModelInfo {
-    let notice = model.retired_on.map(|day| format!("Retires on {day}"));
-    ModelInfo { name: model.name.to_string(), notice }
+    ModelInfo {
+        name: model.name.to_string(),
+        notice: model.retired_on.map(|day| format!("Retires on {day}")),
+        context_tokens_max: model.context_tokens_max,
+        output_tokens_max: model.output_tokens_max,
+        vision: model.vision,
+        price: model.price_on(today()).map(price),
+        retires_on: model.retired_on.map(|day| day.to_string()),
+    }
+}
+
+fn price(price: Price) -> ModelPrice {
+    let Price { input, output, cache_read, cache_write, cache_write_1h: _ } = price;
+    ModelPrice { input, output, cache_read, cache_write }
 }
 
 /// One vendor.
@@ -283,11 +430,13 @@ struct Vendor {
 }
 
 impl ModelProvider for Vendor {
-    /// Its default, or the provider's bare name when it has none: that resolves to a sentence that says what exists.
+    /// Its default, or the provider's bare name when it has none: that resolves to a sentence that says why.
     fn default_model(&self) -> ModelInfo {
-        let default = self.vendors.default_of(self.provider);
-        let nothing = || ModelInfo { name: format!("{}/", self.provider), notice: None };
-        default.map_or_else(nothing, |model| info(&model))
+        self.vendors.default_of(self.provider).map_or_else(|| ModelInfo::new(bare(self.provider)), |model| info(&model))
+    }
+
+    fn ready_default(&self) -> Option<ModelInfo> {
+        if self.listed { self.vendors.ready_default(self.provider) } else { None }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -296,7 +445,18 @@ impl ModelProvider for Vendor {
 
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
-        Ok(model.map_or_else(|| ModelInfo { name: name.to_string(), notice: None }, |model| info(&model)))
+        Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| info(&model)))
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
+        async {
+            if !self.listed {
+                return Vec::new();
+            }
+            self.vendors.ask_for_list(self.provider).await;
+            self.vendors.report(self.provider).into_iter().collect()
+        }
+        .boxed()
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {

@@ -161,6 +161,7 @@ impl ProjectActor {
             jobs.clone(),
             cancel.child_token(),
             preview_url,
+            &state.view.sandbox,
         );
         Self {
             project,

@@ -66,6 +66,8 @@ pub(crate) struct PendingJoin {
     pub(crate) participant: ParticipantId,
     pub(crate) role: Role,
     pub(crate) since: Option<cobuild_protocol::Cursor>,
+    /// Whether a sandbox is made for them.
+    pub(crate) sandbox: bool,
 }
 
 /// An append in the making.

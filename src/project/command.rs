@@ -6,11 +6,14 @@
 pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod conflicts;
+pub(crate) mod conversation;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod generate;
+pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
 pub(crate) mod restore;
@@ -65,6 +68,7 @@ pub(crate) enum SandboxWish {
     None,
     Start,
     Stop,
+    RestartPreview,
 }
 
 /// What an accepted command is told.
@@ -123,7 +127,12 @@ impl Later {
 pub(crate) const fn begins_something(command: &Command) -> bool {
     matches!(
         command,
-        Command::Generate(_) | Command::Apply(_) | Command::Install(_) | Command::Exec(_) | Command::StartSandbox(_)
+        Command::Generate(_)
+            | Command::Apply(_)
+            | Command::Install(_)
+            | Command::Exec(_)
+            | Command::ImportRepository(_)
+            | Command::StartSandbox(_)
     )
 }
 
@@ -135,12 +144,17 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::Generate(command) => generate::accept(desk, command),
         Command::Apply(command) => apply::accept(desk, command),
         Command::Install(command) => install::accept(desk, command),
+        Command::ImportRepository(command) => import_repository::accept(desk, &command),
+        Command::Say(command) => conversation::say(desk, command),
+        Command::UpdateConversation(command) => conversation::update(desk, command),
+        Command::ClearConversation(command) => conversation::clear(desk, &command),
         Command::Cancel(command) => cancel::accept(desk, &command),
         Command::DeleteFile(command) => files::delete(desk, command),
         Command::RenameFile(command) => files::rename(desk, command),
         Command::Exec(command) => exec::accept(desk, command),
         Command::StartSandbox(_) => sandbox::start(desk),
         Command::StopSandbox(_) => sandbox::stop(desk),
+        Command::RestartPreview(_) => sandbox::restart_preview(desk),
         Command::LockFile(command) => locks::lock(desk, command),
         Command::UnlockFile(command) => locks::unlock(desk, command),
         Command::ResolveConflict(command) => conflicts::resolve(desk, command),
@@ -221,9 +235,10 @@ pub(crate) fn begin(batch: &mut Batch, state: &State, run: RunId, by: Participan
         kind: work.kind(),
         prompt: work.prompt().map(str::to_owned),
         model: match &work {
-            Work::Generate(work) => Some(work.model.clone()),
+            Work::Generate(work) => work.models.first().cloned(),
             _ => None,
         },
+        edit: matches!(work, Work::Apply { edit: true, .. }),
     };
     let seq = batch.push(Event::RunStarted(started), stamp);
     if let Work::Generate(work) = &work {
@@ -239,6 +254,7 @@ impl Work {
             Self::Generate(_) => RunKind::Generate,
             Self::Apply { .. } => RunKind::Apply,
             Self::Install { .. } => RunKind::Install,
+            Self::Import { .. } => RunKind::Import,
             Self::Exec { .. } => RunKind::Exec,
         }
     }
@@ -254,7 +270,7 @@ impl Work {
     pub(crate) fn needs_sandbox(&self) -> bool {
         match self {
             Self::Generate(work) => work.apply,
-            Self::Apply { .. } | Self::Install { .. } | Self::Exec { .. } => true,
+            Self::Apply { .. } | Self::Install { .. } | Self::Import { .. } | Self::Exec { .. } => true,
         }
     }
 }

@@ -20,7 +20,7 @@ impl Conversation {
         let turns = state
             .messages
             .iter()
-            .filter(|message| message.run != Some(run))
+            .filter(|message| message.run != Some(run) && Some(message.message) >= state.conversation.first_message)
             .map(turn)
             .filter(|turn| !turn.text.is_empty())
             .collect();

@@ -75,9 +75,12 @@ impl ProjectError {
             Self::TooLarge(_) => ErrorCode::TooLarge,
             Self::QueueFull(_) => ErrorCode::QueueFull,
             Self::Model(error) => match error {
-                ModelError::UnknownModel(_) | ModelError::InvalidRequest(_) => ErrorCode::BadRequest,
+                ModelError::UnknownModel { .. }
+                | ModelError::RetiredModel { .. }
+                | ModelError::UnknownProvider { .. }
+                | ModelError::InvalidRequest(_) => ErrorCode::BadRequest,
                 ModelError::ContextTooLong => ErrorCode::TooLarge,
-                ModelError::Unauthorized(_) => ErrorCode::ModelUnauthorized,
+                ModelError::NotConfigured { .. } | ModelError::Unauthorized(_) => ErrorCode::ModelUnauthorized,
                 ModelError::RateLimited { .. } | ModelError::Unavailable(_) => ErrorCode::ModelOverloaded,
                 ModelError::QuotaExceeded(_) => ErrorCode::QuotaExceeded,
                 ModelError::Incomplete => ErrorCode::ModelFailed,
@@ -100,12 +103,19 @@ impl ProjectError {
     #[must_use]
     pub fn body(&self) -> ErrorBody {
         let mut body = ErrorBody::new(self.code(), self.to_string());
-        let retry_after = match self {
-            Self::Model(ModelError::RateLimited { retry_after }) => *retry_after,
-            Self::Closing => Some(CLOSING_RETRY_AFTER),
-            _ => None,
-        };
-        body.retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let milliseconds = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        match self {
+            Self::Model(ModelError::RateLimited { retry_after }) => {
+                body.retry_after_ms = retry_after.map(milliseconds);
+            }
+            Self::Closing => body.retry_after_ms = Some(milliseconds(CLOSING_RETRY_AFTER)),
+            Self::Model(
+                ModelError::UnknownModel { instead, .. }
+                | ModelError::RetiredModel { instead, .. }
+                | ModelError::UnknownProvider { instead, .. },
+            ) => body.models.clone_from(instead),
+            _ => {}
+        }
         body
     }
 }

@@ -61,8 +61,10 @@ pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Re
     {
         return Err(ProjectError::Conflict(format!("{above} is a file, so {path} cannot be below it")));
     }
-    let directory = format!("{path}/");
-    if tree.keys().any(|other| other.as_str().starts_with(&directory)) {
+    // Only names that begin like this one can be below it, and they stand together.
+    let alike =
+        tree.range(path..).map(|(other, _)| other.as_str()).take_while(|other| other.starts_with(path.as_str()));
+    if alike.into_iter().any(|other| other[path.as_str().len()..].starts_with('/')) {
         return Err(ProjectError::Conflict(format!("{path} is a directory")));
     }
     Ok(())
@@ -82,11 +84,7 @@ pub(crate) fn check_lock(view: &ProjectState, path: &FilePath, by: Option<Partic
 /// What has to be done to `have` to make it `want`: deletions first, so that a directory can take a file's place.
 pub(crate) fn difference<'a>(have: &'a Tree, want: &'a Tree) -> Difference<'a> {
     let deleted = have.keys().filter(|path| !want.contains_key(*path)).collect();
-    let written = want
-        .iter()
-        .filter(|(path, info)| have.get(*path).is_none_or(|old| old.hash != info.hash))
-        .map(|(path, info)| (path, info))
-        .collect();
+    let written = want.iter().filter(|(path, info)| have.get(*path).is_none_or(|old| old.hash != info.hash)).collect();
     Difference { deleted, written }
 }
 

@@ -1,6 +1,6 @@
 //! The way into a project: a cheap handle that talks to its actor.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use cobuild_protocol::{
@@ -15,6 +15,7 @@ use super::{
     error::ProjectError,
     event_log::{EventLogReader, Feed},
     event_store::SharedStore,
+    file_tree, history,
     presence::PresenceBoard,
     sandbox_provider::Sandbox,
 };
@@ -33,6 +34,17 @@ pub struct ProjectHandle {
     pub(crate) store: SharedStore,
 }
 
+/// A file that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Where.
+    pub path: FilePath,
+    /// What it held; `None`: there was no such file.
+    pub before: Option<ContentHash>,
+    /// What it holds; `None`: it is gone.
+    pub after: Option<ContentHash>,
+}
+
 /// Who wants to come in.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -43,6 +55,8 @@ pub struct Identity {
     pub name: Option<String>,
     /// What they may do.
     pub role: Role,
+    /// Whether they come to look at the app, so that a sandbox is made for them. A program that does one thing does not.
+    pub looks: bool,
 }
 
 /// A place in the room. Dropping it leaves the room.
@@ -222,6 +236,29 @@ impl ProjectHandle {
         let (_, state) = self.state().await?;
         let info = state.files.get(path).ok_or_else(|| ProjectError::NotFound(format!("there is no file {path}")))?;
         Ok((info.clone(), self.blob(&info.hash).await?))
+    }
+
+    /// Which files differ between two events; the second is now unless it is given. In path order.
+    pub async fn changes(&self, from: Seq, to: Option<Seq>) -> Result<Vec<ChangedFile>, ProjectError> {
+        let (head, state) = self.state().await?;
+        if let Some(seq) = [Some(from), to].into_iter().flatten().find(|seq| !(1..=head).contains(seq)) {
+            return Err(ProjectError::NotFound(format!("there is no event {seq}")));
+        }
+        let before = history::tree_at(&self.store, &self.project, from).await?;
+        let after = match to {
+            Some(to) => history::tree_at(&self.store, &self.project, to).await?,
+            None => state.files,
+        };
+        let difference = file_tree::difference(&before, &after);
+        let hash = |tree: &file_tree::Tree, path: &FilePath| tree.get(path).map(|info| info.hash.clone());
+        let paths: BTreeSet<&FilePath> =
+            difference.deleted.into_iter().chain(difference.written.into_iter().map(|(path, _)| path)).collect();
+        let changed = |path: &FilePath| ChangedFile {
+            path: path.clone(),
+            before: hash(&before, path),
+            after: hash(&after, path),
+        };
+        Ok(paths.into_iter().map(changed).collect())
     }
 
     /// One content of the store.

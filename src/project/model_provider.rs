@@ -3,8 +3,15 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use cobuild_protocol::{FilePath, value::MessageRole, value::Usage};
-use futures_util::stream::BoxStream;
+use cobuild_protocol::{
+    FilePath,
+    model::{ModelPrice, ProviderReport},
+    value::{MessageRole, Usage},
+};
+use futures_util::{
+    future::{self, BoxFuture, FutureExt as _},
+    stream::BoxStream,
+};
 use serde::{Deserialize, Serialize};
 
 /// Resolves a model's name and streams its answers.
@@ -15,31 +22,63 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
     /// The model used when a command names none.
     fn default_model(&self) -> ModelInfo;
 
+    /// The model of this provider that answers when nobody names one and no provider before it has one; `None` where
+    /// it is not set up.
+    fn ready_default(&self) -> Option<ModelInfo> {
+        Some(self.default_model())
+    }
+
     /// Every model this server offers, for people to choose from.
     fn models(&self) -> Vec<ModelInfo>;
 
-    /// What a name stands for. [`ModelError::UnknownModel`] says what exists instead.
+    /// What a name stands for. [`ModelError::UnknownModel`] says what exists instead. Nothing is sent anywhere for it.
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError>;
 
-    /// Asks the model. The stream yields chunks and ends after [`ModelChunk::Stop`] or the first error; a stream
+    /// Asks those who have models for what they have now, where the last answer is old, and says how each of them is.
+    /// One that fails hides nothing of the others.
+    fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
+        future::ready(Vec::new()).boxed()
+    }
+
+    /// Asks the model, and where it fails before its first byte, those named after it. The stream yields chunks and ends after [`ModelChunk::Stop`] or the first error; a stream
     /// that ends otherwise was cut off, and the caller must treat it as [`ModelError::Incomplete`].
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>>;
 }
 
-/// A model as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A model as people see it. What is absent is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// `provider/model`.
     pub name: String,
     /// Something its users must know, such as "Demo: canned answers, no AI".
     pub notice: Option<String>,
+    /// Most tokens of a request.
+    pub context_tokens_max: Option<u64>,
+    /// Most tokens of an answer.
+    pub output_tokens_max: Option<u64>,
+    /// Whether it sees pictures.
+    pub vision: Option<bool>,
+    /// What it costs.
+    pub price: Option<ModelPrice>,
+    /// The first day on which it no longer works, `YYYY-MM-DD`.
+    pub retires_on: Option<String>,
+}
+
+impl ModelInfo {
+    /// A model of which nothing but the name is known.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }
 
 /// One call of a model.
 #[derive(Debug, Clone, Default)]
 pub struct ModelRequest {
-    /// `provider/model`, resolved.
+    /// `provider/model`.
     pub model: String,
+    /// Those to ask when it fails before its first byte, in order.
+    pub fallbacks: Vec<String>,
     /// The instructions that come before everything else.
     pub system: String,
     /// The project's files, path and text, that the model gets to see; in stable order.
@@ -122,10 +161,23 @@ pub enum ModelChunk {
     Text(String),
     /// The reasoning goes on.
     Reasoning(String),
-    /// What has been consumed so far; a later one replaces it.
+    /// What has been consumed so far, every attempt included; a later one replaces it.
     Usage(Usage),
+    /// A model failed before its first byte; this one of the fallbacks is asked now.
+    Switched(Box<Switch>),
     /// The model's own terminal marker. Nothing follows.
     Stop(StopReason),
+}
+
+/// From a model that failed to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// The one that failed, by name.
+    pub from: String,
+    /// The one that is asked now.
+    pub to: ModelInfo,
+    /// What went wrong.
+    pub error: ModelError,
 }
 
 /// Why a model stopped, by its own account.
@@ -140,11 +192,40 @@ pub enum StopReason {
 }
 
 /// What a caller can do about a failed model call. The vendor's text is in the log, never in these.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// No such model; the sentence names those there are.
-    #[error("{0}")]
-    UnknownModel(String),
+    /// No such model, or none any more.
+    #[error("{sentence}")]
+    UnknownModel {
+        /// What became of it and what there is.
+        sentence: String,
+        /// Names that can be used instead.
+        instead: Vec<String>,
+    },
+    /// A model that no longer works. It is never replaced silently: another one has another price and behaviour.
+    #[error("{sentence}")]
+    RetiredModel {
+        /// Since when, and what there is.
+        sentence: String,
+        /// Names that can be used instead.
+        instead: Vec<String>,
+    },
+    /// A name's first part is nobody's.
+    #[error("there is no model provider `{name}`{}", list("; there is", instead))]
+    UnknownProvider {
+        /// That part, shortened and without control characters.
+        name: String,
+        /// Names that can be used instead.
+        instead: Vec<String>,
+    },
+    /// The provider is known, but not set up. Nothing was sent to anybody.
+    #[error("{sentence}")]
+    NotConfigured {
+        /// The variable to set.
+        variable: &'static str,
+        /// What to do.
+        sentence: String,
+    },
     /// The vendor wants a key or refuses ours; the sentence names the setting.
     #[error("{0}")]
     Unauthorized(String),
@@ -169,4 +250,9 @@ pub enum ModelError {
     /// The answer ended without the model's terminal marker.
     #[error("the model's answer was cut off")]
     Incomplete,
+}
+
+/// `; there is a, b`, or nothing.
+fn list(before: &str, names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("{before} {}", names.join(", ")) }
 }

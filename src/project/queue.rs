@@ -32,6 +32,11 @@ impl RunQueue {
         self.waiting.is_empty()
     }
 
+    /// Whether a waiting run needs a sandbox.
+    pub(crate) fn needs_sandbox(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.work.needs_sandbox())
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= QUEUE_MAX
     }

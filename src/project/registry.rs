@@ -25,6 +25,7 @@ use super::{
     model_provider::ModelProvider,
     presence::PresenceBoard,
     remembered::Remembered,
+    repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -58,6 +59,8 @@ pub struct ProjectSettings {
     pub sandbox_on_join: bool,
     /// How much of a project's log is kept event by event.
     pub log_limits: LogLimits,
+    /// Where repositories may be imported from.
+    pub git_hosts: Vec<GitHost>,
 }
 
 impl ProjectSettings {
@@ -73,6 +76,7 @@ impl Default for ProjectSettings {
             unload_after: Duration::from_secs(600),
             sandbox_on_join: true,
             log_limits: LogLimits::default(),
+            git_hosts: vec![GitHost::github()],
         }
     }
 }

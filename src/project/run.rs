@@ -16,15 +16,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::Stamp,
-    command::{apply, exec, generate, install},
+    command::{apply, exec, generate, import_repository, install},
     compaction,
     conversation::Conversation,
     error::ProjectError,
     file_tree::Tree,
     registry::ProjectParts,
+    repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
     sandbox_provider::SandboxHealth,
 };
+use crate::codegen::reply_path::Layout;
 
 /// Room for updates on their way to the actor. A job that is faster than the log waits here; 256 deltas are a fraction
 /// of a second of the fastest model.
@@ -34,8 +36,9 @@ pub(crate) const UPDATES_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
     Generate(GenerateWork),
-    Apply { reply: String, packages: Vec<PackageSpec> },
+    Apply { reply: String, packages: Vec<PackageSpec>, edit: bool },
     Install { packages: Vec<PackageSpec> },
+    Import { url: RepositoryUrl },
     Exec { command: String, timeout: std::time::Duration },
 }
 
@@ -43,8 +46,9 @@ pub(crate) enum Work {
 #[derive(Debug, Clone)]
 pub(crate) struct GenerateWork {
     pub(crate) prompt: String,
-    /// `provider/model`, resolved.
-    pub(crate) model: String,
+    /// Those that may answer, as `provider/model`; the first one is asked first.
+    pub(crate) models: Vec<String>,
+    /// What the first one's users must know.
     pub(crate) notice: Option<String>,
     pub(crate) apply: bool,
 }
@@ -56,6 +60,8 @@ pub(crate) struct JobContext {
     pub(crate) conversation: Conversation,
     /// The message the answer goes to, for `generate`.
     pub(crate) message: MessageId,
+    /// How the project's files lie.
+    pub(crate) layout: Layout,
     /// The committed tree, always current.
     pub(crate) tree: watch::Receiver<Arc<Tree>>,
     pub(crate) sandbox: watch::Receiver<SandboxStatus>,
@@ -224,8 +230,9 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
 async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
-        Work::Apply { reply, packages } => apply::perform(context, reply, packages).await,
+        Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,
         Work::Install { packages } => install::perform(context, packages).await,
+        Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,
     }
 }

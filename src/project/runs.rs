@@ -22,6 +22,7 @@ pub(crate) struct Runs {
 #[derive(Debug)]
 struct Job {
     cancel: CancellationToken,
+    needs_sandbox: bool,
     /// Its run has a terminal event: nothing it says counts any more.
     over: bool,
 }
@@ -52,20 +53,25 @@ impl Runs {
         self.active.as_ref().filter(|(_, job)| !job.over).map(|(run, _)| *run)
     }
 
+    /// Whether something that runs or waits would miss the sandbox. Commands would not: whoever stops the sandbox ends them.
+    pub(crate) fn uses_sandbox(&self) -> bool {
+        self.active.as_ref().is_some_and(|(_, job)| job.needs_sandbox && !job.over) || self.queue.needs_sandbox()
+    }
+
     /// How many commands run.
     pub(crate) fn executing(&self) -> usize {
         self.execs.len()
     }
 
     /// The job of the run that may change things was started.
-    pub(crate) fn started(&mut self, run: RunId, by: ParticipantId, cancel: CancellationToken) {
+    pub(crate) fn started(&mut self, run: RunId, by: ParticipantId, needs_sandbox: bool, cancel: CancellationToken) {
         self.queue.serve(by);
-        self.active = Some((run, Job { cancel, over: false }));
+        self.active = Some((run, Job { cancel, needs_sandbox, over: false }));
     }
 
     /// The job of a command was started.
     pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
-        self.execs.insert(run, Job { cancel, over: false });
+        self.execs.insert(run, Job { cancel, needs_sandbox: true, over: false });
     }
 
     /// Whether what this run says still counts.

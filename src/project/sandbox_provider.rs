@@ -1,7 +1,7 @@
 //! What the core asks of a sandbox: a disposable place where a project's files are and its processes run. Adapters
 //! live in `sandbox/`; every one passes the same contract test.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -103,6 +103,9 @@ pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
     /// Makes sure the dev server runs, and returns once it answers. Its later end shows in [`Sandbox::health`].
     async fn start_preview(&self) -> Result<(), SandboxError>;
 
+    /// Ends the dev server, if there is one; [`Sandbox::start_preview`] starts another.
+    async fn stop_preview(&self);
+
     /// A byte stream to the dev server.
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError>;
 
@@ -141,6 +144,31 @@ pub struct ExecRequest {
     pub program: Program,
     /// When to kill it.
     pub timeout: Duration,
+    /// What it can read from its standard input.
+    pub input: Bytes,
+    /// What may be connected to while it runs, beyond what the sandbox may reach anyway.
+    pub network: Vec<NetworkRule>,
+}
+
+impl ExecRequest {
+    /// Without input, and with the sandbox's own network rules.
+    #[must_use]
+    pub const fn new(program: Program, timeout: Duration) -> Self {
+        Self { program, timeout, input: Bytes::new(), network: Vec::new() }
+    }
+}
+
+/// One host that may be connected to by TLS, for as long as one process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkRule {
+    /// Its name, exactly as it is asked for, in lower case.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Where it is. `None`: where its name leads, if that is a public address.
+    pub address: Option<SocketAddr>,
+    /// The most that may come from it; then the process is killed.
+    pub received_bytes_max: u64,
 }
 
 /// What to run. The working directory is the project's root; the environment is the sandbox's own.
@@ -188,6 +216,8 @@ pub enum Exit {
     Signal(i32),
     /// Its time was up and it was killed.
     TimedOut,
+    /// More came for it than a [`NetworkRule`] allows, and it was killed.
+    ReceivedTooMuch,
     /// The sandbox went away under it.
     Lost,
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use cobuild_protocol::{
     Event, ProjectId, ProjectState,
     event::{PreviewChanged, SandboxChanged},
-    value::{PreviewState, SandboxState},
+    value::{PreviewState, SandboxInfo, SandboxState},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -47,6 +47,8 @@ pub(crate) struct SandboxSlot {
     cancel: CancellationToken,
     status: watch::Sender<SandboxStatus>,
     generation: u64,
+    /// Which it is; kept while it is made again by itself, and known until another is made.
+    id: Option<String>,
     /// Somebody stopped it on purpose: only a run or `start_sandbox` makes another.
     parked: bool,
     /// The preview's address.
@@ -62,6 +64,7 @@ impl SandboxSlot {
         jobs: TaskTracker,
         parent: CancellationToken,
         preview_url: String,
+        last: &SandboxInfo,
     ) -> Self {
         let (status, _) = watch::channel(SandboxStatus::Stopped);
         let cancel = parent.child_token();
@@ -74,7 +77,8 @@ impl SandboxSlot {
             cancel,
             status,
             generation: 0,
-            parked: false,
+            id: last.sandbox.clone(),
+            parked: last.parked,
             preview_url,
             revivals: Vec::new(),
         }
@@ -86,7 +90,6 @@ impl SandboxSlot {
 
     /// Makes a sandbox unless there is one or one is being made; starts its dev server again if that has failed.
     pub(crate) fn ensure(&mut self, tree: &watch::Sender<Arc<Tree>>) {
-        self.parked = false;
         if matches!(*self.status.borrow(), SandboxStatus::Stopped | SandboxStatus::Failed(_)) {
             return self.make(SandboxState::Creating, tree);
         }
@@ -110,12 +113,16 @@ impl SandboxSlot {
         self.generation += 1;
         self.cancel = self.parent.child_token();
         self.status.send_replace(SandboxStatus::Creating);
+        let id = self.id.take().filter(|_| !self.parked).unwrap_or_else(new_id);
+        self.parked = false;
+        self.id = Some(id.clone());
         let maker = Maker {
             parts: self.parts.clone(),
             project: self.project.clone(),
             reporter: self.reporter(),
             tree: tree.subscribe(),
             state,
+            id,
         };
         let generation = self.generation;
         let cancel = self.cancel.clone();
@@ -142,6 +149,7 @@ impl SandboxSlot {
             Ok(made) => made,
             Err(error) => {
                 let reason = error.to_string();
+                self.id = None;
                 self.status.send_replace(SandboxStatus::Failed(error));
                 return vec![
                     self.sandbox_event(SandboxState::Stopped, None, Some(reason.clone())),
@@ -182,13 +190,27 @@ impl SandboxSlot {
         });
     }
 
+    /// Ends the dev server and starts it again.
+    pub(crate) fn restart_preview(&self) {
+        if let Some(link) = super::sandbox_link::ready(&self.status.borrow()) {
+            self.start_preview_anew(link.sandbox(), true);
+        }
+    }
+
     fn start_preview(&self, sandbox: &Arc<dyn Sandbox>) {
+        self.start_preview_anew(sandbox, false);
+    }
+
+    fn start_preview_anew(&self, sandbox: &Arc<dyn Sandbox>, stop_first: bool) {
         let (sandbox, reporter, cancel) = (Arc::clone(sandbox), self.reporter(), self.cancel.clone());
         let url = self.preview_url.clone();
         self.jobs.spawn(async move {
             let start = async {
                 let starting = PreviewChanged { state: PreviewState::Starting, url: Some(url.clone()), error: None };
                 let _ = reporter.event(Event::PreviewChanged(starting)).await;
+                if stop_first {
+                    sandbox.stop_preview().await;
+                }
                 if let Err(error) = sandbox.start_preview().await {
                     let failed =
                         PreviewChanged { state: PreviewState::Failed, url: Some(url), error: Some(error.to_string()) };
@@ -278,7 +300,8 @@ impl SandboxSlot {
     /// What must be said so that the state no longer speaks of a sandbox.
     pub(crate) fn forget(&self, view: &ProjectState) -> Vec<Event> {
         let mut events = Vec::new();
-        if view.sandbox.state != SandboxState::Stopped {
+        let newly_parked = self.parked && !view.sandbox.parked && view.sandbox.sandbox.is_some();
+        if view.sandbox.state != SandboxState::Stopped || newly_parked {
             events.push(self.sandbox_event(SandboxState::Stopped, None, None));
         }
         if view.preview.state != PreviewState::Stopped {
@@ -318,7 +341,8 @@ impl SandboxSlot {
     }
 
     fn sandbox_event(&self, state: SandboxState, detail: Option<String>, error: Option<String>) -> Event {
-        Event::SandboxChanged(SandboxChanged { state, provider: self.provider(), detail, error })
+        let (sandbox, parked) = (self.id.clone(), self.parked);
+        Event::SandboxChanged(SandboxChanged { state, provider: self.provider(), sandbox, parked, detail, error })
     }
 
     fn preview_event(&self, state: PreviewState, error: Option<String>) -> Event {
@@ -334,6 +358,12 @@ struct Maker {
     reporter: Reporter,
     tree: watch::Receiver<Arc<Tree>>,
     state: SandboxState,
+    id: String,
+}
+
+/// Names a sandbox. Random, so that nobody takes one project's for another's.
+fn new_id() -> String {
+    format!("sbx_{}", hex::encode(rand::random::<[u8; 8]>()))
 }
 
 impl Maker {
@@ -363,7 +393,8 @@ impl Maker {
 
     async fn say(&self, detail: Option<String>) {
         let provider = self.parts.sandboxes.name().to_owned();
-        let changed = SandboxChanged { state: self.state, provider, detail, error: None };
+        let sandbox = Some(self.id.clone());
+        let changed = SandboxChanged { state: self.state, provider, sandbox, parked: false, detail, error: None };
         // The actor has gone: the job is cancelled in a moment.
         let _ = self.reporter.event(Event::SandboxChanged(changed)).await;
     }
@@ -384,7 +415,7 @@ impl Maker {
     async fn restore_packages(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
         self.say(Some("Installing the project's packages".into())).await;
         let (output, mut chunks) = mpsc::channel::<OutputChunk>(64);
-        let request = ExecRequest { program: Program::Argv(npm_install(&[])), timeout: RESTORE_TIMEOUT };
+        let request = ExecRequest::new(Program::Argv(npm_install(&[])), RESTORE_TIMEOUT);
         let mut process = sandbox.exec(request, output).await?;
         let mut last = String::new();
         while let Some(chunk) = chunks.recv().await {

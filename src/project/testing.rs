@@ -63,7 +63,7 @@ impl Call {
 
 impl ModelProvider for Puppet {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: "demo/puppet".into(), notice: Some("a test speaks".into()) }
+        ModelInfo { notice: Some("a test speaks".into()), ..ModelInfo::new("demo/puppet") }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -74,7 +74,8 @@ impl ModelProvider for Puppet {
         if name == "demo/puppet" {
             Ok(self.default_model())
         } else {
-            Err(ModelError::UnknownModel(format!("there is no model {name}; there is demo/puppet")))
+            let sentence = format!("there is no model {name}; there is demo/puppet");
+            Err(ModelError::UnknownModel { sentence, instead: vec!["demo/puppet".into()] })
         }
     }
 
@@ -139,7 +140,7 @@ impl TestRoom {
 
     pub(crate) async fn enter_as(&self, name: &str, role: Role, since: Option<Cursor>) -> Client {
         let handle = self.handle().await;
-        let identity = Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), role };
+        let identity = Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), role, looks: true };
         let Subscription { member, mode, epoch, head, snapshot, feed } = handle.join(identity, since).await.unwrap();
         let mut client = Client {
             handle,

@@ -40,7 +40,7 @@ fn write(path: &str, content: &str) -> Command {
 }
 
 fn apply(reply: &str) -> Command {
-    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new() })
+    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new(), edit: false })
 }
 
 fn exec(command: &str) -> Command {
@@ -360,7 +360,8 @@ async fn packages_that_cannot_be_installed_again_are_told_to_the_room() {
     let manifest = WriteFile { path, content, encoding: Encoding::Utf8, base: Some(info.hash) };
     assert!(matches!(ada.send(Command::WriteFile(manifest)).await, ControlFrame::Accepted(_)));
     ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
-    let is_ready = |event: &Event| matches!(event, Event::SandboxChanged(changed) if changed.state == SandboxState::Ready);
+    let is_ready =
+        |event: &Event| matches!(event, Event::SandboxChanged(changed) if changed.state == SandboxState::Ready);
     ada.wait_for(|frame| is_ready(&frame.event)).await;
     let sandbox = ada.state().await.sandbox;
     let error = sandbox.error.expect("what is wrong");
@@ -721,7 +722,7 @@ async fn a_role_change_counts_at_once_and_after_coming_back() {
     let bob = room.enter_as("Bob", Role::Editor, None).await;
     assert_eq!(bob.member.role(), Role::Viewer);
     assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
-    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor };
+    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor, looks: true };
     let refused = room.handle().await.join(identity, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Forbidden);
 }

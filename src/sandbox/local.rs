@@ -67,6 +67,8 @@ pub struct LocalConfig {
     pub registry: String,
     /// The `http://host:port` of the proxy that the server itself must go through to reach the registry, if it must.
     pub upstream_proxy: Option<String>,
+    /// Certificates (PEM) that sandboxes trust beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// Our own program; it is started again as each sandbox's helper.
     pub executable: PathBuf,
     /// bubblewrap, when it is not the `bwrap` of the search path.
@@ -84,6 +86,7 @@ impl LocalConfig {
             pool_size: 1,
             registry: REGISTRY_DEFAULT.into(),
             upstream_proxy: None,
+            ca_file: None,
             // Stays right when the file is replaced while the server runs.
             executable: "/proc/self/exe".into(),
             bubblewrap: None,

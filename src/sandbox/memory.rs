@@ -179,6 +179,12 @@ impl Sandbox for MemorySandbox {
         Ok(())
     }
 
+    async fn stop_preview(&self) {
+        if self.check_alive().is_ok() {
+            self.health.send_replace(SandboxHealth::Ready);
+        }
+    }
+
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {
         self.check_alive()?;
         Ok(Box::new(preview::connect(Arc::clone(&self.files), self.alive.clone())))

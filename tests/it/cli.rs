@@ -31,6 +31,7 @@ fn command(address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
     command
         .env_clear()
+        .env("FIND_LOCAL_MODELS", "false")
         .env("COBUILD_URL", format!("http://{address}"))
         .args(arguments)
         .stdin(Stdio::null())

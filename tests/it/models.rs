@@ -12,4 +12,6 @@ mod oracle;
 mod recital;
 mod replay;
 mod sdks;
+mod secrecy;
+mod served;
 pub(crate) mod support;

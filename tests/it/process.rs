@@ -12,6 +12,7 @@ fn cobuild(folder: &Path, arguments: &[&str]) -> Command {
     command
         .current_dir(folder)
         .env_clear()
+        .env("FIND_LOCAL_MODELS", "false")
         .args(["--sandbox-provider", "none", "--log-level", "error"])
         .args(arguments);
     command

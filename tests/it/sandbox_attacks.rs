@@ -91,7 +91,7 @@ impl Arena {
     async fn run(&self, argv: &[&str]) -> Seen {
         let program = Program::Argv(argv.iter().map(|&word| word.to_owned()).collect());
         let (sender, mut chunks) = mpsc::channel(16);
-        let request = ExecRequest { program, timeout: PROBE_TIME_MAX };
+        let request = ExecRequest::new(program, PROBE_TIME_MAX);
         let mut process = self.sandbox.exec(request, sender).await.expect("started");
         let mut text = String::new();
         let collect = async {

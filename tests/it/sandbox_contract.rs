@@ -118,7 +118,7 @@ async fn processes(provider: &dyn SandboxProvider) {
     assert_eq!(wait(&mut *process).await, Exit::TimedOut, "its end can be asked for again");
     closed(&mut output, "time").await;
 
-    let nothing = ExecRequest { program: Program::Argv(Vec::new()), timeout: STEP_TIME_MAX };
+    let nothing = ExecRequest::new(Program::Argv(Vec::new()), STEP_TIME_MAX);
     let refused = sandbox.exec(nothing, mpsc::channel(1).0).await;
     assert!(matches!(refused, Err(SandboxError::Refused(_))));
     sandbox.stop().await;
@@ -155,7 +155,7 @@ async fn end(provider: &dyn SandboxProvider) {
     is_lost(sandbox.write(vec![FileChange::Delete(path("x"))]).await.expect_err("gone"));
     is_lost(sandbox.start_preview().await.expect_err("gone"));
     is_lost(sandbox.connect_preview().await.err().expect("gone"));
-    let request = ExecRequest { program: Program::Shell(HELLO.into()), timeout: STEP_TIME_MAX };
+    let request = ExecRequest::new(Program::Shell(HELLO.into()), STEP_TIME_MAX);
     is_lost(sandbox.exec(request, mpsc::channel(1).0).await.expect_err("gone"));
 }
 
@@ -175,7 +175,7 @@ async fn contents(sandbox: &dyn Sandbox) -> BTreeMap<FilePath, Bytes> {
 
 async fn start(sandbox: &dyn Sandbox, line: &str, time: Duration) -> (Box<dyn Process>, mpsc::Receiver<OutputChunk>) {
     let (sender, receiver) = mpsc::channel(16);
-    let request = ExecRequest { program: Program::Shell(line.into()), timeout: time };
+    let request = ExecRequest::new(Program::Shell(line.into()), time);
     (sandbox.exec(request, sender).await.expect("started"), receiver)
 }
 

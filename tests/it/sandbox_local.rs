@@ -63,7 +63,7 @@ async fn get(sandbox: &dyn Sandbox, path: &str) -> String {
 
 async fn sh(sandbox: &dyn Sandbox, line: &str) -> (Exit, String) {
     let (sender, mut chunks) = mpsc::channel::<OutputChunk>(16);
-    let request = ExecRequest { program: Program::Shell(line.into()), timeout: STEP_TIME_MAX };
+    let request = ExecRequest::new(Program::Shell(line.into()), STEP_TIME_MAX);
     let mut process = sandbox.exec(request, sender).await.expect("started");
     let mut text = String::new();
     while let Some(chunk) = timeout(STEP_TIME_MAX, chunks.recv()).await.expect("in time") {

@@ -80,11 +80,13 @@ pub(crate) struct Setup {
     pub(crate) timing: Timing,
     /// The model's pause before each chunk.
     pub(crate) pause: Duration,
+    /// Whether the models are those of the arguments, as in a real server, instead of the test's own.
+    pub(crate) configured_models: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { arguments: Vec::new(), timing: Timing::default(), pause: Duration::ZERO }
+        Self { arguments: Vec::new(), timing: Timing::default(), pause: Duration::ZERO, configured_models: false }
     }
 }
 
@@ -168,6 +170,13 @@ impl TestServer {
 
 async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &PreviewSwitch) -> RunningServer {
     let config = config(folder, &setup.arguments);
+    if setup.configured_models {
+        let mut providers = Providers::configured(&config).await.expect("valid settings");
+        providers.sandboxes = std::sync::Arc::new(FakeSandboxes::new(preview.clone()));
+        providers.timing = setup.timing;
+        providers.projects.sandbox_on_join = false;
+        return RunningServer::start_with(&config, providers).await.expect("a server");
+    }
     let providers = Providers {
         store: std::sync::Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
         models: std::sync::Arc::new(model.clone()),
@@ -180,7 +189,8 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
 
 fn config(folder: &Path, arguments: &[String]) -> Config {
     let folder = folder.to_str().expect("a UTF-8 path");
-    let fixed = ["cobuild", "--port", "0", "--data-dir", folder];
+    // Nobody's model servers take part in a test.
+    let fixed = ["cobuild", "--port", "0", "--data-dir", folder, "--find-local-models", "false"];
     // Models of tests that are told to hang do not come to an end of their own.
     let drain = ["--drain-ms", "0"].into_iter().filter(|_| !arguments.iter().any(|argument| argument == "--drain-ms"));
     Cli::parse_from(fixed.into_iter().chain(drain).map(str::to_owned).chain(arguments.iter().cloned())).config

@@ -64,6 +64,7 @@ pub(super) fn measure(args: &SoakArgs, report: &mut Report) -> Result<(), BenchE
         ("LOG_LEVEL", "error"),
         ("SANDBOX_PROVIDER", "memory"),
         ("LOG_FRAMES_MAX", frames.as_str()),
+        ("FIND_LOCAL_MODELS", "false"),
     ];
     let process = Process::start(&["serve", "--port", "0", "--data-dir", &data], &settings)?;
     // One thread: the server is what the machine is for.

@@ -32,7 +32,7 @@ fn the_table_is_whole() {
 fn retired_names_are_answered_with_what_exists() {
     let catalogue = Catalogue::built_in();
     let check = |name: &str, expected: &str| {
-        assert_eq!(catalogue.unusable(name, &[], day("2026-11-22")), expected);
+        assert_eq!(catalogue.unusable(name, &[], day("2026-11-22")).to_string(), expected);
     };
     check(
         "anthropic/claude-3-5-sonnet-20241022",
@@ -55,6 +55,18 @@ fn retired_names_are_answered_with_what_exists() {
          `openai/gpt-6.1-sol`, `google/gemini-3.8-flash`. Set DEFAULT_AI_MODEL or send `model`.",
     );
     check("ollama/x", "`ollama/x` is not a model that Ollama has. Set DEFAULT_AI_MODEL or send `model`.");
+}
+
+#[test]
+fn errors_tell_retired_from_unknown_and_list_what_exists() {
+    let catalogue = Catalogue::built_in();
+    let today = day("2026-11-22");
+    let retired = catalogue.unusable("anthropic/claude-3-5-sonnet-20241022", &[], today);
+    let ModelError::RetiredModel { instead, .. } = retired else { panic!("{retired:?}") };
+    assert_eq!(instead, ["anthropic/claude-sonnet-5-5", "anthropic/claude-haiku-5-5", "anthropic/claude-opus-5-5"]);
+    assert!(matches!(catalogue.unusable("groq/made-up", &[], today), ModelError::UnknownModel { .. }));
+    let endless = catalogue.unusable(&"x\n".repeat(5000), &[], today).to_string();
+    assert!(endless.len() < 400 && !endless.contains('\n'), "{endless}");
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl Drop for Open {
 
 impl ModelProvider for ScriptedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: TEST_MODEL.to_owned(), notice: Some(super::DEMO_NOTICE.to_owned()) }
+        ModelInfo { notice: Some(super::DEMO_NOTICE.to_owned()), ..ModelInfo::new(TEST_MODEL) }
     }
 
     fn models(&self) -> Vec<ModelInfo> {

@@ -353,7 +353,7 @@ async fn other_names_are_unknown() {
     assert_eq!(model.default_model().notice.as_deref(), Some("Demo: canned answers, no AI"));
     let mut request = request("x", &[]);
     request.model = "demo/other".to_owned();
-    assert!(matches!(model.stream(request).next().await, Some(Err(ModelError::UnknownModel(_)))));
+    assert!(matches!(model.stream(request).next().await, Some(Err(ModelError::UnknownModel { .. }))));
 }
 
 /// Writes an app into a Vite project, as replies to a list of prompts would, so that it can be looked at:

@@ -330,7 +330,7 @@ impl ProjectActor {
             let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
         }
-        batch.after.push(After::Join(reply, PendingJoin { participant, role, since }));
+        batch.after.push(After::Join(reply, PendingJoin { participant, role, since, sandbox: identity.looks }));
     }
 
     /// By what a participant is known again without anybody else learning their key.

@@ -11,14 +11,17 @@ use cobuild_protocol::{
 use tokio::time::Instant;
 
 use super::{Appending, ProjectActor};
-use crate::project::{
-    batch::{After, Batch, PendingJoin, Stamp},
-    command::SandboxWish,
-    conversation::Conversation,
-    error::ProjectError,
-    event_store::StoreError,
-    handle::{Joined, Member},
-    run::{self, JobContext, Reporter, Work},
+use crate::{
+    codegen::reply_path::Layout,
+    project::{
+        batch::{After, Batch, PendingJoin, Stamp},
+        command::SandboxWish,
+        conversation::Conversation,
+        error::ProjectError,
+        event_store::StoreError,
+        handle::{Joined, Member},
+        run::{self, JobContext, Reporter, Work},
+    },
 };
 
 /// Pause before a failed append is tried again: long enough not to spin, short enough to go on soon after an operator
@@ -87,10 +90,11 @@ impl ProjectActor {
             // Somebody who no longer listens for the reply gets it by sending the command again.
             After::Reply(reply, frame) => drop(reply.send(frame)),
             After::Join(reply, join) => {
+                let sandbox = join.sandbox;
                 let Some(joined) = self.attach(join) else { return };
                 // Nobody reads it any more: its member leaves when it is dropped.
                 let _ = reply.send(Ok(joined));
-                if self.parts.settings.sandbox_on_join {
+                if sandbox && self.parts.settings.sandbox_on_join {
                     self.sandbox.ensure_unless_failed(&self.tree);
                 }
             }
@@ -101,6 +105,7 @@ impl ProjectActor {
             After::Sandbox(SandboxWish::None) => {}
             After::Sandbox(SandboxWish::Start) => self.sandbox.ensure(&self.tree),
             After::Sandbox(SandboxWish::Stop) => self.sandbox.stop(),
+            After::Sandbox(SandboxWish::RestartPreview) => self.sandbox.restart_preview(),
             After::Start(run, by, work) => self.start(run, by, work),
             After::Written(done, refused) => drop(done.send(refused)),
             After::Compacted { kept, freed, done } => {
@@ -112,7 +117,8 @@ impl ProjectActor {
     }
 
     fn start(&mut self, run: RunId, by: ParticipantId, work: Work) {
-        if work.needs_sandbox() {
+        let needs_sandbox = work.needs_sandbox();
+        if needs_sandbox {
             self.sandbox.ensure(&self.tree);
         }
         let answer = self.state.view.messages.iter().rev().find(|message| message.run == Some(run));
@@ -121,6 +127,7 @@ impl ProjectActor {
             parts: self.parts.clone(),
             conversation: Conversation::before(&self.state.view, run),
             message: answer.map_or(self.state.next_message(0), |message| message.message),
+            layout: if self.state.view.repository.is_some() { Layout::Repository } else { Layout::App },
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
             preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),
@@ -129,14 +136,14 @@ impl ProjectActor {
         let cancel = self.cancel.child_token();
         match work {
             Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
-            _ => self.runs.started(run, by, cancel.clone()),
+            _ => self.runs.started(run, by, needs_sandbox, cancel.clone()),
         }
         run::spawn(&self.jobs, context, work, cancel);
     }
 
     /// How a participant catches up, as of now.
     fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
-        let PendingJoin { participant, role, since } = join;
+        let PendingJoin { participant, role, since, sandbox: _ } = join;
         // Without a mailbox every handle is gone, and with them whoever asked.
         let member = Member::new(participant, role, self.mailbox_sender.upgrade()?);
         self.room.enter(participant);
@@ -164,7 +171,7 @@ impl ProjectActor {
         if let Some((_, snapshot)) = self.encoded_snapshot.as_ref().filter(|(at, _)| *at == seq) {
             return snapshot.clone();
         }
-        let frame = ControlFrame::Snapshot(SnapshotFrame { seq, state: self.state.view.clone() });
+        let frame = ControlFrame::Snapshot(Box::new(SnapshotFrame { seq, state: self.state.view.clone() }));
         let json = serde_json::to_vec(&frame).expect("a state has only string keys and finite numbers");
         let snapshot = Bytes::from(json);
         self.encoded_snapshot = Some((seq, snapshot.clone()));

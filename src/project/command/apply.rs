@@ -22,7 +22,8 @@ use crate::{
         edit_match::apply_edits,
         lost_content,
         packages::{NeededPackages, PackageCollector},
-        reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply},
+        reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply_in},
+        reply_path::Layout,
     },
     project::{
         error::ProjectError,
@@ -37,11 +38,11 @@ use crate::{
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, ProjectError> {
-    let Apply { reply, packages } = command;
+    let Apply { reply, packages, edit } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    desk.begin_or_queue(Work::Apply { reply, packages }, Delivery::Queue)
+    desk.begin_or_queue(Work::Apply { reply, packages, edit }, Delivery::Queue)
 }
 
 pub(crate) async fn perform(
@@ -49,7 +50,7 @@ pub(crate) async fn perform(
     reply: String,
     packages: Vec<PackageSpec>,
 ) -> Result<RunReport, ProjectError> {
-    let reply = parse_reply(&reply);
+    let reply = parse_reply_in(&reply, context.layout);
     let cut = reply.is_cut();
     put_into_effect(&context, reply, packages, None).await?;
     if cut {
@@ -87,6 +88,10 @@ pub(super) async fn put_into_effect(
     link.push().await?;
     installed?;
     run_commands(context, &reply.commands).await?;
+    // What a repository shows, if anything, is not known.
+    if context.layout == Layout::Repository {
+        return Ok(());
+    }
     let verdict = match preview_check::check(context, &link, &written).await {
         Verdict::Fine => {
             let url = Some(context.preview_url.clone());
@@ -213,7 +218,9 @@ async fn detect(
     for package in packages.iter().chain(&reply.packages) {
         collector.add_named(package.as_str());
     }
-    for file in staged {
+    // A repository that is no npm package has no use for any.
+    let imports = context.layout == Layout::App || manifest.is_some();
+    for file in staged.iter().filter(|_| imports) {
         if let Some(text) = file.content.as_deref().and_then(|content| std::str::from_utf8(content).ok()) {
             collector.add_imports(&file.path, text);
         }

@@ -76,6 +76,7 @@ pub(super) async fn run_shell(
         Ok(Exit::Code(code)) => (Some(*code), None),
         Ok(Exit::Signal(signal)) => (None, Some(format!("ended by signal {signal}"))),
         Ok(Exit::TimedOut) => (None, Some(format!("took longer than {} s", timeout.as_secs_f32()))),
+        Ok(Exit::ReceivedTooMuch) => (None, Some("it fetched more than it may".to_owned())),
         Ok(Exit::Lost) => (None, Some("the sandbox went away".to_owned())),
         Err(error) => (None, Some(error.to_string())),
     };
@@ -101,7 +102,7 @@ pub(super) async fn stream(
     mut event: impl FnMut(OutputChunk) -> Event,
 ) -> Result<Exit, ProjectError> {
     let (output, mut chunks) = mpsc::channel(OUTPUT_MAX);
-    let mut process = link.sandbox().exec(ExecRequest { program, timeout }, output).await?;
+    let mut process = link.sandbox().exec(ExecRequest::new(program, timeout), output).await?;
     while let Some(chunk) = chunks.recv().await {
         let event = event(chunk);
         context.reporter.event(event).await?;

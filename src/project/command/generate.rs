@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use cobuild_protocol::{
     Event, FilePath,
     command::Generate,
-    event::{FileDelta, FileRefused, FileStarted, MessageAdded, ReasoningDelta, TextDelta},
+    event::{FileDelta, FileRefused, FileStarted, MessageAdded, ModelSwitched, ReasoningDelta, ReplyDelta, TextDelta},
     value::{ContentHash, FileAction, MessageRole, Usage},
 };
 use futures_util::StreamExt;
 
-use super::{Acceptance, Desk, PROMPT_SIZE_BYTES_MAX, apply};
+use super::{
+    Acceptance, Desk, PROMPT_SIZE_BYTES_MAX, apply,
+    model_choice::{self, Chosen},
+};
 use crate::{
     codegen::{
         prompt::{self, PromptContext, PromptFile},
@@ -22,7 +25,9 @@ use crate::{
         batch::{Batch, Stamp},
         error::ProjectError,
         file_tree::{self, Tree},
-        model_provider::{ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Turn},
+        model_provider::{
+            ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Switch, Turn,
+        },
         run::{GenerateWork, JobContext, RunReport, UpdateBody, Work},
         sandbox_link::read_content,
         state::State,
@@ -45,9 +50,8 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     if prompt.len() > PROMPT_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("prompt has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
     }
-    let models = &desk.parts.models;
-    let info = model.map_or_else(|| Ok(models.default_model()), |name| models.resolve(&name))?;
-    let work = GenerateWork { prompt, model: info.name, notice: info.notice, apply };
+    let Chosen { names: models, notice } = model_choice::choose(desk.parts.models.as_ref(), model)?;
+    let work = GenerateWork { prompt, models, notice, apply };
     desk.begin_or_queue(Work::Generate(work), delivery)
 }
 
@@ -64,7 +68,7 @@ pub(super) fn open_messages(batch: &mut Batch, state: &State, stamp: Stamp, work
         message: state.next_message(1),
         role: MessageRole::Assistant,
         text: String::new(),
-        model: Some(work.model.clone()),
+        model: work.models.first().cloned(),
         notice: work.notice.clone(),
     };
     let run = stamp.run;
@@ -75,10 +79,10 @@ pub(super) fn open_messages(batch: &mut Batch, state: &State, stamp: Stamp, work
 /// The job: ask, stream, and – unless only the answer was wanted – apply.
 pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<RunReport, ProjectError> {
     let seen = context.tree.borrow().clone();
-    let GenerateWork { prompt, model, apply, notice: _ } = work;
-    let request = request(&context, &seen, model, prompt).await?;
+    let GenerateWork { prompt, models, apply, notice: _ } = work;
+    let request = request(&context, &seen, models, prompt).await?;
     let mut chunks = context.parts.models.stream(request);
-    let mut answer = Answer::new(&context, &seen);
+    let mut answer = Answer::new(&context, &seen, !apply);
     let stop = loop {
         match chunks.next().await {
             Some(Ok(ModelChunk::Stop(reason))) => break reason,
@@ -110,7 +114,7 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
 async fn request(
     context: &JobContext,
     tree: &Tree,
-    model: String,
+    models: Vec<String>,
     prompt: String,
 ) -> Result<ModelRequest, ProjectError> {
     let mut files = Vec::with_capacity(tree.len());
@@ -122,9 +126,14 @@ async fn request(
     }
     let history = context.conversation.turns.clone();
     let important = Vec::new();
-    let parts = prompt::build(PromptContext { files, important, history, prompt }, CONTEXT_SIZE_BYTES_MAX);
+    let parts = prompt::build(
+        PromptContext { layout: context.layout, files, important, history, prompt },
+        CONTEXT_SIZE_BYTES_MAX,
+    );
+    let mut models = models.into_iter();
     Ok(ModelRequest {
-        model,
+        model: models.next().unwrap_or_default(),
+        fallbacks: models.collect(),
         system: parts.system,
         files: parts.files.into_iter().map(|file| ContextFile { path: file.path, text: file.text }).collect(),
         turns: parts.turns.into_iter().map(|turn| Turn { role: turn.role, text: turn.text }).collect(),
@@ -146,19 +155,23 @@ struct Answer<'a> {
     file: Option<FilePath>,
     usage: Option<Usage>,
     pieces: Vec<ReplyEvent>,
+    /// Whether the answer itself is wanted, as it is written.
+    verbatim: bool,
 }
 
 impl<'a> Answer<'a> {
-    fn new(context: &'a JobContext, tree: &'a Tree) -> Self {
-        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new());
-        Self { context, tree, parser, builder, file: None, usage: None, pieces: Vec::new() }
+    fn new(context: &'a JobContext, tree: &'a Tree, verbatim: bool) -> Self {
+        let (parser, builder) = (ReplyParser::new(), ReplyBuilder::new(context.layout));
+        Self { context, tree, parser, builder, file: None, usage: None, pieces: Vec::new(), verbatim }
     }
 
     async fn take(&mut self, chunk: ModelChunk) -> Result<(), ProjectError> {
         match chunk {
             ModelChunk::Text(text) => {
                 self.parser.push(&text, &mut self.pieces);
-                self.report().await
+                let message = self.context.message;
+                let verbatim = self.verbatim.then_some(Event::ReplyDelta(ReplyDelta { message, text }));
+                self.report(verbatim).await
             }
             ModelChunk::Reasoning(text) => {
                 let delta = Event::ReasoningDelta(ReasoningDelta { message: self.context.message, text });
@@ -168,21 +181,28 @@ impl<'a> Answer<'a> {
                 self.usage = Some(usage);
                 Ok(())
             }
+            ModelChunk::Switched(switch) => {
+                let Switch { from, to, error } = *switch;
+                let (message, error) = (self.context.message, ProjectError::from(error).body());
+                let switched = ModelSwitched { message, from, to: to.name, notice: to.notice, error };
+                Ok(self.context.reporter.event(Event::ModelSwitched(switched)).await?)
+            }
             ModelChunk::Stop(_) => unreachable!("the caller ends at the stop"),
         }
     }
 
     async fn finish(mut self) -> Result<(ParsedReply, Option<Usage>), ProjectError> {
-        let parser = std::mem::replace(&mut self.parser, ReplyParser::new());
+        let parser = std::mem::take(&mut self.parser);
         parser.finish(&mut self.pieces);
-        self.report().await?;
+        self.report(None).await?;
         Ok((self.builder.finish(), self.usage))
     }
 
     /// Sends what the parser made of the newest text.
-    async fn report(&mut self) -> Result<(), ProjectError> {
+    async fn report(&mut self, verbatim: Option<Event>) -> Result<(), ProjectError> {
         let pieces = std::mem::take(&mut self.pieces);
-        let mut events = Vec::with_capacity(pieces.len());
+        let mut events = Vec::with_capacity(pieces.len() + 1);
+        events.extend(verbatim);
         for piece in &pieces {
             self.builder.push(piece);
             events.extend(self.event(piece));
@@ -197,7 +217,7 @@ impl<'a> Answer<'a> {
         let message = self.context.message;
         match piece {
             ReplyEvent::Text(text) => Some(Event::TextDelta(TextDelta { message, text: text.clone() })),
-            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind) {
+            ReplyEvent::FileStarted { path, kind } => match reply_path::place(path, *kind, self.context.layout) {
                 Ok(path) => {
                     let action = match kind {
                         ReplyFileKind::Edit => FileAction::Edit,

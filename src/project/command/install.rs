@@ -70,6 +70,9 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
                 .into())
         }
         Exit::Signal(signal) => Err(ProjectError::ProcessFailed(format!("npm was ended by signal {signal}"))),
+        Exit::ReceivedTooMuch => {
+            Err(ProjectError::TooLarge("the packages are larger than the sandbox may fetch".into()))
+        }
         Exit::Lost => {
             Err(crate::project::sandbox_provider::SandboxError::Lost("it ended during the install".into()).into())
         }

@@ -1,5 +1,7 @@
-//! `start_sandbox`, `stop_sandbox`: the actor does the work when the reply is on its way; `sandbox_changed` tells how it
-//! goes.
+//! `start_sandbox`, `stop_sandbox`, `restart_preview`: the actor does the work when the reply is on its way;
+//! `sandbox_changed` and `preview_changed` tell how it goes.
+
+use cobuild_protocol::value::SandboxState;
 
 use super::{Acceptance, Desk, SandboxWish};
 use crate::project::error::ProjectError;
@@ -10,9 +12,17 @@ pub(super) fn start(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
 }
 
 pub(super) fn stop(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
-    if !desk.runs.is_idle() {
+    if desk.runs.uses_sandbox() {
         return Err(ProjectError::Conflict("a run is using the sandbox; cancel it first".into()));
     }
     *desk.sandbox_wanted = SandboxWish::Stop;
+    Ok(Acceptance { run: None, seq: None })
+}
+
+pub(super) fn restart_preview(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
+    if desk.state.view.sandbox.state != SandboxState::Ready {
+        return Err(ProjectError::Conflict("there is no sandbox whose dev server could be restarted".into()));
+    }
+    *desk.sandbox_wanted = SandboxWish::RestartPreview;
     Ok(Acceptance { run: None, seq: None })
 }

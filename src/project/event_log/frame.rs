@@ -25,6 +25,8 @@ pub enum FrameKind {
     TextDelta,
     /// `reasoning_delta`
     ReasoningDelta,
+    /// `reply_delta`
+    ReplyDelta,
     /// `file_delta`
     FileDelta,
     /// `install_output`
@@ -49,6 +51,7 @@ impl FrameKind {
         match name {
             Some(b"text_delta") => Self::TextDelta,
             Some(b"reasoning_delta") => Self::ReasoningDelta,
+            Some(b"reply_delta") => Self::ReplyDelta,
             Some(b"file_delta") => Self::FileDelta,
             Some(b"install_output") => Self::InstallOutput,
             Some(b"exec_output") => Self::ExecOutput,

@@ -84,6 +84,12 @@ pub(in crate::project) fn append_delta(sum: &mut EventFrame, next: &EventFrame) 
             sum.text.push_str(&next.text);
             true
         }
+        (Event::ReplyDelta(sum), Event::ReplyDelta(next))
+            if sum.message == next.message && fits(&sum.text, &next.text) =>
+        {
+            sum.text.push_str(&next.text);
+            true
+        }
         (Event::FileDelta(sum), Event::FileDelta(next))
             if (sum.message, &sum.path, sum.done) == (next.message, &next.path, false)
                 && fits(&sum.text, &next.text) =>

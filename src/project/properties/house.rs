@@ -97,7 +97,8 @@ impl Person {
 
     fn identity(&self) -> Identity {
         let name = Some(format!("person {}", self.number));
-        Identity { key: name.clone(), name, role: if self.number == 0 { Role::Owner } else { Role::Editor } }
+        let role = if self.number == 0 { Role::Owner } else { Role::Editor };
+        Identity { key: name.clone(), name, role, looks: true }
     }
 }
 
@@ -244,15 +245,16 @@ impl House {
         let number = self.sent.len();
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
-        let generate =
-            |prompt, delivery| Command::Generate(Generate { prompt, model: None, apply: number % 2 == 0, delivery });
+        let generate = |prompt, delivery| {
+            Command::Generate(Generate { prompt, model: None, apply: number.is_multiple_of(2), delivery })
+        };
         match *wish {
             Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),
             Wish::Generate { interrupt: false } => generate(format!("{number}, please"), Delivery::Queue),
             Wish::Nonsense => generate(" ".into(), Delivery::Queue),
             Wish::Apply => {
                 let reply = format!("<file path=\"src/0.js\">{number}</file>");
-                Command::Apply(Apply { reply, packages: Vec::new() })
+                Command::Apply(Apply { reply, packages: Vec::new(), edit: false })
             }
             Wish::Exec => Command::Exec(Exec { command: "echo hi".into(), timeout_ms: None }),
             Wish::Write { file: at } => {

@@ -1,12 +1,17 @@
 //! The fold of one event into what everybody sees. The TypeScript client folds by the same rules.
 
+mod conversation;
+
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
-    event::{FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ParticipantJoined, ProjectCreated},
-    state::{FileInfo, RunInfo, RunState},
+    event::{
+        FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
+        ProjectCreated,
+    },
+    state::{FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
-        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PreviewInfo, Role, RunKind,
-        SandboxInfo, Step,
+        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role,
+        RunKind, SandboxInfo, Step,
     },
 };
 
@@ -19,6 +24,8 @@ const PARTICIPANTS_KEPT_MAX: usize = 1000;
 
 /// How many open conflicts are listed; the log has all.
 const CONFLICTS_KEPT_MAX: usize = 100;
+/// How many of a run's files are listed; the log has all.
+const RUN_FILES_KEPT_MAX: usize = 200;
 /// How much of a step's output a snapshot carries, in bytes; the log has all of it.
 const STEP_OUTPUT_SIZE_BYTES_MAX: usize = 16 * 1024;
 
@@ -37,10 +44,11 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             begin(view, frame, queued.kind, queued.prompt.clone());
         }
         Event::RunStarted(started) => {
-            let model = started.model.clone();
+            let (model, edit) = (started.model.clone(), started.edit);
             if let Some(run) = begin(view, frame, started.kind, started.prompt.clone()) {
                 run.state = RunState::Running;
                 run.model = model;
+                run.edit = edit;
                 run.started_at = Some(frame.at.clone());
             }
         }
@@ -52,9 +60,18 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
                 run.usage = finished.usage.clone();
                 run.finished_at = Some(frame.at.clone());
             }
+            conversation::record_run(view, frame);
             forget_old_runs(view);
         }
         Event::MessageAdded(added) => add_message(view, added, frame),
+        Event::ModelSwitched(switched) => switch_model(view, switched, frame.run),
+        Event::ReplyDelta(delta) => {
+            if let Some(message) = message_mut(view, delta.message) {
+                message.reply.get_or_insert_default().push_str(&delta.text);
+            }
+        }
+        Event::ConversationUpdated(updated) => conversation::update(view, updated, frame),
+        Event::ConversationCleared(cleared) => conversation::clear(view, cleared.clear, frame),
         Event::TextDelta(delta) => {
             if let Some(message) = message_mut(view, delta.message) {
                 match message.parts.last_mut() {
@@ -111,9 +128,14 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             }
         }
         Event::SandboxChanged(changed) => {
+            let same = changed.sandbox.is_some() && changed.sandbox == view.sandbox.sandbox;
+            let created_at = if same { view.sandbox.created_at.take() } else { Some(frame.at.clone()) };
             view.sandbox = SandboxInfo {
                 state: changed.state,
                 provider: changed.provider.clone(),
+                sandbox: changed.sandbox.clone(),
+                created_at: created_at.filter(|_| changed.sandbox.is_some()),
+                parked: changed.parked,
                 detail: changed.detail.clone(),
                 error: changed.error.clone(),
             };
@@ -135,6 +157,15 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
         // The changes that make it so follow.
         Event::Restored(_) => {}
+        Event::RepositoryImported(imported) => {
+            view.repository = Some(Box::new(RepositoryInfo {
+                url: imported.url.clone(),
+                name: imported.name.clone(),
+                branch: imported.branch.clone(),
+                commit: imported.commit.clone(),
+                seq: frame.seq,
+            }));
+        }
         Event::QueueChanged(changed) => reorder_queue(view, &changed.queue),
         Event::RoleChanged(changed) => {
             if let Some(participant) = view.participants.get_mut(&changed.participant) {
@@ -150,6 +181,8 @@ fn create(view: &mut ProjectState, created: &ProjectCreated, frame: &EventFrame)
     view.template.clone_from(&created.template);
     view.preview_id.clone_from(&created.preview_id);
     view.created_at.clone_from(&frame.at);
+    view.conversation.created_at.clone_from(&frame.at);
+    view.conversation.updated_at.clone_from(&frame.at);
     view.files = created
         .files
         .iter()
@@ -196,7 +229,9 @@ fn begin<'a>(
             outcome: None,
             error: None,
             usage: None,
+            edit: false,
             steps: Vec::new(),
+            files: Vec::new(),
         });
     }
     run_mut(view, Some(id))
@@ -234,11 +269,25 @@ fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame
         at: frame.at.clone(),
         model: added.model.clone(),
         notice: added.notice.clone(),
+        passed_over: Vec::new(),
+        reply: None,
         parts,
     });
+    conversation::touch(view, frame);
     if view.messages.len() > MESSAGES_KEPT_MAX {
         view.messages.remove(0);
         view.messages_dropped += 1;
+    }
+}
+
+fn switch_model(view: &mut ProjectState, switched: &ModelSwitched, run: Option<RunId>) {
+    if let Some(message) = message_mut(view, switched.message) {
+        message.passed_over.push(PassedOver { model: switched.from.clone(), error: switched.error.clone() });
+        message.model = Some(switched.to.clone());
+        message.notice.clone_from(&switched.notice);
+    }
+    if let Some(run) = run_mut(view, run) {
+        run.model = Some(switched.to.clone());
     }
 }
 
@@ -272,6 +321,13 @@ fn grow_file(view: &mut ProjectState, delta: &FileDelta) {
 fn write_file(view: &mut ProjectState, written: &FileWritten, run: Option<RunId>) {
     let info = FileInfo { hash: written.hash.clone(), size_bytes: written.size_bytes };
     view.files.insert(written.path.clone(), info);
+    if matches!(written.origin, FileOrigin::Reply | FileOrigin::Merge)
+        && let Some(files) = run_mut(view, run).map(|run| &mut run.files)
+        && files.len() < RUN_FILES_KEPT_MAX
+        && !files.contains(&written.path)
+    {
+        files.push(written.path.clone());
+    }
     if written.origin != FileOrigin::Reply {
         return;
     }

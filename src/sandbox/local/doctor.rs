@@ -15,7 +15,7 @@ use super::{
     instance::LocalSandbox,
     probe::{self, Property, Ran},
 };
-use crate::project::sandbox_provider::{Exit, Sandbox, SandboxError};
+use crate::project::sandbox_provider::{ExecRequest, Exit, Program, Sandbox, SandboxError};
 
 /// How long one probe may take.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -168,10 +168,7 @@ async fn ends(sandbox: &LocalSandbox) -> Result<String, String> {
     let word = format!("{}", 300_000_000 + rand::random_range(0..100_000_000u32));
     let stay = format!("trap '' TERM; setsid sleep {word} & sleep {word}");
     let (output, _discarded) = tokio::sync::mpsc::channel(1);
-    let request = crate::project::sandbox_provider::ExecRequest {
-        program: crate::project::sandbox_provider::Program::Shell(stay),
-        timeout: PROBE_TIME_MAX,
-    };
+    let request = ExecRequest::new(Program::Shell(stay), PROBE_TIME_MAX);
     let process = sandbox.exec(request, output).await.map_err(|error| error.to_string())?;
     let deadline = Instant::now() + PROBE_TIME_MAX;
     while !runs(&word) {

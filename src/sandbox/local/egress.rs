@@ -1,8 +1,10 @@
-//! The only way out of a sandbox: a proxy for `CONNECT` to the package registry. It accepts on a socket that the
-//! helper bound inside; what it decides, it decides from the request's target alone, and when in doubt refuses.
+//! The only way out of a sandbox: a proxy for `CONNECT` to the package registry, and to what a command was granted for
+//! as long as it runs. It accepts on a socket that the helper bound inside; what it decides, it decides from the
+//! request's target alone, and when in doubt refuses.
 
 mod address;
 mod client_hello;
+mod grants;
 mod outwards;
 
 use std::{fmt, io, sync::Arc, time::Duration};
@@ -15,7 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use grants::{Granted, Grants};
+
 use client_hello::ServerName;
+use grants::Grant;
 use outwards::Failure;
 
 /// Most connections of one sandbox at once: npm opens up to 15.
@@ -82,22 +87,41 @@ impl Policy {
     pub(super) fn allowed(&self) -> &Target {
         &self.allowed
     }
+
+    /// Whether a target may be connected to, and by which grant unless it always may.
+    fn rule(&self, target: &Target, grants: &Grants) -> Result<Option<Arc<Grant>>, Denial> {
+        if *target == self.allowed {
+            return Ok(None);
+        }
+        grants.find(target).map(Some).ok_or(Denial::NotListed)
+    }
 }
 
 impl Target {
+    /// As it must stand in a request. `None` for what is no host's name in lower case.
+    fn new(host: &str, port: u16) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        (!host.is_empty() && host.bytes().all(plain)).then(|| Self { host: host.into(), port })
+    }
+
     fn of_url(url: &str, scheme: &str, default_port: u16) -> Option<Self> {
         let authority = url.strip_prefix(scheme)?.split('/').next()?;
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()?),
             None => (authority, default_port),
         };
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-        (!host.is_empty() && host.bytes().all(plain)).then(|| Self { host: host.into(), port })
+        Self::new(host, port)
     }
 }
 
 /// Serves a sandbox's listener until `stop`.
-pub(super) async fn serve(listener: TcpListener, policy: Policy, sandbox: Arc<str>, stop: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    policy: Policy,
+    grants: Grants,
+    sandbox: Arc<str>,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -111,12 +135,12 @@ pub(super) async fn serve(listener: TcpListener, policy: Policy, sandbox: Arc<st
         };
         // With no room the client waits in the listener's own queue.
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let (policy, sandbox, stop) = (policy.clone(), sandbox.clone(), stop.clone());
+        let (policy, grants, sandbox, stop) = (policy.clone(), grants.clone(), sandbox.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
             tokio::select! {
                 () = stop.cancelled() => {}
-                outcome = tunnel(client, &policy, &sandbox) => if let Err(error) = outcome {
+                outcome = tunnel(client, &policy, &grants, &sandbox) => if let Err(error) = outcome {
                     tracing::debug!(%sandbox, %error, "a sandbox's connection ended early");
                 }
             }
@@ -124,24 +148,25 @@ pub(super) async fn serve(listener: TcpListener, policy: Policy, sandbox: Arc<st
     }
 }
 
-async fn tunnel(mut client: TcpStream, policy: &Policy, sandbox: &str) -> io::Result<()> {
+async fn tunnel(mut client: TcpStream, policy: &Policy, grants: &Grants, sandbox: &str) -> io::Result<()> {
     let (head, early) = timeout(HEAD_TIME_MAX, read_head(&mut client)).await??;
     let line = String::from_utf8_lossy(head.split(|&b| b == b'\r').next().unwrap_or_default()).into_owned();
-    let opened = match parse(&head) {
-        Ok(target) if target == policy.allowed => {
-            outwards::connect(&target, policy.upstream.as_ref()).await.map(|server| (target, server))
+    let opened = match parse(&head).and_then(|target| Ok((policy.rule(&target, grants)?, target))) {
+        Ok((rule, target)) => {
+            let address = rule.as_ref().and_then(|grant| grant.address());
+            outwards::connect(&target, address, policy.upstream.as_ref()).await.map(|server| (target, rule, server))
         }
-        Ok(_) => Err(Denial::NotListed.into()),
         Err(denial) => Err(denial.into()),
     };
-    let (target, mut server) = match opened {
+    let (target, grant, mut server) = match opened {
         Ok(opened) => opened,
         Err(Failure::Denied(denial)) => {
             audit(sandbox, &line, &denial.to_string());
             return answer(&mut client, "403 Forbidden").await;
         }
         Err(Failure::Unreachable(reason)) => {
-            tracing::warn!(%sandbox, registry = %policy.allowed, reason, "the package registry cannot be reached");
+            let target = line.split(' ').nth(1).unwrap_or_default();
+            tracing::warn!(%sandbox, target, reason, "what a sandbox may connect to cannot be reached");
             return answer(&mut client, "502 Bad Gateway").await;
         }
     };
@@ -156,7 +181,14 @@ async fn tunnel(mut client: TcpStream, policy: &Policy, sandbox: &str) -> io::Re
         }
     }
     server.write_all(&hello.bytes).await?;
-    copy_both(client, server).await
+    match grant {
+        None => copy_both(client, server, None).await,
+        Some(grant) => tokio::select! {
+            // Nothing outlives the command it was granted to.
+            () = grant.ended() => Ok(()),
+            copied = copy_both(client, server, Some(&grant)) => copied,
+        },
+    }
 }
 
 async fn answer(client: &mut TcpStream, status: &str) -> io::Result<()> {
@@ -214,13 +246,18 @@ fn parse(head: &[u8]) -> Result<Target, Denial> {
 }
 
 /// Copies both ways until both have ended, one has failed, was silent for too long or carried too much.
-async fn copy_both(client: TcpStream, server: TcpStream) -> io::Result<()> {
+async fn copy_both(client: TcpStream, server: TcpStream, grant: Option<&Grant>) -> io::Result<()> {
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    tokio::try_join!(copy(client_read, server_write), copy(server_read, client_write)).map(|_| ())
+    tokio::try_join!(copy(client_read, server_write, None), copy(server_read, client_write, grant)).map(|_| ())
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+/// Copies one way. What comes in is counted against the grant, over all of its connections.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    grant: Option<&Grant>,
+) -> io::Result<()> {
     let mut buffer = vec![0; COPY_SIZE_BYTES];
     let mut left = TUNNEL_SIZE_BYTES_MAX;
     loop {
@@ -229,6 +266,9 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin)
             return to.shutdown().await;
         }
         left = left.checked_sub(length as u64).ok_or_else(|| io::Error::other("the tunnel carried too much"))?;
+        if grant.is_some_and(|grant| !grant.take(length as u64)) {
+            return Err(io::Error::other("more came than was granted"));
+        }
         timeout(IDLE_TIME_MAX, to.write_all(&buffer[..length])).await??;
     }
 }
@@ -239,10 +279,7 @@ mod tests {
 
     fn verdict(head: &str) -> Result<(), Denial> {
         let policy = Policy::new("https://registry.example.org/", None).expect("valid");
-        match parse(head.as_bytes())? {
-            target if target == policy.allowed => Ok(()),
-            _ => Err(Denial::NotListed),
-        }
+        policy.rule(&parse(head.as_bytes())?, &Grants::default()).map(drop)
     }
 
     #[test]

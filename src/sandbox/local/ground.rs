@@ -35,11 +35,17 @@ pub(super) struct Ground {
 impl Ground {
     /// Looks at the machine and prepares the directories. Blocks for some milliseconds.
     pub(super) fn open(config: &LocalConfig) -> Result<Self, SandboxError> {
-        let host = Host::find(config)?;
+        let mut host = Host::find(config)?;
         let egress =
             Policy::new(&config.registry, config.upstream_proxy.as_deref()).map_err(SandboxError::Unavailable)?;
         let base = Base::open(&config.data_dir, host.identity)
             .map_err(|error| diagnosis::explain_directory(&config.data_dir, &error))?;
+        if let Some(own) = &config.ca_file {
+            let bundle = base.write_certificates(host.view.certificates.as_deref(), own).map_err(|error| {
+                SandboxError::Unavailable(format!("The certificates {} cannot be used: {error}", own.display()))
+            })?;
+            host.view.certificates = Some(bundle);
+        }
         let group_name = format!("{}-{:08x}", cgroup::server_name(), rand::random::<u32>());
         let hierarchy = Hierarchy::find(&group_name);
         match &hierarchy {

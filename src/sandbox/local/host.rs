@@ -53,7 +53,7 @@ impl Host {
         let view = wire::View {
             bubblewrap,
             node: elsewhere.map(Path::to_owned),
-            environment: environment(config, elsewhere.is_some(), certificates.is_some()),
+            environment: environment(config, elsewhere.is_some(), certificates.is_some() || config.ca_file.is_some()),
             certificates,
         };
         let identity = root.then_some(wire::Identity { uid: SANDBOX_ID, gid: SANDBOX_ID });
@@ -80,6 +80,7 @@ fn environment(config: &LocalConfig, own_node: bool, certificates: bool) -> Vec<
     if certificates {
         variables.push(("NODE_EXTRA_CA_CERTS", bubblewrap::CERTIFICATES_FILE.to_owned()));
         variables.push(("SSL_CERT_FILE", bubblewrap::CERTIFICATES_FILE.to_owned()));
+        variables.push(("GIT_SSL_CAINFO", bubblewrap::CERTIFICATES_FILE.to_owned()));
     }
     if config.registry != super::REGISTRY_DEFAULT {
         variables.push(("npm_config_registry", config.registry.clone()));

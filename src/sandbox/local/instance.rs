@@ -36,6 +36,7 @@ pub(super) struct LocalSandbox {
     files: Arc<ProjectFiles>,
     pub(super) preview: Arc<Preview>,
     health: watch::Sender<SandboxHealth>,
+    grants: egress::Grants,
     directory: PathBuf,
     limits: LocalLimits,
 }
@@ -95,6 +96,7 @@ impl LocalSandbox {
             preview: Preview::new(link.clone(), health.clone()),
             files: Arc::new(files.map_err(failed)?),
             health: health.clone(),
+            grants: egress::Grants::default(),
             name,
             directory: own,
             limits: ground.limits,
@@ -102,7 +104,8 @@ impl LocalSandbox {
         };
         let egress = tokio::net::TcpListener::from_std(egress).map_err(failed)?;
         let stop = ground.stop.child_token();
-        tokio::spawn(egress::serve(egress, ground.egress.clone(), sandbox.name.as_str().into(), stop.clone()));
+        let (policy, grants, name) = (ground.egress.clone(), sandbox.grants.clone(), sandbox.name.as_str().into());
+        tokio::spawn(egress::serve(egress, policy, grants, name, stop.clone()));
         tokio::spawn(disk::watch(written, ground.limits.disk, link.clone()));
         ground.tasks.spawn(until_ended(link, health, stop));
         Ok(sandbox)
@@ -207,11 +210,16 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
-        Ok(Box::new(LocalProcess::exec(self.link.clone(), request, output).await?))
+        let granted = self.grants.add(&request.network)?;
+        Ok(Box::new(LocalProcess::exec(self.link.clone(), granted, request, output).await?))
     }
 
     async fn start_preview(&self) -> Result<(), SandboxError> {
         self.preview.start().await
+    }
+
+    async fn stop_preview(&self) {
+        self.preview.stop().await;
     }
 
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {

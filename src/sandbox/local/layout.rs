@@ -4,6 +4,7 @@
 //! <data_dir>/sandbox/                  the base; 0700, the sandbox user's
 //!   template-<key>/{node_modules,cache}
 //!   runs/<run>/lock                    held while its server lives
+//!   runs/<run>/certificates.pem        what its sandboxes trust, where that is more than the system's
 //!   runs/<run>/<number>/               one sandbox
 //!     project/  staging/               the files; what is on its way to them
 //!     node_modules/{upper,work}  cache/{upper,work}
@@ -24,6 +25,7 @@ use super::wire::Identity;
 
 const RUNS: &str = "runs";
 const LOCK: &str = "lock";
+const CERTIFICATES: &str = "certificates.pem";
 /// The parts of a sandbox's directory.
 pub(super) const PROJECT: &str = "project";
 pub(super) const STAGING: &str = "staging";
@@ -72,6 +74,17 @@ impl Base {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Puts the system's certificates and the operator's own into one file that sandboxes can be shown.
+    pub(super) fn write_certificates(&self, system: Option<&Path>, own: &Path) -> io::Result<PathBuf> {
+        let mut bundle = system.map(fs::read).transpose()?.unwrap_or_default();
+        bundle.push(b'\n');
+        bundle.extend(fs::read(own)?);
+        let path = self.path.join(&self.run).join(CERTIFICATES);
+        fs::write(&path, bundle)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        Ok(path)
     }
 
     /// Makes the directory of a new sandbox. `layered`: its packages lie over a template's.

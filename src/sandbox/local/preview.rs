@@ -100,7 +100,7 @@ impl Preview {
         let vite = format!("{PROJECT_DIRECTORY}/node_modules/vite/bin/vite.js");
         let argv = ["node", &vite, "--host", "127.0.0.1", "--port", &port, "--strictPort", "--clearScreen", "false"];
         let argv = argv.map(str::to_owned).to_vec();
-        let (Started { id, exited }, outputs) = process::start(&self.link, argv).await?;
+        let (Started { id, exited }, outputs) = process::start(&self.link, argv, bytes::Bytes::new()).await?;
         *self.id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         let (report, exit) = watch::channel(None);
         let this = self.clone();
@@ -177,7 +177,7 @@ impl Preview {
         let how = match exit {
             Exit::Code(code) => format!("with exit code {code}"),
             Exit::Signal(signal) => format!("by signal {signal}"),
-            Exit::TimedOut | Exit::Lost => "with its sandbox".into(),
+            Exit::TimedOut | Exit::ReceivedTooMuch | Exit::Lost => "with its sandbox".into(),
         };
         format!("the dev server ended {how}\n{}", self.last_lines()).trim_end().to_owned()
     }

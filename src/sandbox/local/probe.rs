@@ -95,7 +95,7 @@ pub(super) struct Ran {
 pub(super) async fn run(sandbox: &dyn Sandbox, argv: &[&str], timeout: Duration) -> Result<Ran, SandboxError> {
     let program = Program::Argv(argv.iter().map(|&word| word.to_owned()).collect());
     let (output, mut chunks) = mpsc::channel::<OutputChunk>(OUTPUT_QUEUE);
-    let mut process = sandbox.exec(ExecRequest { program, timeout }, output).await?;
+    let mut process = sandbox.exec(ExecRequest::new(program, timeout), output).await?;
     let mut printed = String::new();
     while let Some(chunk) = chunks.recv().await {
         printed += &chunk.text;

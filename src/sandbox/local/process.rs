@@ -3,15 +3,20 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cobuild_protocol::value::OutputStream;
 use rustix::pipe::PipeFlags;
 use tokio::{
+    io::AsyncWriteExt,
     net::unix::pipe,
     sync::watch,
     time::{sleep, timeout},
 };
 
-use super::link::{Link, Started, Status};
+use super::{
+    egress::Granted,
+    link::{Link, Started, Status},
+};
 use crate::{
     project::sandbox_provider::{ExecRequest, Exit, OutputSender, Process, Program, SandboxError},
     sandbox::output::{self, OutputBudget},
@@ -39,13 +44,16 @@ pub(super) struct Outputs {
     pub(super) stderr: pipe::Receiver,
 }
 
-/// Starts a command with pipes: an empty input, two outputs. Never files of the host, whose names the command could
-/// read.
-pub(super) async fn start(link: &Link, argv: Vec<String>) -> Result<(Started, Outputs), SandboxError> {
+/// Starts a command with pipes: its input, two outputs. Never files of the host, whose names the command could read.
+pub(super) async fn start(link: &Link, argv: Vec<String>, text: Bytes) -> Result<(Started, Outputs), SandboxError> {
     let failed = |error: io::Error| SandboxError::Failed(format!("pipes for a command: {error}"));
     let (input, writer) = new_pipe().map_err(failed)?;
-    // Nobody writes: the command reads the end of its input at once.
-    drop(writer);
+    // Without a text nobody writes: the command reads the end of its input at once.
+    if !text.is_empty() {
+        let mut writer = pipe::Sender::from_owned_fd(writer).map_err(failed)?;
+        // Ends with the command, which closes the other end.
+        tokio::spawn(async move { writer.write_all(&text).await });
+    }
     let (stdout, stdout_inside) = new_pipe().map_err(failed)?;
     let (stderr, stderr_inside) = new_pipe().map_err(failed)?;
     let outputs = Outputs {
@@ -62,7 +70,12 @@ fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 impl LocalProcess {
     /// Starts what is asked for and passes its output on.
-    pub(super) async fn exec(link: Arc<Link>, request: ExecRequest, to: OutputSender) -> Result<Self, SandboxError> {
+    pub(super) async fn exec(
+        link: Arc<Link>,
+        granted: Granted,
+        request: ExecRequest,
+        to: OutputSender,
+    ) -> Result<Self, SandboxError> {
         let argv = match request.program {
             Program::Shell(line) => vec!["sh".into(), "-c".into(), line],
             Program::Argv(argv) if argv.is_empty() => {
@@ -70,7 +83,7 @@ impl LocalProcess {
             }
             Program::Argv(argv) => argv,
         };
-        let (Started { id, exited }, Outputs { stdout, stderr }) = start(&link, argv).await?;
+        let (Started { id, exited }, Outputs { stdout, stderr }) = start(&link, argv, request.input).await?;
         tokio::spawn(async move {
             let budget = OutputBudget::default();
             tokio::join!(
@@ -89,7 +102,13 @@ impl LocalProcess {
                     let _ = timeout(KILL_TIME_MAX, exited).await;
                     Exit::TimedOut
                 }
+                () = granted.exhausted() => {
+                    link.kill(id);
+                    let _ = timeout(KILL_TIME_MAX, exited).await;
+                    Exit::ReceivedTooMuch
+                }
             };
+            drop(granted);
             report.send_replace(Some(end));
         });
         Ok(process)

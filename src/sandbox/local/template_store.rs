@@ -167,7 +167,7 @@ async fn install(sandbox: &LocalSandbox, mut tick: impl FnMut(u64)) -> Result<()
     let argv = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
     let program = Program::Argv(argv.map(str::to_owned).to_vec());
     let (output, mut printed) = mpsc::channel::<OutputChunk>(OUTPUT_QUEUE);
-    let mut process = sandbox.exec(ExecRequest { program, timeout: INSTALL_TIME_MAX }, output).await?;
+    let mut process = sandbox.exec(ExecRequest::new(program, INSTALL_TIME_MAX), output).await?;
     let started = Instant::now();
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
     let mut text = String::new();

@@ -253,7 +253,11 @@ impl Reply<'_> {
                 return self.refuse(429, "x-should-retry: true\r\n", &body).await;
             }
             "bad_key" => {
-                let body = script::error_body(wire, 401, "authentication_error", "no such key: test-key");
+                // Vendors do quote keys.
+                let key =
+                    ["x-api-key", "x-goog-api-key", "authorization"].iter().find_map(|name| seen.headers.get(*name));
+                let message = format!("no such key: {}", key.map_or("", |key| key.as_str()));
+                let body = script::error_body(wire, 401, "authentication_error", &message);
                 return self.refuse(401, "", &body).await;
             }
             "unknown_model" => {

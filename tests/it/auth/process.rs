@@ -15,7 +15,7 @@ use crate::support::within;
 
 fn cobuild(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
-    command.current_dir(folder).env_clear().env("JWT_SECRET", SECRET).args(arguments);
+    command.current_dir(folder).env_clear().env("FIND_LOCAL_MODELS", "false").env("JWT_SECRET", SECRET).args(arguments);
     command
 }
 

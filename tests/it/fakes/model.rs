@@ -54,7 +54,7 @@ impl ScriptedModel {
 
 impl ModelProvider for ScriptedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: Self::NAME.into(), notice: Some("a test".into()) }
+        ModelInfo { notice: Some("a test".into()), ..ModelInfo::new(Self::NAME) }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -65,7 +65,8 @@ impl ModelProvider for ScriptedModel {
         if name == Self::NAME {
             Ok(self.default_model())
         } else {
-            Err(ModelError::UnknownModel(format!("there is no model {name}; there is {}", Self::NAME)))
+            let sentence = format!("there is no model {name}; there is {}", Self::NAME);
+            Err(ModelError::UnknownModel { sentence, instead: vec![Self::NAME.into()] })
         }
     }
 

@@ -110,6 +110,10 @@ impl Sandbox for FakeSandbox {
         self.memory.start_preview().await
     }
 
+    async fn stop_preview(&self) {
+        self.memory.stop_preview().await;
+    }
+
     async fn connect_preview(&self) -> Result<Box<dyn ByteStream>, SandboxError> {
         if self.switch.refuses.load(Ordering::SeqCst) {
             return Err(SandboxError::Failed("connection refused".into()));

@@ -32,8 +32,10 @@ async fn without_a_key_nothing_is_sent() {
         ("openrouter/a/b", "OPENROUTER_API_KEY"),
         ("compatible/x", "COMPATIBLE_BASE_URL"),
     ] {
-        let Err(ModelError::Unauthorized(sentence)) = models.resolve(model) else { panic!("{model}") };
-        assert!(sentence.contains(variable), "{sentence}");
+        let Err(ModelError::NotConfigured { variable: named, sentence }) = models.resolve(model) else {
+            panic!("{model}")
+        };
+        assert!(named == variable && sentence.contains(variable), "{sentence}");
     }
     assert!(models.models().is_empty());
 }
@@ -120,14 +122,14 @@ async fn the_first_vendor_with_a_key_is_the_default() {
 async fn probe(base_url: String) -> Option<Result<usize, ProbeFault>> {
     let endpoint = EndpointSettings { key: None, base_url: Some(base_url) };
     let endpoints = BTreeMap::from([(Provider::Compatible, endpoint)]);
-    let settings = ModelSettings { endpoints, anthropic_version: None };
+    let settings = ModelSettings { endpoints, ..ModelSettings::default() };
     let limits = HttpLimits::default();
     let vendors = Vendors::new(settings, Catalogue::built_in(), &limits, RetryPolicy::default()).expect("TLS is there");
     vendors.probe_compatible().await
 }
 
 /// An address at which nothing listens.
-async fn unused_address() -> SocketAddr {
+pub(super) async fn unused_address() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).await.expect("a port").local_addr().expect("bound")
 }
 

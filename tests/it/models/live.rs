@@ -31,7 +31,7 @@ async fn vendors_with_a_key_answer() {
         };
         let base_url = provider.base_url_variable().and_then(|variable| env::var(variable).ok());
         let endpoint = EndpointSettings { key: Some(Secret::new(key)), base_url };
-        let settings = ModelSettings { endpoints: [(provider, endpoint)].into(), anthropic_version: None };
+        let settings = ModelSettings { endpoints: [(provider, endpoint)].into(), ..ModelSettings::default() };
         let vendors = Vendors::new(settings, Catalogue::built_in(), &HttpLimits::default(), RetryPolicy::default());
         let vendors = vendors.expect("TLS is there");
         let reports = vendors.refresh().await;

@@ -85,7 +85,7 @@ fn every_vendor_says_the_same() {
             cache_write_tokens: written,
             reasoning_tokens: (provider != Provider::Anthropic).then_some(12),
             cost_nano_usd: (provider == Provider::Openrouter).then_some(25_100_000),
-            estimated: false,
+            ..Usage::default()
         };
         let last =
             chunks.iter().rev().find_map(|chunk| if let ModelChunk::Usage(usage) = chunk { Some(usage) } else { None });

@@ -45,7 +45,7 @@ pub(crate) fn settings(address: SocketAddr) -> ModelSettings {
         let base_url = Some(format!("http://{address}{path}"));
         (provider, EndpointSettings { key: Some(Secret::new("test-key")), base_url })
     };
-    ModelSettings { endpoints: paths.into_iter().map(endpoint).collect(), anthropic_version: None }
+    ModelSettings { endpoints: paths.into_iter().map(endpoint).collect(), ..ModelSettings::default() }
 }
 
 /// Waits that are told rather than waited.
@@ -105,6 +105,7 @@ pub(crate) async fn ask_with(models: &Models, request: ModelRequest) -> Outcome 
                 Ok(ModelChunk::Reasoning(text)) => outcome.reasoning.push_str(&text),
                 Ok(ModelChunk::Usage(usage)) => outcome.usage = Some(usage),
                 Ok(ModelChunk::Stop(stop)) => outcome.stop = Some(stop),
+                Ok(ModelChunk::Switched(switch)) => panic!("{switch:?}"),
                 Err(error) => outcome.error = Some(error),
             }
         }

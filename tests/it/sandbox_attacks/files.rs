@@ -51,7 +51,7 @@ async fn attack_50_swapping_a_directory_for_a_link() {
     );
     let (sender, mut output) = mpsc::channel(16);
     let program = Program::Argv(["perl", "-e", &format!("$| = 1; {swap}")].map(str::to_owned).to_vec());
-    let request = ExecRequest { program, timeout: PROBE_TIME_MAX };
+    let request = ExecRequest::new(program, PROBE_TIME_MAX);
     let mut racer = arena.sandbox.exec(request, sender).await.expect("started");
     assert_eq!(output.recv().await.expect("output").text, "up\n");
 

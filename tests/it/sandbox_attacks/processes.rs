@@ -74,7 +74,7 @@ async fn attack_46_a_daemon_outlives_its_command() {
     let name = format!("{}", 100_000_000 + rand::random_range(0..100_000_000u32));
     let daemon = format!("(setsid sh -c 'trap \"\" TERM HUP INT; sleep {name}' &) ; echo up; sleep 1000");
     let (sender, mut output) = mpsc::channel(16);
-    let request = ExecRequest { program: Program::Shell(daemon), timeout: PROBE_TIME_MAX };
+    let request = ExecRequest::new(Program::Shell(daemon), PROBE_TIME_MAX);
     let mut process = arena.sandbox.exec(request, sender).await.expect("started");
     assert_eq!(output.recv().await.expect("output").text, "up\n");
     until("the daemon runs", || running(&name)).await;

@@ -22,7 +22,7 @@ async fn stand_in_server() {
     arena.sandbox.start_preview().await.expect("a dev server");
     let stay = format!("(setsid sh -c 'trap \"\" TERM HUP; sleep {word}' &); trap '' TERM; echo up; sleep {word}");
     let (sender, mut output) = mpsc::channel(16);
-    let request = ExecRequest { program: Program::Shell(stay), timeout: Duration::from_secs(600) };
+    let request = ExecRequest::new(Program::Shell(stay), Duration::from_secs(600));
     let mut process = arena.sandbox.exec(request, sender).await.expect("started");
     assert_eq!(output.recv().await.expect("output").text, "up\n");
     println!("sandbox up");

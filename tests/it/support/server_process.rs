@@ -21,6 +21,7 @@ impl ServerProcess {
         command
             .current_dir(folder)
             .env_clear()
+            .env("FIND_LOCAL_MODELS", "false")
             .args(["--port", "0", "--log-level", "error"])
             .args(arguments)
             .stdin(Stdio::null())

@@ -139,7 +139,7 @@ impl WsClient {
                 panic!("after a welcome in mode snapshot comes the snapshot")
             };
             last = frame.seq;
-            snapshot = Some(frame);
+            snapshot = Some(*frame);
         }
         Self { stream, welcome, snapshot, last, lines: Vec::new(), kept: VecDeque::new() }
     }

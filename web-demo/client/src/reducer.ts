@@ -2,6 +2,9 @@
 // and what an event does not touch stays the same object, so that a view can tell by identity what to draw again.
 
 import type {
+  Clearing,
+  ConversationInfo,
+  EditRecord,
   EventFrame,
   FileConflicted,
   FileWritten,
@@ -23,6 +26,12 @@ const RUNS_KEPT_MAX = 100;
 const PARTICIPANTS_KEPT_MAX = 1000;
 /** How many open conflicts the state keeps. */
 const CONFLICTS_KEPT_MAX = 100;
+/** How many of a run's files are listed. */
+const RUN_FILES_KEPT_MAX = 200;
+/** How many edits, and how many steps of the evolution, the conversation keeps. */
+const RECORDS_KEPT_MAX = 50;
+/** What clearing the old part of a conversation leaves. */
+const LEFT = { messages: 5, edits: 3, evolution: 2 } as const;
 /** How much of a step's output the state keeps, in bytes of UTF-8. */
 const STEP_OUTPUT_SIZE_BYTES_MAX = 16 * 1024;
 
@@ -39,6 +48,7 @@ export function emptyState(): ProjectState {
     files: {},
     messages: [],
     messages_dropped: 0,
+    conversation: emptyConversation("", false),
     runs: [],
     sandbox: { state: "stopped", provider: "" },
     preview: { state: "stopped" },
@@ -65,13 +75,38 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
     case "run_queued":
       return beginRun(state, frame);
     case "run_started": {
-      const started = { state: "running", started_at: frame.at, ...given("model", frame.model) } as const;
+      const started = {
+        state: "running",
+        started_at: frame.at,
+        ...given("model", frame.model),
+        ...given("edit", frame.edit || undefined),
+      } as const;
       return updateRun(beginRun(state, frame), frame.run, (run) => ({ ...run, ...started }));
     }
     case "run_finished":
-      return forgetOldRuns(finishRun(state, frame));
+      return forgetOldRuns(recordRun(finishRun(state, frame), frame));
     case "message_added":
-      return addMessage(state, frame);
+      return touchConversation(addMessage(state, frame), frame.at);
+    case "reply_delta": {
+      const index = state.messages.findLastIndex((message) => message.message === frame.message);
+      const message = state.messages[index];
+      if (!message) return state;
+      const reply = (message.reply ?? "") + frame.text;
+      return { ...state, messages: state.messages.with(index, { ...message, reply }) };
+    }
+    case "conversation_updated": {
+      const { topic, edit_style, common_patterns } = frame;
+      const updated = {
+        ...given("topic", topic),
+        ...given("edit_style", edit_style),
+        ...given("common_patterns", common_patterns),
+      };
+      return touchConversation({ ...state, conversation: { ...state.conversation, ...updated } }, frame.at);
+    }
+    case "conversation_cleared":
+      return clearConversation(state, frame.clear, frame.at);
+    case "model_switched":
+      return switchModel(state, frame);
     case "text_delta":
     case "reasoning_delta": {
       const type = frame.type === "text_delta" ? "text" : "reasoning";
@@ -130,10 +165,20 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
           : step,
       );
     case "sandbox_changed": {
-      const { state: sandbox, provider, detail, error } = frame;
+      const { state: sandbox, provider, detail, error, parked } = frame;
+      const same = frame.sandbox !== undefined && frame.sandbox === state.sandbox.sandbox;
+      const created_at = same ? state.sandbox.created_at : frame.at;
       return {
         ...state,
-        sandbox: { state: sandbox, provider, ...given("detail", detail), ...given("error", error) },
+        sandbox: {
+          state: sandbox,
+          provider,
+          ...given("sandbox", frame.sandbox),
+          ...given("created_at", frame.sandbox === undefined ? undefined : created_at),
+          ...given("parked", parked || undefined),
+          ...given("detail", detail),
+          ...given("error", error),
+        },
       };
     }
     case "preview_changed": {
@@ -175,6 +220,13 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
         ...(frame.role === undefined ? { removed: true } : {}),
       });
     }
+    case "repository_imported": {
+      const { url, name, branch, commit, seq } = frame;
+      return {
+        ...state,
+        repository: { url, name, ...given("branch", branch), ...given("commit", commit), seq },
+      };
+    }
     // What follows them says what became of it.
     case "packages_detected":
     case "restored":
@@ -190,7 +242,79 @@ function createProject(state: ProjectState, frame: Of<"project_created">): Proje
     frame.files.map(({ path, hash, size_bytes }) => [path, { hash, size_bytes }]),
   );
   const { name, template, preview_id, at } = frame;
-  return { ...state, name, template, preview_id, created_at: at, files };
+  const conversation = { ...state.conversation, created_at: at, updated_at: at };
+  return { ...state, name, template, preview_id, created_at: at, files, conversation };
+}
+
+function emptyConversation(at: string, active: boolean): ConversationInfo {
+  return {
+    active,
+    edit_style: "targeted",
+    common_patterns: [],
+    edits: [],
+    evolution: [],
+    created_at: at,
+    updated_at: at,
+  };
+}
+
+function touchConversation(state: ProjectState, at: string): ProjectState {
+  return { ...state, conversation: { ...state.conversation, active: true, updated_at: at } };
+}
+
+function clearConversation(state: ProjectState, clear: Clearing, at: string): ProjectState {
+  const { conversation } = state;
+  const number = (id: MessageId) => Number(id.slice(1));
+  const first = conversation.first_message;
+  if (clear === "old") {
+    const counting = state.messages
+      .map((message) => message.message)
+      .filter((id) => first === undefined || number(id) >= number(first));
+    const dropped = counting.length - LEFT.messages;
+    const left = {
+      ...conversation,
+      ...given("first_message", dropped > 0 ? counting[dropped] : first),
+      edits: conversation.edits.slice(-LEFT.edits),
+      evolution: conversation.evolution.slice(-LEFT.evolution),
+    };
+    return touchConversation({ ...state, conversation: left }, at);
+  }
+  const last = state.messages.at(-1)?.message;
+  const next = last === undefined ? first : (`m${number(last) + 1}` satisfies MessageId);
+  return {
+    ...state,
+    conversation: { ...emptyConversation(at, clear === "all"), ...given("first_message", next) },
+  };
+}
+
+/** A run ended: what it changed goes on record. */
+function recordRun(state: ProjectState, frame: Of<"run_finished">): ProjectState {
+  const run = state.runs.findLast((run) => run.run === frame.run);
+  if (!run || (run.kind !== "generate" && run.kind !== "apply") || !changedSomething(run)) return state;
+  const edit = given("edit", run.edit || undefined);
+  const record: EditRecord = {
+    run: run.run,
+    at: frame.at,
+    ...edit,
+    ...given("prompt", run.prompt),
+    files: run.files,
+    ...given("error", run.outcome === "completed" ? undefined : (run.error?.message ?? "")),
+  };
+  const { edits, evolution } = state.conversation;
+  const step = run.files.length > 0 ? [{ at: frame.at, ...edit, files: run.files }] : [];
+  const conversation = {
+    ...state.conversation,
+    edits: [...edits, record].slice(-RECORDS_KEPT_MAX),
+    evolution: [...evolution, ...step].slice(-RECORDS_KEPT_MAX),
+  };
+  return touchConversation({ ...state, conversation }, frame.at);
+}
+
+/** Whether a run wrote a file, installed a package or ran a command that succeeded. */
+function changedSomething(run: RunInfo): boolean {
+  const succeeded = (step: Step) =>
+    step.type === "install" ? step.finished && step.error === undefined : step.exit_code === 0;
+  return run.files.length > 0 || run.steps.some(succeeded);
 }
 
 function withParticipant(state: ProjectState, who: ProjectState["participants"][string]): ProjectState {
@@ -235,6 +359,7 @@ function beginRun(state: ProjectState, frame: Of<"run_queued" | "run_started">):
     ...given("prompt", frame.prompt),
     accepted_at: frame.at,
     steps: [],
+    files: [],
   };
   return { ...state, runs: [...state.runs, run] };
 }
@@ -274,6 +399,17 @@ function addMessage(state: ProjectState, frame: Of<"message_added">): ProjectSta
   return { ...state, messages: messages.slice(1), messages_dropped: state.messages_dropped + 1 };
 }
 
+function switchModel(state: ProjectState, frame: Of<"model_switched">): ProjectState {
+  const index = state.messages.findLastIndex((message) => message.message === frame.message);
+  const message = state.messages[index];
+  const ran = updateRun(state, frame.run, (run) => ({ ...run, model: frame.to }));
+  if (!message) return ran;
+  const { notice: _, ...rest } = message;
+  const passed_over = [...(message.passed_over ?? []), { model: frame.from, error: frame.error }];
+  const switched: Message = { ...rest, ...given("notice", frame.notice), model: frame.to, passed_over };
+  return { ...ran, messages: state.messages.with(index, switched) };
+}
+
 function appendText(parts: MessagePart[], type: "text" | "reasoning", text: string): MessagePart[] {
   const last = parts.at(-1);
   if (last?.type !== type) return [...parts, { type, text }];
@@ -290,7 +426,15 @@ function growFile(parts: MessagePart[], delta: Of<"file_delta">): MessagePart[] 
 
 function writeFile(state: ProjectState, frame: Of<"file_written">): ProjectState {
   const { path, hash, size_bytes } = frame;
-  const written = { ...state, files: { ...state.files, [path]: { hash, size_bytes } } };
+  const tree = { ...state, files: { ...state.files, [path]: { hash, size_bytes } } };
+  const ofRun = frame.origin === "reply" || frame.origin === "merge";
+  const written = ofRun
+    ? updateRun(tree, frame.run, (run) =>
+        run.files.length < RUN_FILES_KEPT_MAX && !run.files.includes(path)
+          ? { ...run, files: [...run.files, path] }
+          : run,
+      )
+    : tree;
   if (frame.origin !== ("reply" satisfies FileWritten["origin"])) return written;
   return updateFilesOfRun(written, frame.run, (part) => {
     if (part.path !== path || part.state !== "typed") return part;

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::cli::bench) async fn serve(config: &Config) -> Result<(), BenchError> {
     let unexpected = |error: crate::server::StartError| BenchError::Unexpected(error.to_string());
     let (complete, told) = watch::channel(0);
-    let mut providers = Providers::configured(config).map_err(unexpected)?;
+    let mut providers = Providers::configured(config).await.map_err(unexpected)?;
     providers.models = Arc::new(PacedModel { complete: told });
     providers.projects.sandbox_on_join = false;
     let server = RunningServer::start_with(config, providers).await.map_err(unexpected)?;
@@ -53,7 +53,7 @@ struct PacedModel {
 
 impl ModelProvider for PacedModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { name: "bench/paced".into(), notice: None }
+        ModelInfo::new("bench/paced")
     }
 
     fn models(&self) -> Vec<ModelInfo> {

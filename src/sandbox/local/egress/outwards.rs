@@ -37,12 +37,18 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Connects to an allowed target.
-pub(super) async fn connect(target: &Target, upstream: Option<&Target>) -> Result<TcpStream, Failure> {
+/// Connects to an allowed target: to the address the operator gave for it, or where its name leads.
+pub(super) async fn connect(
+    target: &Target,
+    address: Option<SocketAddr>,
+    upstream: Option<&Target>,
+) -> Result<TcpStream, Failure> {
     let connecting = async {
-        match upstream {
-            Some(proxy) => through(proxy, target).await,
-            None => Ok(TcpStream::connect(resolve(target).await?).await?),
+        match (address, upstream) {
+            // Whatever kind of address it is: somebody who runs the server wrote it down.
+            (Some(address), _) => Ok(TcpStream::connect(address).await?),
+            (None, Some(proxy)) => through(proxy, target).await,
+            (None, None) => Ok(TcpStream::connect(resolve(target).await?).await?),
         }
     };
     timeout(CONNECT_TIME_MAX, connecting)
@@ -120,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn a_listed_name_with_a_private_address_is_denied() {
         let target = Target { host: "localhost".into(), port: 443 };
-        assert!(matches!(connect(&target, None).await, Err(Failure::Denied(Denial::Address))));
+        assert!(matches!(connect(&target, None, None).await, Err(Failure::Denied(Denial::Address))));
     }
 
     #[tokio::test]
@@ -136,7 +142,7 @@ mod tests {
                 String::from_utf8_lossy(&request[..length]).into_owned()
             });
             let target = Target { host: "registry.example.org".into(), port: 443 };
-            let connected = connect(&target, Some(&proxy)).await;
+            let connected = connect(&target, None, Some(&proxy)).await;
             assert!(served.await.expect("served").starts_with("CONNECT registry.example.org:443 HTTP/1.1\r\n"));
             assert_eq!(connected.is_ok(), works);
             if let Ok(mut stream) = connected {

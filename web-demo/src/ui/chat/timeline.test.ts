@@ -15,6 +15,7 @@ const run = (id: string, accepted_at: string, overrides: Partial<RunInfo> = {}):
   state: "finished",
   accepted_at,
   steps: [],
+  files: [],
   ...overrides,
 });
 
