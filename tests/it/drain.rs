@@ -134,7 +134,16 @@ fn asked_for(code: Option<u16>, reason: &str) -> Duration {
 /// What a guest has seen is in the log of the next server.
 async fn nothing_is_lost(folder: &Path, guest: &Guest, from: Seq) -> (ServerProcess, Vec<String>) {
     let (server, address) = start(folder, &[]).await;
-    let log = log(address).await;
+    let is_end = |line: &String| line.starts_with(r#"{"type":"run_finished""#);
+    let log = within("the run's end", async {
+        loop {
+            let log = log(address).await;
+            if log.iter().any(is_end) {
+                return log;
+            }
+        }
+    })
+    .await;
     let mut rest = History::after(from);
     let mut last = 0;
     for line in &log {
