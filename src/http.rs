@@ -14,6 +14,7 @@ mod extract;
 mod leaving;
 mod listener;
 mod models;
+mod openapi;
 mod origin;
 mod preview;
 mod rest;
@@ -28,7 +29,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{any, delete, get, post},
+    routing::{any, get},
 };
 use cobuild_protocol::{ErrorCode, frame::Limits};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
@@ -251,24 +252,9 @@ impl App {
 }
 
 fn routes(state: HttpState) -> Router {
-    let project = Router::new()
-        .route("/", get(rest::project).delete(rest::delete_project))
-        .route("/ws", any(ws::upgrade))
-        .route("/events", get(sse::events))
-        .route("/log", get(sse::log))
-        .route("/commands", post(rest::command))
-        .route("/files", get(rest::files))
-        .route("/files/{*path}", get(rest::file))
-        .route("/export.zip", get(export::zip))
-        .route("/diff", get(diff::diff))
-        .route("/share-links", get(share_links::list).post(share_links::make))
-        .route("/share-links/{link}", delete(share_links::revoke));
-    Router::new()
+    openapi::routes()
         .route("/health", get(rest::health))
-        .route("/ready", get(rest::ready))
-        .route("/api/v1/models", get(rest::models))
-        .route("/api/v1/projects", get(rest::projects).post(rest::create_project))
-        .nest("/api/v1/projects/{project}", project)
+        .route("/api/v1/projects/{project}/ws", any(ws::upgrade))
         .fallback(assets::serve)
         .method_not_allowed_fallback(rest::method_not_allowed)
         .layer(DefaultBodyLimit::max(FRAME_SIZE_BYTES_MAX))

@@ -105,12 +105,17 @@ impl Models {
 
     /// The default, and some others that can be used.
     fn suggestions(&self) -> Vec<String> {
-        let default = self.default_model().name;
+        // As it is written: whether it can be used is what may be asked just now.
+        let default = self.default.clone().or_else(|| Some(self.ready_default_of_all()?.name)).unwrap_or_default();
         let mut names: Vec<String> = self.models().into_iter().map(|model| model.name).collect();
         // A stable sort: the default in front, the others as they are.
         names.sort_by_key(|name| *name != default);
         names.truncate(SUGGESTIONS_MAX);
         names
+    }
+
+    fn ready_default_of_all(&self) -> Option<ModelInfo> {
+        self.providers.iter().find_map(|(_, provider)| provider.ready_default())
     }
 
     fn examples(&self) -> String {
@@ -128,8 +133,10 @@ impl ModelProvider for Models {
     /// What is configured, even where it cannot be used: then its notice says why, and using it is an error.
     fn default_model(&self) -> ModelInfo {
         let Some(name) = &self.default else {
-            let ready = self.providers.iter().find_map(|(_, provider)| provider.ready_default());
-            return ready.or_else(|| Some(self.providers.first()?.1.default_model())).unwrap_or_default();
+            return self
+                .ready_default_of_all()
+                .or_else(|| Some(self.providers.first()?.1.default_model()))
+                .unwrap_or_default();
         };
         let unusable = |error: ModelError| ModelInfo { notice: Some(error.to_string()), ..ModelInfo::new(name) };
         self.resolve(name).unwrap_or_else(unusable)
@@ -217,7 +224,9 @@ mod tests {
     #[test]
     fn the_default_must_exist() {
         assert!(models(Some("demo/scripted")).is_ok());
-        assert!(models(Some("demo/none")).is_err());
+        for none in ["demo/none", "none", "no/such", ""] {
+            assert!(models(Some(none)).is_err(), "{none}");
+        }
         assert!(Models::new(Vec::new(), None).is_err());
     }
 

@@ -49,13 +49,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::state::fold;
 pub use self::{
     command::PROMPT_SIZE_BYTES_MAX,
     compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
+    history::{Cause, Point},
     queue::QUEUE_MAX,
     registry::{ProjectParts, ProjectRegistry, ProjectSettings},
 };
+pub(crate) use self::{history::POINTS_MAX, state::fold};

@@ -331,6 +331,9 @@ pub struct ReadFile {
     /// As of this event; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Seq>,
+    /// The version that this open conflict proposes for the file; then `at` does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<ConflictId>,
 }
 
 /// Keeps others – participants and runs – from changing a file until it is unlocked or the locker leaves. What a run

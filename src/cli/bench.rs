@@ -6,7 +6,9 @@
 mod child;
 mod http;
 mod machine;
+mod models;
 mod report;
+mod room;
 mod rooms;
 mod session;
 mod soak;
@@ -46,6 +48,8 @@ enum BenchPart {
     Session,
     /// What it costs to tell many people in one room what happens, beside a bare loop over sockets
     Rooms(RoomsArgs),
+    /// How fast a vendor's bytes become events
+    Models,
     /// Many busy rooms for a long time: whether memory and database stay within their bounds. Only when asked for
     Soak(SoakArgs),
     /// The bare loop
@@ -120,6 +124,9 @@ fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError
     }
     if let Some(BenchPart::Soak(soak)) = &args.part {
         return soak::measure(soak, report);
+    }
+    if matches!(args.part, None | Some(BenchPart::Models)) {
+        models::measure(args.rounds, report)?;
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

@@ -68,6 +68,11 @@ pub(crate) fn page_policy(preview_domain: &str) -> HeaderValue {
     HeaderValue::try_from(policy).expect("invariant: a configured domain is ASCII letters, digits, '-' and '.'")
 }
 
+/// Says how to build the page.
+pub(crate) fn not_built() -> Response {
+    html(NOT_BUILT)
+}
+
 fn html(text: &'static str) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     (headers, text).into_response()

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{ErrorBody, ErrorCode, id::Invalid};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::project::ProjectError;
@@ -19,8 +20,9 @@ pub(crate) struct Problem {
 }
 
 /// The members of RFC 9457 with those of [`ErrorBody`] as extensions.
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemDetails<'a> {
     r#type: String,
     title: &'static str,
     status: u16,

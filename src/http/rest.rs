@@ -10,27 +10,32 @@ use axum::{
 use cobuild_protocol::{
     Cursor, Epoch, ErrorCode, ProjectId, ProjectState, Seq, frame::ControlFrame, model::ModelList, value::FileEntry,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     HttpState, assets, command_frame,
     error::Problem,
-    extract::{Admitted, Body, Caller, InFile},
+    extract::{Admitted, Body, Caller, InFile, Parameters},
     models, share_links,
 };
-use crate::project::{Identity, Member, ProjectError, ProjectHandle, event_store::ProjectSummary};
+use crate::project::{Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary};
+
+/// How many points of the history one answer has when nothing is said: more than fit a screen.
+const POINTS_DEFAULT: usize = 100;
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
 const SHOWN_TYPES: [&str; 8] =
     ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "audio/mpeg", "video/mp4", "video/webm"];
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ProjectList {
     projects: Vec<ProjectLine>,
 }
 
-#[derive(Serialize)]
+/// A project in a list.
+#[derive(Serialize, JsonSchema)]
 struct ProjectLine {
     project: ProjectId,
     name: String,
@@ -47,13 +52,13 @@ impl From<ProjectSummary> for ProjectLine {
 }
 
 /// What `POST /api/v1/projects` takes; both may be left out.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct NewProject {
     project: Option<ProjectId>,
     name: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ProjectStatus {
     project: ProjectId,
     epoch: Epoch,
@@ -61,10 +66,49 @@ pub(crate) struct ProjectStatus {
     state: ProjectState,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct FileList {
     seq: Seq,
     files: Vec<FileEntry>,
+}
+
+/// What works.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Readiness {
+    ready: bool,
+    /// The server is about to stop: it begins nothing new.
+    draining: bool,
+    store: PartReadiness,
+    sandbox: PartReadiness,
+}
+
+/// Whether a part of the server works, and why not.
+#[derive(Serialize, JsonSchema)]
+struct PartReadiness {
+    ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Which moment is meant.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct At {
+    /// After this event; absent: now.
+    at: Option<Seq>,
+}
+
+/// Which part of the history is meant.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct HistoryPage {
+    /// Only points before this event.
+    before: Option<Seq>,
+    /// How many at most.
+    limit: Option<usize>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct History {
+    points: Vec<Point>,
 }
 
 /// `GET /health`: the process answers.
@@ -76,18 +120,15 @@ pub(crate) async fn health() -> Json<serde_json::Value> {
 /// rest still works, and the body says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
     let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
-    let part = |failure: Option<String>| match failure {
-        None => serde_json::json!({ "ok": true }),
-        Some(reason) => serde_json::json!({ "ok": false, "reason": reason }),
-    };
+    let part = |failure: Option<String>| PartReadiness { ok: failure.is_none(), reason: failure };
     let draining = state.registry.draining().is_cancelled();
     let ready = store.is_ok() && !draining;
-    let body = serde_json::json!({
-        "ready": ready,
-        "draining": draining,
-        "store": part(store.err().map(|error| error.to_string())),
-        "sandbox": part(sandbox.err().map(|error| error.to_string())),
-    });
+    let body = Readiness {
+        ready,
+        draining,
+        store: part(store.err().map(|error| error.to_string())),
+        sandbox: part(sandbox.err().map(|error| error.to_string())),
+    };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
 }
 
@@ -150,15 +191,35 @@ pub(crate) async fn command(
     }
 }
 
-/// `GET /api/v1/projects/{project}/files`
-pub(crate) async fn files(State(state): State<HttpState>, caller: Caller) -> Result<Json<FileList>, Problem> {
-    let (seq, project) = readable(&state, &caller).await?.state().await?;
-    let files = project
-        .files
+/// `GET /api/v1/projects/{project}/files`, with `?at=` as they were after that event.
+pub(crate) async fn files(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(At { at }): Parameters<At>,
+) -> Result<Json<FileList>, Problem> {
+    let handle = readable(&state, &caller).await?;
+    let (seq, files) = match at {
+        Some(at) => (at, handle.files_at(at).await?),
+        None => {
+            let (seq, project) = handle.state().await?;
+            (seq, project.files)
+        }
+    };
+    let files = files
         .into_iter()
         .map(|(path, info)| FileEntry { path, hash: info.hash, size_bytes: info.size_bytes })
         .collect();
     Ok(Json(FileList { seq, files }))
+}
+
+/// `GET /api/v1/projects/{project}/history`: the points the files can be brought back to, newest first.
+pub(crate) async fn history(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Parameters(HistoryPage { before, limit }): Parameters<HistoryPage>,
+) -> Result<Json<History>, Problem> {
+    let limit = limit.unwrap_or(POINTS_DEFAULT).clamp(1, POINTS_MAX);
+    Ok(Json(History { points: readable(&state, &caller).await?.history(before, limit).await? }))
 }
 
 /// `GET /api/v1/projects/{project}/files/{path}`: the file's bytes.

@@ -17,6 +17,7 @@ use cobuild_protocol::{
     frame::{ControlFrame, SnapshotFrame},
 };
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -41,13 +42,15 @@ const RETRY: Duration = Duration::from_millis(1000);
 const HEARTBEAT_COMMENT: &[u8] = b": heartbeat\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Since {
+    /// What the reader has seen, as `<epoch>:<seq>`; a `Last-Event-ID` counts more.
     since: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct From {
+    /// The first event wanted; absent: 1.
     from: Option<Seq>,
 }
 

@@ -294,7 +294,7 @@ impl ProjectActor {
         match frame.command {
             Command::ReadFile(read) => {
                 let (store, project) = (Arc::clone(&self.parts.store), self.project.clone());
-                let now = self.state.view.files.get(&read.path).cloned();
+                let now = command::status::version_to_read(&self.state.view, &read);
                 self.jobs.spawn(async move {
                     let answer = match command::status::read_file(&store, &project, &read, now).await {
                         Ok(data) => ControlFrame::Result(ResultFrame { id, data }),

@@ -1,6 +1,9 @@
 //! The way into a project: a cheap handle that talks to its actor.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use cobuild_protocol::{
@@ -15,7 +18,8 @@ use super::{
     error::ProjectError,
     event_log::{EventLogReader, Feed},
     event_store::SharedStore,
-    file_tree, history,
+    file_tree,
+    history::{self, Point},
     presence::PresenceBoard,
     sandbox_provider::Sandbox,
 };
@@ -236,6 +240,19 @@ impl ProjectHandle {
         let (_, state) = self.state().await?;
         let info = state.files.get(path).ok_or_else(|| ProjectError::NotFound(format!("there is no file {path}")))?;
         Ok((info.clone(), self.blob(&info.hash).await?))
+    }
+
+    /// The tree as it was after event `at`. Reads the log.
+    pub async fn files_at(&self, at: Seq) -> Result<BTreeMap<FilePath, FileInfo>, ProjectError> {
+        if !(1..=self.log.head()).contains(&at) {
+            return Err(ProjectError::NotFound(format!("there is no event {at}")));
+        }
+        history::tree_at(&self.store, &self.project, at).await
+    }
+
+    /// The points the files can be brought back to before event `before`, newest first, at most `limit`. Reads the log.
+    pub async fn history(&self, before: Option<Seq>, limit: usize) -> Result<Vec<Point>, ProjectError> {
+        history::points(&self.store, &self.project, before.unwrap_or(Seq::MAX), limit).await
     }
 
     /// Which files differ between two events; the second is now unless it is given. In path order.

@@ -1,4 +1,6 @@
-//! The file tree as it was: the fold of the log's file events up to a past one.
+//! The file tree as it was: the fold of the log's file events up to a past one, and the [`points`] worth going back to.
+
+mod points;
 
 use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, state::FileInfo};
 
@@ -9,6 +11,9 @@ use super::{
     file_tree::Tree,
     state::State,
 };
+
+pub use self::points::{Cause, Point};
+pub(crate) use self::points::{POINTS_MAX, points};
 
 /// How much of the log is read at once.
 const READ_LIMITS: ReadLimits = ReadLimits { events: 2048, size_bytes: 4 * 1024 * 1024 };

@@ -15,6 +15,7 @@ use cobuild_protocol::{
 };
 
 use super::{
+    Cause, ProjectError,
     event_log::{CloseReason, FeedError},
     model_provider::{ModelChunk, ModelError, StopReason},
     sandbox_provider::{SandboxError, SandboxFile},
@@ -316,6 +317,19 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
     let conflict = ada.state().await.conflicts.remove(0);
     let proposed = ada.handle.blob(&conflict.proposed.clone().unwrap()).await.unwrap();
     assert_eq!(proposed, "export default () => <h1>Hi</h1>;", "both versions are kept");
+    let read_proposed = |path: &str| {
+        let (path, conflict) = (path.parse().unwrap(), Some(conflict.conflict));
+        Command::ReadFile(ReadFile { path, at: None, conflict })
+    };
+    let ControlFrame::Result(read_by_clients) = ada.send(read_proposed("src/App.jsx")).await else {
+        panic!("not read")
+    };
+    assert_eq!(read_by_clients.data["content"], "export default () => <h1>Hi</h1>;");
+    assert_eq!(
+        rejected(&ada.send(read_proposed("src/main.jsx")).await),
+        ErrorCode::NotFound,
+        "not that file's conflict"
+    );
     let keep = ConflictSide::Proposed;
     let resolve = ResolveConflict { conflict: conflict.conflict, keep, content: None };
     assert!(matches!(ada.send(Command::ResolveConflict(resolve.clone())).await, ControlFrame::Accepted(_)));
@@ -656,9 +670,19 @@ async fn a_restore_is_a_new_event_and_can_be_undone() {
     assert_eq!((read(&ada, "a.txt").await, read(&ada, "b.txt").await), ("2".into(), "new".into()));
     assert_eq!(rejected(&ada.send(restore(1_000_000)).await), ErrorCode::NotFound);
 
-    let read_at = Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(before) });
+    let read_at = Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(before), conflict: None });
     let ControlFrame::Result(then) = ada.send(read_at).await else { panic!("not read") };
     assert_eq!(then.data["content"], "1");
+    let tree = ada.handle.files_at(before).await.unwrap();
+    assert!(tree.keys().any(|path| path.as_str() == "a.txt") && !tree.keys().any(|path| path.as_str() == "b.txt"));
+    for nowhere in [0, 1_000_000] {
+        assert!(matches!(ada.handle.files_at(nowhere).await, Err(ProjectError::NotFound(_))), "{nowhere}");
+    }
+    let points = ada.handle.history(None, 2).await.unwrap();
+    let restored: Vec<_> = points.iter().map(|point| &point.cause).collect();
+    assert_eq!(restored, [&Cause::Restore { to: after }, &Cause::Restore { to: before }]);
+    let older = ada.handle.history(Some(points[1].seq), 1).await.unwrap();
+    assert_eq!((&older[0].cause, older[0].seq), (&Cause::Edit, after));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A model and a sandbox under the tests' control.
 
+pub(crate) mod git;
 mod model;
 mod sandbox;
 

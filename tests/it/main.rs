@@ -6,6 +6,7 @@ mod crash;
 mod drain;
 mod fakes;
 mod faults;
+mod import_repository;
 mod models;
 mod presence;
 mod preview;

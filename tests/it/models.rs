@@ -5,6 +5,7 @@ pub(crate) mod fake_vendors;
 
 mod aimock;
 mod faults;
+mod fuzzed;
 mod lists;
 mod live;
 mod node;

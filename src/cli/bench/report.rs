@@ -23,6 +23,8 @@ pub(super) struct Measure {
     max: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_min: Option<f64>,
     samples: Vec<f64>,
 }
 
@@ -30,7 +32,16 @@ impl Measure {
     pub(super) fn new(name: impl Into<String>, unit: &'static str, samples: Vec<f64>) -> Self {
         let (min, max) =
             samples.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), s| (min.min(*s), max.max(*s)));
-        Self { name: name.into(), unit, median: median(&samples), min, max, target_max: None, samples }
+        Self {
+            name: name.into(),
+            unit,
+            median: median(&samples),
+            min,
+            max,
+            target_max: None,
+            target_min: None,
+            samples,
+        }
     }
 
     /// What we hold ourselves to.
@@ -39,8 +50,15 @@ impl Measure {
         self
     }
 
+    /// The same for what should be large.
+    pub(super) fn at_least(mut self, target: f64) -> Self {
+        self.target_min = Some(target);
+        self
+    }
+
     fn holds(&self) -> bool {
         self.target_max.is_none_or(|target| self.median <= target)
+            && self.target_min.is_none_or(|target| self.median >= target)
     }
 }
 
@@ -101,7 +119,7 @@ impl fmt::Display for Measure {
         };
         let range = format!("{} – {} in {}", figure(*min), figure(*max), samples.len());
         write!(f, "{name:<58} {:>9} {unit:<10} ({range})", figure(*median))?;
-        match self.target_max {
+        match self.target_max.or(self.target_min) {
             Some(target) => write!(f, "  target {target} {}", if self.holds() { "✓" } else { "✗ MISSED" }),
             None => Ok(()),
         }
@@ -126,5 +144,7 @@ mod tests {
         assert!(measure.clone().at_most(2.0).holds());
         assert!(!measure.at_most(1.9).holds());
         assert!(!Measure::new("nothing measured", "ms", vec![]).at_most(1.0).holds());
+        let speed = Measure::new("x", "MB/s", vec![1.0, 2.0, 90.0]);
+        assert!(speed.clone().at_least(2.0).holds() && !speed.at_least(2.1).holds());
     }
 }

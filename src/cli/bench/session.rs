@@ -3,7 +3,6 @@
 //! Everything goes the way a browser's does: the room's WebSocket, and the preview through the server's proxy.
 
 mod browser;
-mod room;
 
 use std::{
     path::Path,
@@ -13,12 +12,13 @@ use std::{
 
 use serde_json::json;
 
-use self::{browser::Preview, room::Room};
+use self::browser::Preview;
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
     http,
     report::{Measure, Report},
+    room::Room,
 };
 
 /// Until a server that has nothing to do has done what it does after its start.

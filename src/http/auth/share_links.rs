@@ -14,6 +14,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cobuild_protocol::{ErrorBody, ProjectId, value::Role};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -67,13 +68,16 @@ struct Record {
 }
 
 /// A link as owners see it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ShareLink")]
 pub(crate) struct SharedLink {
     pub(crate) id: String,
     pub(crate) role: Role,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
+    #[schemars(with = "String")]
     pub(crate) created_at: Timestamp,
+    #[schemars(with = "String")]
     pub(crate) expires_at: Timestamp,
 }
 

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use cobuild_protocol::{FilePath, ProjectId, Seq, command::ReadFile, state::FileInfo, value::Encoding};
+use cobuild_protocol::{FilePath, ProjectId, ProjectState, Seq, command::ReadFile, state::FileInfo, value::Encoding};
 use serde_json::{Value, json};
 
 use crate::project::{
@@ -15,14 +15,22 @@ pub(crate) fn status(state: &State) -> Value {
     json!({ "seq": seq, "state": state.view })
 }
 
-/// A file as it is, or as it was after an event: `{path, hash, size_bytes, encoding, content}`
+/// Of the present state, what a `read_file` asks for: the file, or what an open conflict proposes for it.
+pub(crate) fn version_to_read(view: &ProjectState, read: &ReadFile) -> Option<FileInfo> {
+    let Some(conflict) = read.conflict else { return view.files.get(&read.path).cloned() };
+    let open = view.conflicts.iter().find(|open| open.conflict == conflict && open.path == read.path)?;
+    Some(FileInfo { hash: open.proposed.clone()?, size_bytes: open.proposed_size_bytes.unwrap_or(0) })
+}
+
+/// A file as it is, as a conflict proposes it, or as it was after an event:
+/// `{path, hash, size_bytes, encoding, content}`
 pub(crate) async fn read_file(
     store: &SharedStore,
     project: &ProjectId,
     read: &ReadFile,
     now: Option<FileInfo>,
 ) -> Result<Value, ProjectError> {
-    let info = match read.at {
+    let info = match read.at.filter(|_| read.conflict.is_none()) {
         None => now,
         Some(seq) => history::tree_at(store, project, seq).await?.remove(&read.path),
     };

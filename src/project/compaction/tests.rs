@@ -71,7 +71,8 @@ async fn write(client: &mut Client, content: &str) -> Seq {
 }
 
 async fn read_at(client: &mut Client, seq: Seq) -> Result<String, ErrorCode> {
-    match client.send(Command::ReadFile(ReadFile { path: "a.txt".parse().unwrap(), at: Some(seq) })).await {
+    let read = ReadFile { path: "a.txt".parse().unwrap(), at: Some(seq), conflict: None };
+    match client.send(Command::ReadFile(read)).await {
         ControlFrame::Result(result) => Ok(result.data["content"].as_str().unwrap().to_owned()),
         ControlFrame::Rejected(rejected) => Err(rejected.error.code),
         other => panic!("{other:?}"),

@@ -42,6 +42,7 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         }
         Event::RunQueued(queued) => {
             begin(view, frame, queued.kind, queued.prompt.clone());
+            line_up(view, frame.run, queued.position);
         }
         Event::RunStarted(started) => {
             let (model, edit) = (started.model.clone(), started.edit);
@@ -235,6 +236,16 @@ fn begin<'a>(
         });
     }
     run_mut(view, Some(id))
+}
+
+/// Gives a run that has just been queued its place among those that wait: not everybody comes last.
+fn line_up(view: &mut ProjectState, run: Option<RunId>, position: u32) {
+    let Some(run) = run else { return };
+    let waits = |info: &&RunInfo| info.state == RunState::Queued && info.run != run;
+    let mut queue: Vec<RunId> = view.runs.iter().filter(waits).map(|info| info.run).collect();
+    let place = usize::try_from(position.saturating_sub(1)).unwrap_or(usize::MAX).min(queue.len());
+    queue.insert(place, run);
+    reorder_queue(view, &queue);
 }
 
 /// Puts the waiting runs into the order they will be taken in. Others keep their places.

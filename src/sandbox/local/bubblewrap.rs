@@ -23,6 +23,8 @@ pub(super) const CACHE_DIRECTORY: &str = "/home/user/.npm";
 pub(super) const NODE_DIRECTORY: &str = "/opt/node";
 /// Where the helper mounts it, for bubblewrap to find: its own place may be closed to an ordinary user.
 pub(super) const STAGED_NODE: &str = "/tmp/node";
+/// The same for the directory of all sandboxes.
+pub(super) const STAGED_BASE: &str = "/tmp/base";
 /// Where the certificates are in a sandbox.
 pub(super) const CERTIFICATES_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -127,7 +129,8 @@ impl Arguments {
             self.add(["--ro-bind-try", name, name]);
         }
         if let Some(certificates) = &view.certificates {
-            self.add([Path::new("--ro-bind"), certificates, Path::new(CERTIFICATES_FILE)]);
+            let source = Path::new(STAGED_BASE).join(certificates);
+            self.add([Path::new("--ro-bind"), &source, Path::new(CERTIFICATES_FILE)]);
         }
         let files =
             [(PASSWD, "/etc/passwd"), (GROUP, "/etc/group"), (HOSTS, "/etc/hosts"), (NSSWITCH, "/etc/nsswitch.conf")];

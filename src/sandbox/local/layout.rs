@@ -76,15 +76,17 @@ impl Base {
         &self.path
     }
 
-    /// Puts the system's certificates and the operator's own into one file that sandboxes can be shown.
+    /// Puts the system's certificates and the operator's own into one file that sandboxes can be shown; returns its place
+    /// relative to the base.
     pub(super) fn write_certificates(&self, system: Option<&Path>, own: &Path) -> io::Result<PathBuf> {
         let mut bundle = system.map(fs::read).transpose()?.unwrap_or_default();
         bundle.push(b'\n');
         bundle.extend(fs::read(own)?);
-        let path = self.path.join(&self.run).join(CERTIFICATES);
+        let relative = self.run.join(CERTIFICATES);
+        let path = self.path.join(&relative);
         fs::write(&path, bundle)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
-        Ok(path)
+        Ok(relative)
     }
 
     /// Makes the directory of a new sandbox. `layered`: its packages lie over a template's.

@@ -108,7 +108,7 @@ pub(super) struct View {
     pub(super) bubblewrap: PathBuf,
     /// Node's installation, when it is not under `/usr`.
     pub(super) node: Option<PathBuf>,
-    /// The certificates that TLS connections are checked against.
+    /// The certificates that TLS connections are checked against; a relative path counts from the base.
     pub(super) certificates: Option<PathBuf>,
     /// The whole environment of a command.
     pub(super) environment: Vec<(String, String)>,

@@ -394,3 +394,111 @@ describe("commands", () => {
     expect(faults).toEqual(["not JSON"]);
   });
 });
+
+describe("presence", () => {
+  const said = (socket: FakeWebSocket) => socket.commands.filter((frame) => frame.type === "set_presence");
+
+  it("says the last word at once, the next after a pause, and again after a reconnect", () => {
+    const socket = start();
+    client.setPresence({ file: "a.js" });
+    expect(said(socket)).toEqual([]);
+    attach(socket);
+    expect(said(socket)).toMatchObject([{ file: "a.js" }]);
+    vi.advanceTimersByTime(1_000);
+    for (const line of [1, 2, 3]) client.setPresence({ file: "a.js", line });
+    expect(said(socket)).toHaveLength(2);
+    vi.advanceTimersByTime(1_000);
+    expect(said(socket)).toMatchObject([{ file: "a.js" }, { line: 1 }, { line: 3 }]);
+    client.setPresence({ file: "a.js", line: 3 });
+    expect(said(socket)).toHaveLength(3);
+    socket.close(1006);
+    client.setPresence({ file: "b.js" });
+    expect(said(resume())).toMatchObject([{ file: "b.js" }]);
+  });
+
+  it("knows where the others are until they leave or the connection is another", () => {
+    const socket = start();
+    attach(socket);
+    socket.says({ type: "presence", participants: { u2: { file: "a.js" }, u3: { typing: true } } });
+    socket.says({ type: "presence", participants: { u2: { file: "b.js" }, u3: null } });
+    expect([...client.presence]).toEqual([["u2", { file: "b.js" }]]);
+    socket.close(1006);
+    resume();
+    expect(client.presence.size).toBe(0);
+  });
+});
+
+describe("tokens and names", () => {
+  it("comes back at once under another name", () => {
+    const socket = start({ name: "Ada" });
+    attach(socket);
+    client.rename("Grace");
+    last().open();
+    expect(sockets).toHaveLength(2);
+    expect(last().sent[0]).toMatchObject({ name: "Grace", since: { seq: 10 } });
+  });
+
+  it("shows another token, also after a refusal", () => {
+    const socket = start({ token: "old" });
+    socket.open();
+    socket.close(4501, "the token has expired");
+    expect(client.connection.phase).toBe("refused");
+    client.authenticate("new");
+    attach(last());
+    expect(last().sent[0]).toMatchObject({ token: "new" });
+    expect(client.connection.phase).toBe("live");
+  });
+
+  it("refreshes its token in the room, and keeps the old one when that is refused", async () => {
+    const socket = start({ token: "old" });
+    attach(socket);
+    const refreshed = client.refreshToken("new");
+    const { id } = socket.commands[0] as { id: string };
+    socket.says({ type: "result", id, data: { expires_at: "t" } });
+    expect(await refreshed).toEqual({ expires_at: "t" });
+    const refused = client.refreshToken("bad");
+    const second = socket.commands[1] as { id: string };
+    const error = { code: "unauthenticated", message: "no", retryable: false };
+    socket.says({ type: "rejected", id: second.id, error });
+    await expect(refused).rejects.toThrow(CommandError);
+    socket.close(1006);
+    expect(reopen().sent[0]).toMatchObject({ token: "new" });
+  });
+});
+
+describe("the outbox", () => {
+  it("tells what waits, and sends what was given offline once", async () => {
+    const socket = start();
+    attach(socket);
+    socket.close(1006);
+    let told = 0;
+    client.subscribe((change) => change.type === "outbox" && told++);
+    const reply = client.send({ type: "cancel", run: "r1" }, "c1");
+    expect(client.unanswered).toMatchObject([{ type: "cancel", id: "c1" }]);
+    const next = resume();
+    expect(next.commands).toHaveLength(1);
+    next.says({ type: "accepted", id: "c1", seq: 11 });
+    await reply;
+    expect([client.unanswered.length, told]).toEqual([0, 2]);
+    next.close(1006);
+    expect(resume().commands).toHaveLength(0);
+  });
+});
+
+it("gets past an event it cannot fold by a snapshot", () => {
+  const socket = start();
+  attach(socket);
+  socket.says({ type: "project_created", seq: 11, at: "t" });
+  const next = reopen();
+  expect(next.sent[0]?.since).toBeUndefined();
+  next.says(welcome({ mode: "snapshot" }), { type: "snapshot", seq: 11, state: withMessage });
+  next.says({ type: "synced", seq: 11 });
+  expect(client.connection.phase).toBe("live");
+});
+
+it("says why it waits", () => {
+  const socket = start();
+  attach(socket);
+  socket.close(4000, "going away; retry_after_ms=700");
+  expect(client.connection).toMatchObject({ phase: "waiting", code: 4000 });
+});

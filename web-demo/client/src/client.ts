@@ -2,13 +2,15 @@
 // carries commands. It knows the protocol and nothing of any page.
 
 import { askedForMs, backoffMs } from "./backoff.ts";
-import { Outbox, type Reply } from "./outbox.ts";
+import { Outbox, type Reply, type Unanswered } from "./outbox.ts";
+import { PresenceBoard } from "./presence.ts";
 import {
   type CommandFrame,
   type ErrorCode,
   type EventFrame,
+  type ParticipantId,
   PROTOCOL_VERSION,
-  type PresenceFrame,
+  type Presence,
   type ProjectState,
   type Rejected,
   type RequestId,
@@ -42,8 +44,11 @@ export type Connection =
   | { phase: "connecting" }
   /** In step with the room. */
   | { phase: "live" }
-  /** Lost; the next attempt is at `retryAt` (milliseconds since 1970). */
-  | { phase: "waiting"; retryAt: number; attempt: number }
+  /**
+   * Lost; the next attempt is at `retryAt` (milliseconds since 1970). `code` and `reason` are the socket's: 4000 that
+   * the server goes away and 1006 that the connection just broke; 0 that this client gave it up itself.
+   */
+  | { phase: "waiting"; retryAt: number; attempt: number; code: number; reason: string }
   /** The server said that coming back is no use. */
   | { phase: "refused"; code: number; reason: string }
   /** Not started yet, or closed by its owner. */
@@ -55,8 +60,11 @@ export type Change =
   | { type: "welcome"; welcome: Welcome }
   | { type: "snapshot" }
   | { type: "event"; event: EventFrame }
+  /** Somebody is somewhere else; `presence` has everybody. */
+  | { type: "presence" }
+  /** A command was given or answered; `unanswered` has those that still wait. */
+  | { type: "outbox" }
   /** The server could not read a frame and could not say which. */
-  | { type: "presence"; participants: PresenceFrame["participants"] }
   | { type: "fault"; rejected: Rejected };
 
 export interface ClientOptions {
@@ -74,12 +82,14 @@ export interface ClientOptions {
 export class ProjectClient {
   readonly #options: ClientOptions;
   readonly #listeners = new Set<(change: Change) => void>();
-  readonly #outbox = new Outbox();
+  readonly #outbox = new Outbox(() => this.#tell({ type: "outbox" }));
   readonly #replica = new Replica();
+  readonly #presence = new PresenceBoard((own) => this.#saySelf(own));
   #connection: Connection = { phase: "closed" };
   #welcome: Welcome | undefined;
   #socket: Socket | undefined;
   #name: string | undefined;
+  #token: string | undefined;
   #attempt = 0;
   #liveSince: number | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -88,6 +98,7 @@ export class ProjectClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#name = options.name;
+    this.#token = options.token;
   }
 
   get state(): ProjectState {
@@ -108,6 +119,16 @@ export class ProjectClient {
     return this.#welcome;
   }
 
+  /** Where the others are and what they do, as far as they say. Not part of the log: the latest value of each. */
+  get presence(): ReadonlyMap<ParticipantId, Presence> {
+    return this.#presence.all;
+  }
+
+  /** The commands that have no reply yet, in the order they were given. */
+  get unanswered(): readonly Unanswered[] {
+    return this.#outbox.frames();
+  }
+
   subscribe(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -124,6 +145,7 @@ export class ProjectClient {
   close(): void {
     this.#detach("closed");
     clearTimeout(this.#retry);
+    this.#presence.close();
     this.#outbox.failAll({ code: "cancelled", message: "The connection was closed.", retryable: false });
     this.#set({ phase: "closed" });
   }
@@ -131,7 +153,36 @@ export class ProjectClient {
   /** Goes by another name from now on. */
   rename(name: string): void {
     this.#name = name;
-    if (this.#socket) this.#reattach("renamed");
+    this.#comeBackNow("renamed");
+  }
+
+  /** Shows another token from now on, also to a server that has refused the one before. */
+  authenticate(token: string | undefined): void {
+    this.#token = token;
+    if (this.#connection.phase === "refused") this.#open();
+    else this.#comeBackNow("another token");
+  }
+
+  /**
+   * Shows a new token of the same person before the present one ends, without leaving the room. Resolves with when that
+   * ends; fails with a `CommandError` when the server refuses it, and then the present one counts on.
+   */
+  async refreshToken(token: string): Promise<{ expires_at?: string }> {
+    const before = this.#token;
+    // Used by the next hello, should the connection be lost before there is an answer.
+    this.#token = token;
+    try {
+      const { data } = await this.#submit({ type: "refresh_token", id: randomId(), token });
+      return (data ?? {}) as { expires_at?: string };
+    } catch (error) {
+      if (this.#token === token) this.#token = before;
+      throw error;
+    }
+  }
+
+  /** Says where one is and what one does. Only the last word counts; it is said again after a reconnect. */
+  setPresence(presence: Presence): void {
+    this.#presence.say(presence);
   }
 
   /**
@@ -139,8 +190,11 @@ export class ProjectClient {
    * `CommandError` when it is rejected. The same id is the same command, also after a reload of the page.
    */
   send(command: Command, id: RequestId = randomId()): Promise<Reply> {
-    const frame = { ...command, id } as CommandFrame;
-    const isNew = !this.#outbox.has(id);
+    return this.#submit({ ...command, id } as CommandFrame);
+  }
+
+  #submit(frame: Unanswered): Promise<Reply> {
+    const isNew = !this.#outbox.has(frame.id);
     const reply = this.#outbox.add(frame);
     if (isNew && this.#connection.phase === "live") this.#socket?.send(frame);
     return reply;
@@ -157,7 +211,8 @@ export class ProjectClient {
   }
 
   #hello(): void {
-    const { client, token } = this.#options;
+    const { client } = this.#options;
+    const token = this.#token;
     const since = this.#replica.cursor;
     this.#socket?.send({
       type: "hello",
@@ -189,7 +244,8 @@ export class ProjectClient {
         this.#socket?.send({ type: "pong", seq: this.seq });
         return this.#watchHead(frame.head);
       case "presence":
-        return this.#tell({ type: "presence", participants: frame.participants });
+        this.#presence.hear(frame.participants);
+        return this.#tell({ type: "presence" });
       default:
         // A kind of frame this client does not know and that is no event of the log.
         if (!("seq" in frame)) return;
@@ -221,6 +277,11 @@ export class ProjectClient {
     if (!Number.isSafeInteger(frame.seq)) return;
     const verdict = this.#replica.accept(frame);
     if (verdict === "gap") return this.#reattach("gap");
+    if (verdict === "unreadable") {
+      // The server has folded it; its snapshot is the way past it.
+      this.#replica.abandon();
+      return this.#reattach("unreadable event");
+    }
     if (verdict === "applied") this.#tell({ type: "event", event: frame });
   }
 
@@ -228,6 +289,8 @@ export class ProjectClient {
     if (seq !== this.seq) return this.#reattach("gap");
     this.#liveSince = Date.now();
     this.#set({ phase: "live" });
+    this.#presence.attached();
+    this.#tell({ type: "presence" });
     for (const frame of this.#outbox.frames()) this.#socket?.send(frame);
   }
 
@@ -243,7 +306,20 @@ export class ProjectClient {
   /** Comes back with the cursor we have. */
   #reattach(reason: string): void {
     this.#detach(reason);
-    this.#wait();
+    this.#wait(0, reason);
+  }
+
+  /** The same at once: nothing is wrong, there is only something new to say in the hello. */
+  #comeBackNow(reason: string): void {
+    if (!this.#socket) return;
+    this.#detach(reason);
+    this.#open();
+  }
+
+  #saySelf(own: Presence): void {
+    if (this.#connection.phase !== "live") return;
+    // Not through the outbox: what was true before a lost connection is of no interest after it.
+    this.#socket?.send({ type: "set_presence", id: randomId(), ...own });
   }
 
   #lost(code: number, reason: string): void {
@@ -253,7 +329,7 @@ export class ProjectClient {
       this.#outbox.failAll({ code: CLOSE_ERRORS[code] ?? "forbidden", message, retryable: false });
       return this.#set({ phase: "refused", code, reason });
     }
-    this.#wait(askedForMs(reason));
+    this.#wait(code, reason, askedForMs(reason));
   }
 
   #detach(reason: string): void {
@@ -261,17 +337,18 @@ export class ProjectClient {
     this.#behind = undefined;
     this.#socket?.drop(reason);
     this.#socket = undefined;
+    this.#presence.detached();
     if (this.#liveSince !== undefined && Date.now() - this.#liveSince >= STABLE_MS) this.#attempt = 0;
     this.#liveSince = undefined;
   }
 
-  #wait(msMin = 0): void {
+  #wait(code: number, reason: string, msMin = 0): void {
     const attempt = this.#attempt;
     const delay = Math.max(msMin, backoffMs(attempt, this.#options.random ?? Math.random));
     this.#attempt += 1;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#open(), delay);
-    this.#set({ phase: "waiting", retryAt: Date.now() + delay, attempt });
+    this.#set({ phase: "waiting", retryAt: Date.now() + delay, attempt, code, reason });
   }
 
   #set(connection: Connection): void {

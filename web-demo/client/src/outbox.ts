@@ -1,10 +1,13 @@
 // Commands that have no reply yet. They survive the loss of a connection: after the next one is in step they are sent
 // again with the same id, and the server sees to it that each takes effect once.
 
-import type { Accepted, CommandFrame, ErrorBody, RequestId } from "./protocol.ts";
+import type { Accepted, CommandFrame, ErrorBody, RefreshTokenFrame, RequestId } from "./protocol.ts";
 
 /** How many commands may wait for a reply. More than a person can cause; a program in a loop is told to stop. */
 const COMMANDS_WAITING_MAX = 200;
+
+/** Anything that gets a reply. */
+export type Unanswered = CommandFrame | RefreshTokenFrame;
 
 /** What a command was answered with: the run it began, or the data it read. */
 export type Reply = Partial<Accepted> & { data?: unknown };
@@ -21,16 +24,21 @@ export class CommandError extends Error {
 }
 
 interface Waiting {
-  frame: CommandFrame;
+  frame: Unanswered;
   resolve: (reply: Reply) => void;
   reject: (error: CommandError) => void;
 }
 
 export class Outbox {
   readonly #waiting = new Map<RequestId, Waiting>();
+  readonly #changed: () => void;
+
+  constructor(changed: () => void = () => undefined) {
+    this.#changed = changed;
+  }
 
   /** Keeps the command until its reply comes. A command whose id is already waiting is the same command. */
-  add(frame: CommandFrame): Promise<Reply> {
+  add(frame: Unanswered): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const earlier = this.#waiting.get(frame.id);
       if (earlier) {
@@ -40,6 +48,7 @@ export class Outbox {
         reject(new CommandError({ code: "rate_limited", message, retryable: true }));
       } else {
         this.#waiting.set(frame.id, { frame, resolve, reject });
+        this.#changed();
       }
     });
   }
@@ -49,7 +58,7 @@ export class Outbox {
   }
 
   /** Everything without a reply, in the order it was given. */
-  frames(): CommandFrame[] {
+  frames(): Unanswered[] {
     return [...this.#waiting.values()].map((waiting) => waiting.frame);
   }
 
@@ -67,7 +76,7 @@ export class Outbox {
 
   #take(id: RequestId): Waiting | undefined {
     const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
+    if (this.#waiting.delete(id)) this.#changed();
     return waiting;
   }
 }

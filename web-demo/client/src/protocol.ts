@@ -1331,7 +1331,11 @@ path: FilePath,
 /**
  * As of this event; absent: now.
  */
-at?: number, };
+at?: number,
+/**
+ * The version that this open conflict proposes for the file; then `at` does not matter.
+ */
+conflict?: ConflictId, };
 
 /**
  * The model's reasoning went on.

@@ -103,7 +103,7 @@ describe("limits", () => {
 
   it("keeps the last 100 runs that ended, and all that wait", () => {
     const begin = (n: number) =>
-      ({ type: "run_queued", kind: "generate", position: 1, run: `r${n}` }) as const;
+      ({ type: "run_queued", kind: "generate", position: 2, run: `r${n}` }) as const;
     const end = (n: number) => ({ type: "run_finished", outcome: "completed", run: `r${n}` }) as const;
     const state = fold([
       begin(0),

@@ -73,7 +73,7 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
       return withoutLocksOf(left, frame.participant);
     }
     case "run_queued":
-      return beginRun(state, frame);
+      return lineUp(beginRun(state, frame), frame);
     case "run_started": {
       const started = {
         state: "running",
@@ -337,6 +337,14 @@ function forgetParticipants(state: ProjectState): ProjectState {
 function withoutLocksOf(state: ProjectState, participant: string): ProjectState {
   const kept = Object.entries(state.locks).filter(([, locker]) => locker !== participant);
   return { ...state, locks: Object.fromEntries(kept) };
+}
+
+/** Gives a run that has just been queued its place among those that wait: not everybody comes last. */
+function lineUp(state: ProjectState, { run, position }: Of<"run_queued">): ProjectState {
+  if (run === undefined) return state;
+  const queue = state.runs.filter((info) => info.state === "queued" && info.run !== run).map(({ run }) => run);
+  queue.splice(Math.max(0, position - 1), 0, run);
+  return reorderQueue(state, queue);
 }
 
 /** Puts the waiting runs into the order they will be taken in. Others keep their places. */

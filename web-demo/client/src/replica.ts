@@ -3,8 +3,11 @@
 import type { Cursor, Epoch, EventFrame, ProjectState, SnapshotFrame } from "./protocol.ts";
 import { emptyState, reduce } from "./reducer.ts";
 
-/** What became of an event: `gap` means that something before it is missing. */
-export type Verdict = "applied" | "duplicate" | "gap";
+/**
+ * What became of an event: `gap` means that something before it is missing, `unreadable` that it is not what this client
+ * takes an event of its kind to be.
+ */
+export type Verdict = "applied" | "duplicate" | "gap" | "unreadable";
 
 export class Replica {
   #epoch: Epoch | undefined;
@@ -48,7 +51,11 @@ export class Replica {
     if (this.#epoch === undefined) return "gap";
     if (frame.seq <= this.#seq) return "duplicate";
     if ((frame.seq_first ?? frame.seq) !== this.#seq + 1) return "gap";
-    this.#state = reduce(this.#state, frame);
+    try {
+      this.#state = reduce(this.#state, frame);
+    } catch {
+      return "unreadable";
+    }
     this.#seq = frame.seq;
     return "applied";
   }

@@ -20,6 +20,17 @@ export function timeAgo(at: string, now = Date.now()): string {
   return date.format(Date.parse(at));
 }
 
+/** "in 6 days", of a time to come. */
+export function timeUntil(at: string, now = Date.now()): string {
+  const left = Date.parse(at) - now;
+  if (Number.isNaN(left)) return "";
+  if (left < MINUTE) return "now";
+  if (left < HOUR) return ago.format(Math.floor(left / MINUTE), "minute");
+  if (left < 2 * DAY) return ago.format(Math.floor(left / HOUR), "hour");
+  if (left < 60 * DAY) return ago.format(Math.floor(left / DAY), "day");
+  return date.format(Date.parse(at));
+}
+
 export function timeOfDay(at: string): string {
   return Number.isNaN(Date.parse(at)) ? "" : clock.format(Date.parse(at));
 }

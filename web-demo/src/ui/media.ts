@@ -2,13 +2,23 @@ import { useSyncExternalStore } from "react";
 
 /** Below this the panes don't fit beside each other; they become tabs. Also in project.css and elsewhere. */
 const NARROW = matchMedia("(max-width: 860px)");
+/** Below this the top bar's buttons don't fit beside each other; most of them go into a menu. */
+const COMPACT = matchMedia("(max-width: 1240px)");
 
 export function useNarrow(): boolean {
+  return useMedia(NARROW);
+}
+
+export function useCompact(): boolean {
+  return useMedia(COMPACT);
+}
+
+function useMedia(query: MediaQueryList): boolean {
   return useSyncExternalStore(
     (listener) => {
-      NARROW.addEventListener("change", listener);
-      return () => NARROW.removeEventListener("change", listener);
+      query.addEventListener("change", listener);
+      return () => query.removeEventListener("change", listener);
     },
-    () => NARROW.matches,
+    () => query.matches,
   );
 }

@@ -10,23 +10,37 @@ import {
   randomId,
 } from "@cobuild/client";
 import { createContext, useContext, useSyncExternalStore } from "react";
-import type { ContentHash, FilePath, PreviewError, ProjectState, RunId, Welcome } from "../protocol.ts";
+import type {
+  ConflictId,
+  ContentHash,
+  Delivery,
+  EventFrame,
+  FilePath,
+  ParticipantId,
+  Presence,
+  PreviewError,
+  ProjectState,
+  Role,
+  RunId,
+  Welcome,
+} from "../protocol.ts";
+import { keepToken, tokenFor } from "./access.ts";
 import { socketUrl } from "./api.ts";
 import { countLines, type LineCount } from "./code/edit-lines.ts";
+import { Edits } from "./code/edits.ts";
 import { explain } from "./errors.ts";
 import { clientId, displayName, setDisplayName } from "./identity.ts";
+import { Pending, type PendingPrompt } from "./pending.ts";
+import { Company, type Destination, type Standpoint } from "./people/company.ts";
+import { remember } from "./remember.ts";
+import { nameOf } from "./select.ts";
+import { createSignal } from "./signal.ts";
 import { toast } from "./toasts.ts";
 
 /** A hidden page gets no animation frames; it is brought up to date this often. */
 const HIDDEN_UPDATE_MS = 1_000;
-/** How many file contents are kept at hand. */
-const CONTENTS_KEPT_MAX = 200;
-
-/** A prompt that has no reply yet. */
-export interface PendingPrompt {
-  id: string;
-  text: string;
-}
+/** How many commands' first events are kept until somebody asks for them. */
+const EVENTS_KEPT_MAX = 100;
 
 /** A file's content, or why there is none to show. */
 export type FileContent =
@@ -34,15 +48,28 @@ export type FileContent =
   | { kind: "binary" }
   | { kind: "error"; message: string };
 
+export type RoomDialog =
+  | { type: "share" }
+  | { type: "history" }
+  | { type: "conflict"; conflict?: ConflictId | undefined };
+
 export interface RoomView {
   state: ProjectState;
   connection: Connection;
   welcome: Welcome | undefined;
+  /** What this browser's person may do now; an owner may change it at any time. */
+  role: Role | undefined;
   /** Whether the project's state has ever arrived. */
   loaded: boolean;
   /** What the preview shows instead of the app, until the next run or write. */
   previewError: PreviewError | undefined;
   pending: readonly PendingPrompt[];
+  /** How many commands have no reply yet. */
+  unanswered: number;
+  presence: ReadonlyMap<ParticipantId, Presence>;
+  /** Whom this page follows. */
+  following: ParticipantId | undefined;
+  edits: Edits["all"];
   contents: ReadonlyMap<ContentHash, FileContent>;
   /** The answers' files that were seen being typed, by what they became; the state forgets their text. */
   lineCounts: ReadonlyMap<ContentHash, LineCount>;
@@ -50,23 +77,40 @@ export interface RoomView {
 
 export class Room {
   readonly project: string;
+  /** Where the panes are asked to go: by following somebody, or by a click elsewhere on the page. */
+  readonly destination = createSignal<Destination | undefined>(undefined);
+  /** What is open over the page. */
+  readonly dialog = createSignal<RoomDialog | undefined>(undefined);
+  readonly edits = new Edits(() => this.#schedule());
   readonly #client: ProjectClient;
+  readonly #company: Company;
+  readonly #pending: Pending;
   readonly #listeners = new Set<() => void>();
   readonly #reading = new Set<ContentHash>();
+  readonly #eventOf = new Map<string, EventFrame>();
   #view: RoomView;
   #loaded = false;
   #previewError: PreviewError | undefined;
-  #pending: readonly PendingPrompt[] = [];
   #contents: ReadonlyMap<ContentHash, FileContent> = new Map();
   #lineCounts: ReadonlyMap<ContentHash, LineCount> = new Map();
   /** The state before the change that is being told. */
   #before: ProjectState;
   #scheduled: (() => void) | undefined;
+  /** The name that was asked for and not seen yet. */
+  #wantedName: string | undefined;
   #leaving: ReturnType<typeof setTimeout> | undefined;
 
   constructor(project: string) {
     this.project = project;
-    this.#client = new ProjectClient({ url: socketUrl(project), client: clientId(), name: displayName() });
+    const token = tokenFor(project);
+    this.#client = new ProjectClient({
+      url: socketUrl(project),
+      client: clientId(),
+      name: displayName(),
+      ...(token !== undefined && { token }),
+    });
+    this.#company = new Company(this.#client, (destination) => this.destination.set(destination));
+    this.#pending = new Pending(project, () => this.#schedule());
     this.#before = this.#client.state;
     this.#client.subscribe((change) => this.#changed(change));
     this.#view = this.#look();
@@ -76,6 +120,8 @@ export class Room {
   enter(): () => void {
     clearTimeout(this.#leaving);
     this.#client.connect();
+    // A page that was reloaded before there was a reply sends the same commands again; they have no second effect.
+    for (const prompt of this.#pending.takeUnsent()) void this.prompt(prompt.text, prompt);
     const online = () => this.retryNow();
     window.addEventListener("online", online);
     return () => {
@@ -90,16 +136,26 @@ export class Room {
 
   rename(name: string): void {
     setDisplayName(name);
+    this.#wantedName = name;
     this.#client.rename(name);
   }
 
+  /** Shows another token, and keeps it. */
+  authenticate(token: string): void {
+    keepToken(token, this.project);
+    this.#client.authenticate(token);
+  }
+
   /** Sends a prompt. Resolves to whether it was accepted; when not, the person has been told why. */
-  async prompt(text: string, id: string = randomId()): Promise<boolean> {
-    this.#pending = [...this.#pending.filter((prompt) => prompt.id !== id), { id, text }];
-    this.#schedule();
-    const reply = await this.send({ type: "generate", prompt: text }, id);
-    this.#pending = this.#pending.filter((prompt) => prompt.id !== id);
-    this.#schedule();
+  async prompt(
+    text: string,
+    { id = randomId(), delivery }: { id?: string; delivery?: Delivery | undefined } = {},
+  ): Promise<boolean> {
+    this.#pending.add({ id, text, ...(delivery && { delivery }) });
+    const command: Command = { type: "generate", prompt: text, ...(delivery && { delivery }) };
+    const reply = await this.send(command, id);
+    // Left in the middle of it: whoever comes back to the page sends it again.
+    if (this.#client.connection.phase !== "closed") this.#pending.remove(id);
     return reply !== undefined;
   }
 
@@ -117,18 +173,56 @@ export class Room {
     }
   }
 
+  /** Sends a command and waits for the first event it caused. A failure is thrown; no event: there was nothing to do. */
+  async carryOut(command: Command): Promise<EventFrame | undefined> {
+    const id = randomId();
+    const reply = await this.#client.send(command, id);
+    const recorded = () => this.#eventOf.get(id) ?? this.#client.seq >= (reply.seq ?? 0);
+    if (!recorded()) {
+      await new Promise<void>((resolve) => {
+        const stop = this.#client.subscribe(() => {
+          if (!recorded() && this.#client.connection.phase !== "closed") return;
+          stop();
+          resolve();
+        });
+      });
+    }
+    return this.#eventOf.get(id);
+  }
+
+  /** Says where this page is. */
+  stand(at: Standpoint): void {
+    this.#company.stand(at);
+  }
+
+  /** Goes where another participant is, and on with them; `undefined`: no longer. */
+  follow(participant: ParticipantId | undefined): void {
+    this.#company.follow(participant);
+    this.#schedule();
+  }
+
+  /** Shows something on this page; whoever was followed is no longer. */
+  go(destination: Destination): void {
+    this.follow(undefined);
+    this.destination.set({ ...destination });
+  }
+
   dismissPreviewError(): void {
     this.#previewError = undefined;
     this.#schedule();
   }
 
   /** Fetches a file's content into `contents`, unless it is there or on its way. What failed is tried again. */
-  async read(path: FilePath, hash: ContentHash): Promise<void> {
+  async read(
+    path: FilePath,
+    hash: ContentHash,
+    from: { at?: number; conflict?: string } = {},
+  ): Promise<void> {
     const known = this.#contents.get(hash);
     if ((known && known.kind !== "error") || this.#reading.has(hash)) return;
     this.#reading.add(hash);
     try {
-      const { data } = await this.#client.send({ type: "read_file", path }, randomId());
+      const { data } = await this.#client.send({ type: "read_file", path, ...from }, randomId());
       const file = data as { hash: ContentHash; encoding?: string; content: string };
       // A write may have come between; then this is the newer content, and the next event names its hash.
       const isText = (file.encoding ?? "utf8") === "utf8";
@@ -155,18 +249,42 @@ export class Room {
   #changed(change: Change): void {
     if (change.type === "snapshot") this.#loaded = true;
     if (change.type === "fault") toast({ tone: "bad", title: change.rejected.error.message });
-    if (change.type === "event") {
-      const { event } = change;
-      this.#loaded = true;
-      if (event.type === "preview_error") {
-        this.#previewError = event;
-      } else if (["run_started", "file_written", "preview_changed"].includes(event.type)) {
-        this.#previewError = undefined;
-      }
-      if (event.type === "file_written") this.#count(event.hash, event.run, event.path);
-    }
+    if (change.type === "event") this.#took(change.event);
+    if (change.type === "connection" && this.#client.connection.phase === "live") this.#checkName();
+    this.#company.changed(change, this.#before);
     this.#before = this.#client.state;
     this.#schedule();
+  }
+
+  #took(event: EventFrame): void {
+    this.#loaded = true;
+    if (event.type === "preview_error") {
+      this.#previewError = event;
+    } else if (["run_started", "file_written", "preview_changed"].includes(event.type)) {
+      this.#previewError = undefined;
+    }
+    if (event.type === "file_written") this.#count(event.hash, event.run, event.path);
+    if (event.type === "run_queued" && event.not_steered && event.by === this.#client.welcome?.participant) {
+      const text = "It had no turn left to take it up. Your prompt waits in the queue instead.";
+      toast({ tone: "info", title: "Not added to the answer under way", text });
+    }
+    if (event.command !== undefined) {
+      this.#eventOf.set(event.command, event);
+      const oldest = this.#eventOf.keys().next().value;
+      if (this.#eventOf.size > EVENTS_KEPT_MAX && oldest !== undefined) this.#eventOf.delete(oldest);
+    }
+  }
+
+  #checkName(): void {
+    const wanted = this.#wantedName;
+    this.#wantedName = undefined;
+    const name = nameOf(this.#client.state, this.#client.welcome?.participant);
+    if (wanted === undefined || name === wanted) return;
+    toast({
+      tone: "info",
+      title: `Your name stays ${name}`,
+      text: "It comes with the token you came in by.",
+    });
   }
 
   #count(hash: ContentHash, run: RunId | undefined, path: FilePath): void {
@@ -192,26 +310,24 @@ export class Room {
   }
 
   #look(): RoomView {
+    const { state, connection, welcome, presence } = this.#client;
+    const me = welcome && state.participants[welcome.participant];
     return {
-      state: this.#client.state,
-      connection: this.#client.connection,
-      welcome: this.#client.welcome,
+      state,
+      connection,
+      welcome,
+      role: me?.role ?? welcome?.role,
       loaded: this.#loaded,
       previewError: this.#previewError,
-      pending: this.#pending,
+      pending: this.#pending.all,
+      unanswered: this.#client.unanswered.length,
+      presence,
+      following: this.#company.following,
+      edits: this.edits.all,
       contents: this.#contents,
       lineCounts: this.#lineCounts,
     };
   }
-}
-
-/** Adds an entry; the oldest leave. */
-function remember<V>(
-  map: ReadonlyMap<ContentHash, V>,
-  hash: ContentHash,
-  value: V,
-): ReadonlyMap<ContentHash, V> {
-  return new Map([...[...map].slice(1 - CONTENTS_KEPT_MAX), [hash, value]]);
 }
 
 const RoomContext = createContext<Room | undefined>(undefined);
@@ -227,4 +343,21 @@ export function useRoom(): Room {
 export function useView<T>(select: (view: RoomView) => T): T {
   const room = useRoom();
   return useSyncExternalStore(room.subscribe, () => select(room.view()));
+}
+
+/** Whether this person may change anything. Until the server has said so, nobody may. */
+export function useCanEdit(): boolean {
+  return useView(({ role }) => role === "editor" || role === "owner");
+}
+
+export function useIsOwner(): boolean {
+  return useView(({ role }) => role === "owner");
+}
+
+export function useMe(): ParticipantId | undefined {
+  return useView((view) => view.welcome?.participant);
+}
+
+export function useName(participant: ParticipantId | undefined): string {
+  return useView((view) => nameOf(view.state, participant));
 }

@@ -1,6 +1,6 @@
 import { useCallback, useSyncExternalStore } from "react";
 import { createSignal } from "./signal.ts";
-import { read, write } from "./storage.ts";
+import { read, remove, write } from "./storage.ts";
 
 export type Theme = "system" | "light" | "dark";
 /** Shared with public/theme.js, which applies it before the first paint. */
@@ -18,7 +18,8 @@ export function useTheme(): [Theme, () => void] {
   const cycle = useCallback(() => {
     const next = ({ system: "light", light: "dark", dark: "system" } as const)[theme.get()];
     theme.set(next);
-    write(KEY, next === "system" ? null : next);
+    if (next === "system") remove(KEY);
+    else write(KEY, next);
     if (next === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
   }, []);

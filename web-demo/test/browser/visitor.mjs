@@ -5,6 +5,8 @@ import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
+export { until } from "./until.mjs";
+
 const SCREENSHOTS = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
 /** How long anything may take to show. The first preview of a data folder waits for the template to be built. */
 const SHOW_MS_MAX = 120_000;
@@ -86,6 +88,25 @@ export class Visitor {
     );
   }
 
+  /** Gives this person a name; the menu closes by itself. */
+  async isCalled(name) {
+    await this.see("people").click();
+    await this.see("my-name").fill(name);
+    await this.see("my-name").press("Enter");
+    await this.isConnected();
+    await this.page.getByRole("button", { name: new RegExp(`In the room: .*${name}`) }).waitFor();
+  }
+
+  /** Somebody's line in the list of people, which is opened for that. */
+  async person(name) {
+    if (!(await this.see("people-list").isVisible())) await this.see("people").click();
+    return this.page.locator(`[data-testid="person"][data-name="${name}"]`);
+  }
+
+  async shutMenu() {
+    await this.page.keyboard.press("Escape");
+  }
+
   async isConnected() {
     await this.page.locator('[data-testid="connection-state"][data-phase="live"]').waitFor();
   }
@@ -104,16 +125,4 @@ export class Visitor {
   async leave() {
     await this.page.context().close();
   }
-}
-
-/** Waits until a condition holds, and says what it was when it never does. */
-export async function until(what, condition, withinMs = 20_000) {
-  const deadline = Date.now() + withinMs;
-  let seen = await condition();
-  while (!seen) {
-    assert.ok(Date.now() < deadline, `in ${withinMs} ms it did not come to this: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-    seen = await condition();
-  }
-  return seen;
 }

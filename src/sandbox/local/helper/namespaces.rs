@@ -19,15 +19,13 @@ use rustix::{
 
 use super::{Step, StepError};
 use crate::sandbox::local::{
-    bubblewrap::{PROJECT_DIRECTORY, STAGED_NODE, Writable},
+    bubblewrap::{PROJECT_DIRECTORY, STAGED_BASE as BASE, STAGED_NODE, Writable},
     wire::{Identity, Layer, Setup},
 };
 
 /// Everything the helper mounts is below here, in its own mount namespace: a directory that every host has. What the
 /// host keeps there disappears for the helper.
 const STAGE: &str = "/tmp";
-/// The directory of all sandboxes and templates, on the stage.
-const BASE: &str = "/tmp/base";
 
 /// Enters the sandbox's namespaces as an ordinary user.
 ///

@@ -61,7 +61,7 @@ export function ChatPane() {
 
 function Welcome() {
   return (
-    <div className="chat-welcome">
+    <div className="chat-welcome" data-testid="chat-welcome">
       <h2>A fresh project</h2>
       <p>
         It has a small React app in it. Say what it should become; everybody in the room sees the answer as it

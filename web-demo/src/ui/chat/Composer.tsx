@@ -1,13 +1,22 @@
 import { useEffect, useState } from "react";
+import type { Delivery } from "../../protocol.ts";
 import { size } from "../format.ts";
 import { ModelTag } from "../parts/ModelTag.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
-import { reasonOf } from "../project/Refused.tsx";
-import { useRoom, useView } from "../room.ts";
+import { Segments } from "../parts/Segments.tsx";
+import { useCanEdit, useRoom, useView } from "../room.ts";
 import { activeRun } from "../select.ts";
 import { draft } from "./draft.ts";
 
 const encoder = new TextEncoder();
+/** Nothing typed for this long: one is no longer writing. */
+const TYPING_MS = 4_000;
+
+const DELIVERIES: { value: Delivery; label: string; title: string }[] = [
+  { value: "queue", label: "Next", title: "When what runs now is done" },
+  { value: "steer", label: "Add to this", title: "Taken up by the answer under way, where that is possible" },
+  { value: "interrupt", label: "Instead", title: "Stops what runs now and comes first" },
+];
 
 /** Where the next prompt is written, with what must be said about the model that will answer. */
 export function Composer() {
@@ -15,8 +24,14 @@ export function Composer() {
   const [text, setText] = useState("");
   const model = useView((view) => view.welcome?.default_model);
   const limit = useView((view) => view.welcome?.limits.prompt_size_bytes_max);
-  const isViewer = useView((view) => view.welcome?.role === "viewer");
+  const isViewer = useView((view) => view.role === "viewer");
+  const canEdit = useCanEdit();
   const running = useView((view) => activeRun(view.state)?.run);
+  const mayInterrupt = useView((view) => {
+    const run = activeRun(view.state);
+    return view.role === "owner" || (run?.by !== undefined && run.by === view.welcome?.participant);
+  });
+  const [delivery, setDelivery] = useState<Delivery>("queue");
   const connection = useView((view) => view.connection);
   const isFresh = useView((view) => view.state.messages.length === 0);
 
@@ -32,23 +47,30 @@ export function Composer() {
     return draft.subscribe(take);
   }, []);
 
+  // What was chosen was chosen for the run of that moment.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another run
+  useEffect(() => setDelivery("queue"), [running]);
+
+  // Others see that somebody is writing, for as long as they are.
+  useEffect(() => {
+    if (text.trim() === "") return room.stand({ typing: false });
+    room.stand({ typing: true });
+    const timer = setTimeout(() => room.stand({ typing: false }), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [room, text]);
+
   const tooLarge = limit !== undefined && text.length * 3 > limit && encoder.encode(text).length > limit;
 
   async function send() {
     const prompt = text.trim();
     setText("");
-    const accepted = await room.prompt(prompt);
+    const accepted = await room.prompt(prompt, running === undefined ? {} : { delivery });
     // What was refused comes back, unless something else has been written meanwhile.
     if (!accepted) setText((current) => current || prompt);
   }
 
   return (
     <div className="composer">
-      {connection.phase === "refused" && (
-        <p className="composer-error" role="alert">
-          {reasonOf(connection).join(". ")}
-        </p>
-      )}
       {tooLarge && limit !== undefined && (
         <p className="composer-error" role="alert">
           A prompt has at most {size(limit)}.
@@ -59,18 +81,30 @@ export function Composer() {
         value={text}
         onChange={setText}
         onSend={() => void send()}
-        onStop={running === undefined || isViewer ? undefined : () => room.cancel(running)}
+        onStop={running === undefined || !canEdit ? undefined : () => room.cancel(running)}
         disabled={isViewer || connection.phase === "refused"}
         blocked={tooLarge}
         placeholder={placeholder(isViewer, running !== undefined, isFresh)}
-        footer={<ModelTag model={model} />}
+        footer={
+          running !== undefined && canEdit && text.trim() !== "" ? (
+            <Segments
+              label="When"
+              value={delivery}
+              options={DELIVERIES.filter((option) => option.value !== "interrupt" || mayInterrupt)}
+              onChange={setDelivery}
+              testId="delivery"
+            />
+          ) : (
+            <ModelTag model={model} />
+          )
+        }
       />
     </div>
   );
 }
 
 function placeholder(isViewer: boolean, isRunning: boolean, isFresh: boolean): string {
-  if (isViewer) return "You are watching. Ask the owner for the right to write.";
+  if (isViewer) return "You are viewing. An owner can let you write.";
   if (isRunning) return "What next? It waits until this is done…";
   return isFresh ? "What do you want to build?" : "What should change?";
 }

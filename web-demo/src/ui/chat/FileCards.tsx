@@ -1,5 +1,6 @@
 import { Check, ChevronRight, CircleAlert, CircleSlash, FileCode2, TriangleAlert } from "lucide-react";
 import { memo, useState } from "react";
+import type { RunInfo } from "../../protocol.ts";
 import { countLines, editLines } from "../code/edit-lines.ts";
 import { count, size } from "../format.ts";
 import { Spinner } from "../parts/Spinner.tsx";
@@ -14,11 +15,11 @@ const LIVE_LINES = 9;
 const OPEN_LINES_MAX = 400;
 
 /** Files of an answer, one row each. */
-export function FileCards({ files, isRunning }: { files: FilePart[]; isRunning: boolean }) {
+export function FileCards({ files, run, isRunning }: { files: FilePart[]; run: Run; isRunning: boolean }) {
   return (
     <ul className="file-cards">
       {files.map((file, index) => (
-        <FileCard key={index} file={file} isRunning={isRunning} />
+        <FileCard key={index} file={file} run={run} isRunning={isRunning} />
       ))}
     </ul>
   );
@@ -32,7 +33,15 @@ function progressOf(file: FilePart, isRunning: boolean): Progress {
   return file.state === "typing" ? "cut" : "unused";
 }
 
-const FileCard = memo(function FileCard({ file, isRunning }: { file: FilePart; isRunning: boolean }) {
+type Run = RunInfo | undefined;
+
+interface FileCardProps {
+  file: FilePart;
+  run: Run;
+  isRunning: boolean;
+}
+
+const FileCard = memo(function FileCard({ file, run, isRunning }: FileCardProps) {
   const [open, setOpen] = useState(false);
   const progress = progressOf(file, isRunning);
   const isTyping = progress === "typing";
@@ -63,11 +72,36 @@ const FileCard = memo(function FileCard({ file, isRunning }: { file: FilePart; i
       </button>
       {progress === "refused" && <p className="file-note">{file.reason ?? "It was refused."}</p>}
       {progress === "cut" && <p className="file-note">Cut off in the middle; it was not written.</p>}
-      {progress === "unused" && <p className="file-note">The run ended before it was written.</p>}
+      {progress === "unused" && <Unused path={file.path} run={run} />}
       {(isTyping || open) && <FileText file={file} isTyping={isTyping && !open} />}
     </li>
   );
 });
+
+/** Typed, but not what the project has: the run ended before, or the file was changed by somebody else as well. */
+function Unused({ path, run }: { path: string; run: Run }) {
+  const room = useRoom();
+  const conflict = useView((view) => view.state.conflicts.findLast((open) => open.path === path)?.conflict);
+  if (conflict !== undefined) {
+    return (
+      <p className="file-note">
+        It was changed elsewhere too, so both versions are kept.{" "}
+        <button
+          type="button"
+          className="link-button"
+          onClick={() => room.dialog.set({ type: "conflict", conflict })}
+        >
+          Decide
+        </button>
+      </p>
+    );
+  }
+  const words =
+    run?.outcome === "completed"
+      ? "It was changed elsewhere too; what is in the project was made of both, or chosen."
+      : "The run ended before it was written.";
+  return <p className="file-note">{words}</p>;
+}
 
 function ProgressIcon({ progress }: { progress: Progress }) {
   const name = {

@@ -40,7 +40,7 @@ export const MessageView = memo(function MessageView({
       {message.role === "user" ? (
         <UserMessage message={message} by={by || undefined} />
       ) : (
-        <AssistantMessage message={message} isRunning={isRunning} />
+        <AssistantMessage message={message} run={run} isRunning={isRunning} />
       )}
       {isLast && run && (
         <>
@@ -70,7 +70,13 @@ function UserMessage({ message, by }: { message: Message; by: Participant | unde
   );
 }
 
-function AssistantMessage({ message, isRunning }: { message: Message; isRunning: boolean }) {
+interface AssistantMessageProps {
+  message: Message;
+  run: RunInfo | undefined;
+  isRunning: boolean;
+}
+
+function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
   return (
     <>
       <header className="message-head">
@@ -85,7 +91,8 @@ function AssistantMessage({ message, isRunning }: { message: Message; isRunning:
       {grouped(message.parts).map((group, index) => {
         // Parts are only ever appended, so a group's place is its identity.
         const key = `${index}`;
-        if (group.type === "files") return <FileCards key={key} files={group.files} isRunning={isRunning} />;
+        if (group.type === "files")
+          return <FileCards key={key} files={group.files} run={run} isRunning={isRunning} />;
         if (group.type === "reasoning") return <Reasoning key={key} text={group.text} />;
         return <Markdown key={key} text={group.text} />;
       })}
@@ -141,7 +148,8 @@ function grouped(parts: MessagePart[]): Group[] {
     const last = groups.at(-1);
     if (part.type === "file" && last?.type === "files") last.files.push(part);
     else if (part.type === "file") groups.push({ type: "files", files: [part] });
-    else if (part.text.trim() !== "") groups.push(part);
+    // A kind of part this page does not know may have no text.
+    else if (typeof part.text === "string" && part.text.trim() !== "") groups.push(part);
   }
   return groups;
 }

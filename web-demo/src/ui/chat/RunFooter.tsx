@@ -11,10 +11,13 @@ const OUTCOMES = {
   interrupted: { icon: Unplug, words: "Interrupted: the server was restarted" },
 };
 
+/** A newer server may know more ends than this page. */
+const OTHER_OUTCOME = { icon: CircleCheck, words: "Ended" };
+
 /** How a run ended, what it took, and why it went wrong if it did. */
 export function RunFooter({ run, message, by }: { run: RunInfo; message?: Message; by: string | undefined }) {
   if (run.state !== "finished" || !run.outcome) return null;
-  const { icon: Icon, words } = OUTCOMES[run.outcome];
+  const { icon: Icon, words } = OUTCOMES[run.outcome] ?? OTHER_OUTCOME;
   const files = message?.parts.filter((part) => part.type === "file" && part.state === "written").length ?? 0;
   const facts = [
     duration(run.started_at, run.finished_at),

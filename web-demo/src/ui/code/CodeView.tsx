@@ -7,6 +7,7 @@ import * as json from "sugar-high/lang/json";
 import * as markdown from "sugar-high/lang/markdown";
 import * as typescript from "sugar-high/lang/typescript";
 import { editLines } from "./edit-lines.ts";
+import { type Mark, Marks, middleLine, useGoal } from "./Marks.tsx";
 
 /** Above this, colouring on every change costs more than it helps. */
 const COLOURED_LENGTH_MAX = 120_000;
@@ -34,9 +35,16 @@ interface CodeViewProps {
   /** The text is search/replace blocks. */
   isEdit: boolean;
   isTyping: boolean;
+  /** To be brought into sight. */
+  goal?: { line: number } | undefined;
+  /** Others who look at this file. */
+  marks?: Mark[];
+  /** Told which line is looked at. */
+  onLine?: (line: number) => void;
 }
 
-export default function CodeView({ path, text, isEdit, isTyping }: CodeViewProps) {
+export default function CodeView(props: CodeViewProps) {
+  const { path, text, isEdit, isTyping, goal, marks, onLine } = props;
   const area = useRef<HTMLDivElement>(null);
   const lines = useMemo(() => (isEdit ? edited(text) : coloured(path, text)), [path, text, isEdit]);
   const shown = lines.slice(0, LINES_MAX);
@@ -46,9 +54,19 @@ export default function CodeView({ path, text, isEdit, isTyping }: CodeViewProps
     if (isTyping && area.current) area.current.scrollTop = area.current.scrollHeight;
   }, [text, isTyping]);
 
+  useGoal(area, goal);
+
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className="code-scroll" ref={area} tabIndex={0} aria-label={path} data-testid="code-view">
+    <section
+      className="code-scroll"
+      ref={area}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      aria-label={path}
+      data-testid="code-view"
+      onScroll={onLine && ((event) => onLine(middleLine(event.currentTarget)))}
+    >
+      <Marks marks={marks} />
       <pre className={isTyping ? "code-lines typing" : "code-lines"}>
         {shown.map((line, index) => (
           <Line key={index} kind={line.kind} source={line.source} tokens={line.tokens} />
@@ -63,14 +81,14 @@ export default function CodeView({ path, text, isEdit, isTyping }: CodeViewProps
   );
 }
 
-interface CodeLine {
+export interface CodeLine {
   kind: string;
   source: string;
   tokens: ParsedLine["tokens"] | undefined;
 }
 
 /** A line is drawn again only when its text or its colours have changed. */
-const Line = memo(
+export const Line = memo(
   function Line({ kind, source, tokens }: CodeLine) {
     const words: ReactNode = tokens
       ? tokens.map((token, index) => (
@@ -90,7 +108,7 @@ function sameTypes(before: CodeLine["tokens"], after: CodeLine["tokens"]): boole
   return before.every((token, index) => token.type === after[index]?.type);
 }
 
-function coloured(path: string, text: string): CodeLine[] {
+export function coloured(path: string, text: string): CodeLine[] {
   const language = LANGUAGES[path.slice(path.lastIndexOf(".") + 1).toLowerCase()];
   const whole = text.endsWith("\n") ? text.slice(0, -1) : text;
   if (!language || text.length > COLOURED_LENGTH_MAX) {

@@ -5,12 +5,15 @@ import {
   FileJson2,
   FileText,
   Image,
+  Lock,
   type LucideIcon,
   Palette,
 } from "lucide-react";
 import { type KeyboardEvent, useMemo } from "react";
 import type { FileInfo } from "../../protocol.ts";
-import type { FilePart } from "../select.ts";
+import { Avatar } from "../parts/Avatar.tsx";
+import { useView } from "../room.ts";
+import { type FilePart, nameOf } from "../select.ts";
 import { buildTree, type Directory } from "./tree.ts";
 
 interface FileTreeProps {
@@ -96,12 +99,39 @@ function Entries(props: EntriesProps) {
             >
               <Icon size={14} aria-hidden="true" />
               <span className="truncate">{name}</span>
+              <Company path={path} />
               {path === typing && <i className="typing-dot" role="img" aria-label="being written" />}
             </button>
           </li>
         );
       })}
     </ul>
+  );
+}
+
+/** Who has locked the file, and who else looks at it. */
+function Company({ path }: { path: string }) {
+  const locker = useView((view) => view.state.locks[path]);
+  const lockedBy = useView((view) => locker && nameOf(view.state, locker));
+  const here = useView((view) =>
+    [...view.presence]
+      .filter(([participant, { file }]) => file === path && participant !== view.welcome?.participant)
+      .map(([participant]) => participant)
+      .slice(0, 3)
+      .join(" "),
+  );
+  const participants = useView((view) => view.state.participants);
+  return (
+    <>
+      {lockedBy && <Lock className="tree-lock" size={12} aria-label={`locked by ${lockedBy}`} />}
+      {here
+        .split(" ")
+        .filter(Boolean)
+        .map((participant) => {
+          const name = participants[participant]?.name ?? "";
+          return <Avatar key={participant} id={participant} name={name} size={16} />;
+        })}
+    </>
   );
 }
 

@@ -1,4 +1,4 @@
-import { CircleAlert, Info, X } from "lucide-react";
+import { CircleAlert, Info, UserRound, X } from "lucide-react";
 import { useSyncExternalStore } from "react";
 import { dismiss, toasts } from "../toasts.ts";
 import "./toasts.css";
@@ -7,17 +7,27 @@ export function Toasts() {
   const shown = useSyncExternalStore(toasts.subscribe, toasts.get);
   return (
     <div className="toasts" role="status" aria-live="polite">
-      {shown.map(({ id, tone, title, text }) => (
-        <div key={id} className={`toast ${tone}`}>
-          {tone === "bad" ? (
-            <CircleAlert size={17} aria-hidden="true" />
-          ) : (
-            <Info size={17} aria-hidden="true" />
-          )}
+      {shown.map(({ id, tone, title, text, action }) => (
+        <div key={id} className={`toast ${tone}`} data-testid="toast">
+          {tone === "bad" && <CircleAlert size={17} aria-hidden="true" />}
+          {tone === "info" && <Info size={17} aria-hidden="true" />}
+          {tone === "quiet" && <UserRound size={17} aria-hidden="true" />}
           <div className="toast-words">
             <strong>{title}</strong>
             {text && <p>{text}</p>}
           </div>
+          {action && (
+            <button
+              type="button"
+              className="button small"
+              onClick={() => {
+                dismiss(id);
+                action.run();
+              }}
+            >
+              {action.label}
+            </button>
+          )}
           <button
             type="button"
             className="icon-button small"

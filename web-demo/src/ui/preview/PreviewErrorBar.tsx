@@ -1,6 +1,6 @@
 import { TriangleAlert, X } from "lucide-react";
 import { draft } from "../chat/draft.ts";
-import { useRoom, useView } from "../room.ts";
+import { useCanEdit, useRoom, useView } from "../room.ts";
 
 /** Longest piece of an error that is worth quoting in a prompt. */
 const QUOTE_LENGTH_MAX = 1_500;
@@ -9,6 +9,7 @@ const QUOTE_LENGTH_MAX = 1_500;
 export function PreviewErrorBar() {
   const room = useRoom();
   const error = useView((view) => view.previewError);
+  const canEdit = useCanEdit();
   if (!error) return null;
   const where = error.file ? ` in ${error.file}` : "";
   return (
@@ -21,6 +22,7 @@ export function PreviewErrorBar() {
       <button
         type="button"
         className="button small"
+        disabled={!canEdit}
         onClick={() => draft.set(`Fix this error${where}:\n${error.message.slice(0, QUOTE_LENGTH_MAX)}`)}
       >
         Ask for a fix

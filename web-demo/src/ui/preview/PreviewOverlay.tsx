@@ -2,7 +2,7 @@ import { Play, TriangleAlert } from "lucide-react";
 import type { PreviewInfo, SandboxInfo } from "../../protocol.ts";
 import { Logo } from "../parts/Logo.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
-import { useRoom, useView } from "../room.ts";
+import { useCanEdit, useRoom, useView } from "../room.ts";
 
 interface Notice {
   tone: "busy" | "idle" | "bad";
@@ -17,7 +17,7 @@ export function PreviewOverlay() {
   const sandbox = useView((view) => view.state.sandbox);
   const preview = useView((view) => view.state.preview);
   const loaded = useView((view) => view.loaded);
-  const canEdit = useView((view) => view.welcome?.role !== "viewer");
+  const canEdit = useCanEdit();
   const notice: Notice = loaded ? describe(sandbox, preview) : { tone: "busy", title: "Opening the project" };
   return (
     <div

@@ -1,7 +1,7 @@
 import { ExternalLink, Monitor, RotateCw, Smartphone } from "lucide-react";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 import type { RunId, RunInfo } from "../../protocol.ts";
-import { useView } from "../room.ts";
+import { useRoom, useView } from "../room.ts";
 import { PreviewErrorBar } from "./PreviewErrorBar.tsx";
 import { PreviewOverlay } from "./PreviewOverlay.tsx";
 import "./preview.css";
@@ -12,6 +12,7 @@ const PERMISSIONS =
 
 /** The running app, in a frame of its own origin. */
 export function PreviewPane() {
+  const room = useRoom();
   const preview = useView((view) => view.state.preview);
   const [path, setPath] = useState("/");
   const [typed, setTyped] = useState("/");
@@ -37,9 +38,23 @@ export function PreviewPane() {
     knownInstall.current = lastInstall;
   }, [lastInstall, reload]);
 
+  useEffect(() => room.stand({ route: path }), [room, path]);
+  // To where somebody else is who is followed.
+  useEffect(
+    () =>
+      room.destination.subscribe(() => {
+        const route = room.destination.get()?.route;
+        if (route === undefined || !route.startsWith("/")) return;
+        setTyped(route);
+        setPath(route);
+      }),
+    [room],
+  );
+
   function go(event: FormEvent) {
     event.preventDefault();
     const next = typed.startsWith("/") ? typed : `/${typed}`;
+    room.follow(undefined);
     setTyped(next);
     setPath(next);
     reload();

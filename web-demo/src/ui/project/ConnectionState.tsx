@@ -31,13 +31,29 @@ function describe(connection: Connection, online: boolean, seconds: number): [To
       return ["good", "Live"];
     case "waiting":
       if (!online) return ["bad", "Offline"];
-      return ["busy", seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…"];
+      return ["busy", seconds > 0 ? `${lossOf(connection.code)} · again in ${seconds} s` : "Reconnecting…"];
     case "refused":
       return ["bad", "Disconnected"];
     // Before the first attempt, for a moment; and when the page is being left.
     case "closed":
     case "connecting":
       return ["busy", "Connecting…"];
+  }
+}
+
+/** Why the connection is lost, in a word or two; the server's own goodbyes have codes. */
+function lossOf(code: number): string {
+  switch (code) {
+    case 1001:
+    case 1012:
+    case 4000:
+      return "Server restarting";
+    case 4008:
+      return "Too slow a line";
+    case 4029:
+      return "Too much at once";
+    default:
+      return "Disconnected";
   }
 }
 

@@ -1,16 +1,21 @@
 import { Code2, Eye, MessageSquare } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { ChatPane } from "../chat/ChatPane.tsx";
 import { draft } from "../chat/draft.ts";
 import { CodePane } from "../code/CodePane.tsx";
+import { ConflictDialog } from "../conflicts/ConflictDialog.tsx";
+import { HistoryDialog } from "../history/HistoryDialog.tsx";
 import { useNarrow } from "../media.ts";
 import { PreviewPane } from "../preview/PreviewPane.tsx";
 import { Room, RoomProvider, useRoom, useView } from "../room.ts";
 import { forgetPrompt, openingPrompt } from "../router.ts";
+import { ShareDialog } from "../share/ShareDialog.tsx";
 import { Announcer } from "./Announcer.tsx";
-import { Refused } from "./Refused.tsx";
+import { ErrorBoundary } from "./ErrorBoundary.tsx";
+import { Notices } from "./Notices.tsx";
+import { Refused, useRefusal } from "./Refused.tsx";
 import { Splitter, useChatWidth } from "./Splitter.tsx";
-import { type Tab, Tabs } from "./Tabs.tsx";
+import { type Tab, type TabId, Tabs } from "./Tabs.tsx";
 import { TopBar } from "./TopBar.tsx";
 import { useFollowedTab } from "./useFollowedTab.ts";
 import "./project.css";
@@ -23,7 +28,7 @@ export function ProjectPage({ project }: { project: string }) {
     const prompt = openingPrompt();
     if (!prompt) return;
     // Kept until there is a reply: a page reloaded meanwhile sends the same command again, which has no second effect.
-    void room.prompt(prompt.text, prompt.id).then((accepted) => {
+    void room.prompt(prompt.text, prompt).then((accepted) => {
       forgetPrompt(prompt.id);
       if (!accepted) draft.set(prompt.text);
     });
@@ -45,17 +50,24 @@ function Panes() {
   const room = useRoom();
   const narrow = useNarrow();
   const name = useView((view) => view.state.name);
-  const refused = useView((view) => view.connection.phase === "refused");
+  const refusal = useRefusal();
   const loaded = useView((view) => view.loaded);
   const [width, setWidth] = useChatWidth();
-  const [chosen, choose] = useFollowedTab(narrow);
+  const [chosen, show] = useFollowedTab(narrow);
   const shown = !narrow && chosen === "chat" ? "preview" : chosen;
+  const choose = (tab: TabId) => {
+    room.follow(undefined);
+    show(tab);
+  };
+  useDestination(show);
+  useLeaveWarning();
+  useEffect(() => room.stand({ tab: shown }), [room, shown]);
 
   useEffect(() => {
     document.title = name ? `${name} · Cobuild` : "Cobuild";
   }, [name]);
 
-  if (refused && !loaded) return <Refused />;
+  if (refusal && !(loaded && refusal.keepsPage)) return <Refused refusal={refusal} />;
   return (
     <div className="project" style={{ "--chat-width": `${width}px` } as React.CSSProperties}>
       <TopBar
@@ -63,13 +75,16 @@ function Panes() {
         tabs={!narrow && <Tabs tabs={WORK_TABS} value={shown} onChange={choose} />}
       />
       <Announcer />
+      <Notices refusal={refusal} />
       <section
         className="pane chat-pane"
         id="panel-chat"
         aria-label="Chat"
         hidden={narrow && shown !== "chat"}
       >
-        <ChatPane />
+        <ErrorBoundary what="the chat">
+          <ChatPane />
+        </ErrorBoundary>
       </section>
       {!narrow && <Splitter width={width} onChange={setWidth} />}
       <section className="work" aria-label="Workspace" hidden={narrow && shown === "chat"}>
@@ -80,7 +95,9 @@ function Panes() {
           aria-labelledby="tab-preview"
           hidden={shown !== "preview"}
         >
-          <PreviewPane />
+          <ErrorBoundary what="the preview">
+            <PreviewPane />
+          </ErrorBoundary>
         </div>
         <div
           className="pane"
@@ -89,10 +106,54 @@ function Panes() {
           aria-labelledby="tab-code"
           hidden={shown !== "code"}
         >
-          <CodePane active={shown === "code"} />
+          <ErrorBoundary what="the code">
+            <CodePane active={shown === "code"} />
+          </ErrorBoundary>
         </div>
       </section>
       {narrow && <Tabs bottom tabs={ALL_TABS} value={shown} onChange={choose} />}
+      <OpenDialog />
     </div>
   );
+}
+
+function OpenDialog() {
+  const room = useRoom();
+  const open = useSyncExternalStore(room.dialog.subscribe, room.dialog.get);
+  const close = () => room.dialog.set(undefined);
+  switch (open?.type) {
+    case "share":
+      return <ShareDialog onClose={close} />;
+    case "history":
+      return <HistoryDialog onClose={close} />;
+    case "conflict":
+      return <ConflictDialog first={open.conflict} onClose={close} />;
+    default:
+      return null;
+  }
+}
+
+/** Shows the pane the page is asked to go to. */
+function useDestination(show: (tab: TabId) => void) {
+  const room = useRoom();
+  useEffect(
+    () =>
+      room.destination.subscribe(() => {
+        const tab = room.destination.get()?.tab;
+        if (tab) show(tab);
+      }),
+    [room, show],
+  );
+}
+
+/** A page with an unsaved edit asks before it is closed. */
+function useLeaveWarning() {
+  const room = useRoom();
+  useEffect(() => {
+    const leaving = (event: BeforeUnloadEvent) => {
+      if (room.edits.areDirty) event.preventDefault();
+    };
+    window.addEventListener("beforeunload", leaving);
+    return () => window.removeEventListener("beforeunload", leaving);
+  }, [room]);
 }

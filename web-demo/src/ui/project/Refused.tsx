@@ -1,35 +1,83 @@
-import type { Connection } from "@cobuild/client";
+import { Ban, KeyRound, RotateCw } from "lucide-react";
+import { forgetProjectToken, hasOtherToken, keepToken, tokenFor } from "../access.ts";
+import { LinkForm, OwnerHint } from "../parts/LinkForm.tsx";
 import { useRoom, useView } from "../room.ts";
 import { follow } from "../router.ts";
+import { type Refusal, refusalOf } from "./refusal.ts";
 
-const REASONS: { [code: number]: [title: string, sentence: string] } = {
-  4501: ["You need to sign in", "The link you used is not valid any more. Ask its owner for a new one."],
-  4503: ["This project is not open to you", "Ask its owner for a link."],
-  4504: ["There is no such project", "It may have been deleted, or the address has a typo."],
-  4505: ["This page is out of date", "The server speaks another version of the protocol. Reload the page."],
-};
-
-/** What a final close code means to the person in front of the page. */
-export function reasonOf({ code, reason }: Extract<Connection, { phase: "refused" }>): [string, string] {
-  return REASONS[code] ?? ["The server refused the connection", reason];
+/** Why the server wants no connection of this page; nothing while it does. */
+export function useRefusal(): (Refusal & { code: number }) | undefined {
+  const room = useRoom();
+  const connection = useView((view) => view.connection);
+  if (connection.phase !== "refused") return undefined;
+  const { code, reason } = connection;
+  return { ...refusalOf(code, reason, tokenFor(room.project) !== undefined), code };
 }
 
 /** In place of a project whose server said that coming back is no use. */
-export function Refused() {
+export function Refused({ refusal }: { refusal: Refusal & { code: number } }) {
   const room = useRoom();
-  const connection = useView((view) => view.connection);
-  if (connection.phase !== "refused") return null;
-  const [title, sentence] = reasonOf(connection);
+  const { title, text, asksForLink, tellsOwner, reloads, code } = refusal;
   return (
-    <main className="full-notice" role="alert">
+    <main className="full-notice" role="alert" data-testid="refused" data-code={code}>
+      <span className="notice-icon" aria-hidden="true">
+        {asksForLink ? <KeyRound size={22} /> : <Ban size={22} />}
+      </span>
       <h1>{title}</h1>
-      <p>{sentence}</p>
+      <p>{text}</p>
+      {asksForLink && <OtherLink />}
+      {tellsOwner && <OwnerHint />}
+      <div className="notice-buttons">
+        {hasOtherToken(room.project) && (
+          <button
+            type="button"
+            className="button"
+            onClick={() => {
+              forgetProjectToken(room.project);
+              location.reload();
+            }}
+          >
+            Come in with your own access
+          </button>
+        )}
+        {reloads && (
+          <button type="button" className="button" onClick={() => location.reload()}>
+            <RotateCw size={14} aria-hidden="true" /> Load again
+          </button>
+        )}
+        <a className={asksForLink ? "button" : "button primary"} href="/" onClick={follow}>
+          To the start page
+        </a>
+      </div>
       <p className="mono">
-        {room.project} · {connection.code}
+        {room.project} · {code}
       </p>
-      <a className="button primary" href="/" onClick={follow}>
-        To the start page
-      </a>
     </main>
+  );
+}
+
+/** Over a page whose link has run out: what is there can still be read and copied. */
+export function RefusedBar({ refusal }: { refusal: Refusal }) {
+  return (
+    <div className="refused-bar" role="alert" data-testid="refused-bar">
+      <div>
+        <strong>{refusal.title}</strong>
+        <p>{refusal.text} Until then nothing you see here changes.</p>
+      </div>
+      <OtherLink />
+    </div>
+  );
+}
+
+function OtherLink() {
+  const room = useRoom();
+  return (
+    <LinkForm
+      onLink={({ token, project }) => {
+        if (project === undefined || project === room.project) return room.authenticate(token);
+        keepToken(token, project);
+        location.assign(`/p/${project}`);
+      }}
+    />
   );
 }

@@ -1,7 +1,7 @@
 import { Box } from "lucide-react";
 import type { SandboxInfo } from "../../protocol.ts";
 import { Menu } from "../parts/Menu.tsx";
-import { useRoom, useView } from "../room.ts";
+import { useCanEdit, useRoom, useView } from "../room.ts";
 
 const WORDS: Record<SandboxInfo["state"], string> = {
   stopped: "Sandbox off",
@@ -15,7 +15,7 @@ const WORDS: Record<SandboxInfo["state"], string> = {
 export function SandboxMenu() {
   const room = useRoom();
   const sandbox = useView((view) => view.state.sandbox);
-  const canEdit = useView((view) => view.welcome?.role !== "viewer");
+  const canEdit = useCanEdit();
   const words = sandbox.error && sandbox.state === "stopped" ? "Sandbox failed" : WORDS[sandbox.state];
   const isOn = sandbox.state !== "stopped" && sandbox.state !== "lost";
   return (
@@ -45,6 +45,7 @@ export function SandboxMenu() {
             type="button"
             className="button small"
             disabled={!canEdit}
+            title={canEdit ? undefined : "You are viewing; an editor can do this"}
             onClick={() => {
               void room.send({ type: isOn ? "stop_sandbox" : "start_sandbox" });
               close();

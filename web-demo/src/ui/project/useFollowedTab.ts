@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useView } from "../room.ts";
 import { pendingFiles, typingFile } from "../select.ts";
 import type { TabId } from "./Tabs.tsx";
@@ -26,9 +26,9 @@ export function useFollowedTab(narrow: boolean): [TabId, (tab: TabId) => void] {
     }
   }, [narrow, isFirst, isTyping, isApplied]);
 
-  function choose(tab: TabId) {
+  const choose = useCallback((tab: TabId) => {
     chosen.current = true;
     setTab(tab);
-  }
+  }, []);
   return [tab, choose];
 }

@@ -1,17 +1,19 @@
 import { RotateCw, Trash2 } from "lucide-react";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { deleteProject, listProjects, type ProjectSummary } from "../api.ts";
+import { ApiError, deleteProject, listProjects, type ProjectSummary } from "../api.ts";
 import { explain } from "../errors.ts";
 import { dateTime, hue, timeAgo } from "../format.ts";
 import { follow } from "../router.ts";
 import { toast } from "../toasts.ts";
+import "../parts/dialog.css";
 
 type List =
   | { state: "loading" }
   | { state: "failed"; message: string }
   | { state: "ready"; projects: ProjectSummary[] };
 
-export function ProjectList() {
+/** `onRefused` is told the server's sentence when it lets nobody in who has no token. */
+export function ProjectList({ onRefused }: { onRefused: (reason: string) => void }) {
   const [list, setList] = useState<List>({ state: "loading" });
   const [doomed, setDoomed] = useState<ProjectSummary>();
 
@@ -20,9 +22,10 @@ export function ProjectList() {
       const projects = await listProjects();
       setList({ state: "ready", projects: projects.toSorted(byLastUse) });
     } catch (error) {
+      if (error instanceof ApiError && error.status === 401) onRefused(error.message);
       setList({ state: "failed", message: explain(error).title });
     }
-  }, []);
+  }, [onRefused]);
   useEffect(() => void load(), [load]);
 
   async function remove(project: ProjectSummary) {
@@ -108,7 +111,7 @@ function ConfirmDelete({ project, onCancel, onConfirm }: ConfirmDeleteProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} className="dialog" onClose={onCancel} aria-labelledby="delete-title">
+    <dialog ref={dialog} className="dialog ask" onClose={onCancel} aria-labelledby="delete-title">
       <h2 id="delete-title">Delete “{project.name || project.project}”?</h2>
       <p>Its files and its conversation are gone for good, for everybody.</p>
       <div className="dialog-buttons">

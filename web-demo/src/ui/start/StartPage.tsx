@@ -2,13 +2,16 @@ import { randomId } from "@cobuild/client";
 import { Plus } from "lucide-react";
 import { useEffect, useState } from "react";
 import type { ModelNotice } from "../../protocol.ts";
+import { keepToken, tokenFor } from "../access.ts";
 import { createProject, defaultModel } from "../api.ts";
 import { explain } from "../errors.ts";
+import { LinkForm, OwnerHint } from "../parts/LinkForm.tsx";
 import { Logo } from "../parts/Logo.tsx";
 import { ModelTag } from "../parts/ModelTag.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { ThemeToggle } from "../parts/ThemeToggle.tsx";
+import { refusalOf } from "../project/refusal.ts";
 import { navigate } from "../router.ts";
 import { toast } from "../toasts.ts";
 import { ProjectList } from "./ProjectList.tsx";
@@ -19,6 +22,30 @@ const IDEAS = ["A todo list", "A kanban board", "A dashboard with charts"];
 const NAME_LENGTH_MAX = 60;
 
 export function StartPage() {
+  const [refused, setRefused] = useState<string>();
+  return refused === undefined ? <Start onRefused={setRefused} /> : <Closed reason={refused} />;
+}
+
+/** The server lets nobody in who shows no token, or not this one. */
+function Closed({ reason }: { reason: string }) {
+  const refusal = refusalOf(4501, reason, tokenFor() !== undefined);
+  return (
+    <main className="full-notice" data-testid="closed">
+      <Logo size={40} />
+      <h1>{refusal.title}</h1>
+      <p>{refusal.text}</p>
+      <LinkForm
+        onLink={({ token, project }) => {
+          keepToken(token, project);
+          location.assign(project === undefined ? "/" : `/p/${project}`);
+        }}
+      />
+      <OwnerHint />
+    </main>
+  );
+}
+
+function Start({ onRefused }: { onRefused: (reason: string) => void }) {
   const [text, setText] = useState("");
   const [creating, setCreating] = useState(false);
   const [model, setModel] = useState<ModelNotice>();
@@ -99,7 +126,7 @@ export function StartPage() {
               {creating ? <Spinner size={14} /> : <Plus size={15} />} Blank project
             </button>
           </div>
-          <ProjectList />
+          <ProjectList onRefused={onRefused} />
         </section>
       </main>
     </div>

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
-use crate::cli::bench::BenchError;
+use super::BenchError;
 
 /// The longest wait: the template is built, from the network, at the first sandbox.
 const FRAME_WAIT_MAX: Duration = Duration::from_secs(180);

@@ -1,0 +1,328 @@
+//! The OpenAPI document (3.0) of everything the server answers. A route and its description are one call, so neither is
+//! there without the other; the schemas are made from the types that are on the wire.
+//!
+//! Written here on top of schemars, which the protocol's own schema is made with: utoipa would want a second derive on
+//! every type of the protocol and writes OpenAPI 3.1 only; aide, in its stable version, knows an older schemars.
+
+mod native;
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Router,
+    extract::State,
+    handler::Handler,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::Response,
+    routing::{MethodRouter, delete, get, post},
+};
+use bytes::Bytes;
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::{HttpState, assets, error::ProblemDetails};
+
+/// The pages that show the document, below the page's own files.
+const SWAGGER: &str = "api-docs/swagger.html";
+const REDOC: &str = "api-docs/redoc.html";
+/// What those pages may load: their own scripts and styles. ReDoc searches in a worker of its own making.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: \
+    blob:; font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// Groups of operations, in the order in which they are shown.
+const TAGS: [(&str, &str); 5] = [
+    ("Server", "Whether it is well, and the models it has."),
+    ("Projects", "Rooms in which apps are built."),
+    ("Events", "What happens in a project, live and as a record. The same events as over the WebSocket."),
+    ("Files", "A project's files, now and then."),
+    ("Sharing", "Links that let others in."),
+];
+
+/// Routes and their descriptions, in the making.
+pub(crate) struct Api {
+    router: Router<HttpState>,
+    document: Document,
+}
+
+struct Document {
+    generator: SchemaGenerator,
+    paths: BTreeMap<String, Map<String, Value>>,
+}
+
+/// One operation's description, in the making.
+pub(crate) struct Operation<'a> {
+    generator: &'a mut SchemaGenerator,
+    object: Map<String, Value>,
+}
+
+/// All documented routes, and those of the document itself.
+pub(crate) fn routes() -> Router<HttpState> {
+    let api = native::routes(Api::new());
+    let text = Bytes::from(api.document.finish().to_string());
+    let document = async move || {
+        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+        (headers, text.clone())
+    };
+    api.router
+        .route("/api/openapi.json", get(document))
+        .route("/api/docs", get(swagger))
+        .route("/docs", get(swagger))
+        .route("/api/redoc", get(redoc))
+}
+
+async fn swagger(state: State<HttpState>, method: Method, headers: HeaderMap) -> Response {
+    page(state, method, SWAGGER, headers).await
+}
+
+async fn redoc(state: State<HttpState>, method: Method, headers: HeaderMap) -> Response {
+    page(state, method, REDOC, headers).await
+}
+
+/// A page of the build, under another address and with a policy of its own.
+async fn page(state: State<HttpState>, method: Method, file: &'static str, headers: HeaderMap) -> Response {
+    let file = Uri::try_from(format!("/{file}")).expect("invariant: letters, '-', '.' and '/' are a path");
+    let mut response = assets::serve(state, method, file, headers).await;
+    if response.status() == StatusCode::NOT_FOUND {
+        response = assets::not_built();
+    }
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    response
+}
+
+impl Api {
+    fn new() -> Self {
+        let generator = SchemaSettings::openapi3().into_generator();
+        Self { router: Router::new(), document: Document { generator, paths: BTreeMap::new() } }
+    }
+
+    fn get<H, T>(self, path: &str, handler: H, describe: impl FnOnce(&mut Operation<'_>)) -> Self
+    where
+        H: Handler<T, HttpState>,
+        T: 'static,
+    {
+        self.add("get", path, get(handler), describe)
+    }
+
+    fn post<H, T>(self, path: &str, handler: H, describe: impl FnOnce(&mut Operation<'_>)) -> Self
+    where
+        H: Handler<T, HttpState>,
+        T: 'static,
+    {
+        self.add("post", path, post(handler), describe)
+    }
+
+    fn delete<H, T>(self, path: &str, handler: H, describe: impl FnOnce(&mut Operation<'_>)) -> Self
+    where
+        H: Handler<T, HttpState>,
+        T: 'static,
+    {
+        self.add("delete", path, delete(handler), describe)
+    }
+
+    fn add(
+        mut self,
+        method: &str,
+        path: &str,
+        handler: MethodRouter<HttpState>,
+        describe: impl FnOnce(&mut Operation<'_>),
+    ) -> Self {
+        self.router = self.router.route(path, handler);
+        self.document.describe(method, path, describe);
+        self
+    }
+}
+
+impl Document {
+    fn describe(&mut self, method: &str, path: &str, describe: impl FnOnce(&mut Operation<'_>)) {
+        // A wildcard is a parameter that may hold slashes; OpenAPI has no word for that.
+        let path = path.replace("{*", "{");
+        let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let id = words.fold(method.to_owned(), |id, word| format!("{id}_{word}"));
+        let mut operation = Operation { generator: &mut self.generator, object: Map::new() };
+        operation.object.insert("operationId".into(), id.into());
+        for name in path.split('{').skip(1).filter_map(|part| part.split('}').next()) {
+            operation.path_parameter(name);
+        }
+        describe(&mut operation);
+        let object = operation.object;
+        self.paths.entry(path).or_default().insert(method.to_owned(), object.into());
+    }
+
+    fn finish(mut self) -> Value {
+        let tags: Vec<Value> =
+            TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
+        json!({
+            "openapi": "3.0.3",
+            "info": {
+                "title": "Cobuild API",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": "Projects are rooms in which people and models build an app together. Everything that \
+                    happens in one is an event, over a WebSocket (`/api/v1/projects/{project}/ws`, see the protocol) \
+                    as over the plain requests described here. A server that asks for a token takes it as \
+                    `Authorization: Bearer …`.",
+                "license": { "name": "MIT", "url": "https://opensource.org/license/mit" },
+            },
+            "servers": [{ "url": "/" }],
+            "tags": tags,
+            "security": [{}, { "bearer": [] }],
+            "paths": self.paths,
+            "components": {
+                "schemas": self.generator.take_definitions(true),
+                "securitySchemes": {
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "Only where the server asks for one: the owner's token, one made by `cobuild \
+                            token` or an identity provider, or that of a share link.",
+                    },
+                },
+            },
+        })
+    }
+}
+
+impl Operation<'_> {
+    /// The group, and what it does in a few words.
+    pub(crate) fn is(&mut self, tag: &str, summary: &str) -> &mut Self {
+        self.object.insert("tags".into(), json!([tag]));
+        self.object.insert("summary".into(), summary.into());
+        self
+    }
+
+    pub(crate) fn details(&mut self, text: &str) -> &mut Self {
+        self.object.insert("description".into(), text.into());
+        self
+    }
+
+    fn path_parameter(&mut self, name: &str) {
+        let schema = match name {
+            "project" => self.schema::<cobuild_protocol::ProjectId>(),
+            "path" => self.schema::<cobuild_protocol::FilePath>(),
+            _ => json!({ "type": "string" }),
+        };
+        self.parameter(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+    }
+
+    fn parameter(&mut self, parameter: Value) {
+        let parameters = self.object.entry("parameters").or_insert_with(|| json!([]));
+        parameters.as_array_mut().expect("invariant: it was made as a list").push(parameter);
+    }
+
+    /// The fields of `T` as parameters of the query.
+    pub(crate) fn query<T: JsonSchema>(&mut self) -> &mut Self {
+        let schema = self.generator.root_schema_for::<T>().to_value();
+        let required = |name: &str| {
+            schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name))
+        };
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let mut property = property.clone();
+            let description = property.as_object_mut().and_then(|object| object.remove("description"));
+            // In a query nothing is null; it is absent.
+            if let Some(object) = property.as_object_mut() {
+                object.remove("nullable");
+                object.remove("default");
+            }
+            self.parameter(json!({
+                "name": name,
+                "in": "query",
+                "required": required(name),
+                "description": description.unwrap_or_default(),
+                "schema": property,
+            }));
+        }
+        self
+    }
+
+    pub(crate) fn header(&mut self, name: &str, description: &str, required: bool) -> &mut Self {
+        self.parameter(json!({
+            "name": name, "in": "header", "required": required, "description": description,
+            "schema": { "type": "string" },
+        }));
+        self
+    }
+
+    /// A JSON body.
+    pub(crate) fn takes<T: JsonSchema>(&mut self, example: Value) -> &mut Self {
+        let schema = self.schema::<T>();
+        let content = json!({ "application/json": { "schema": schema, "example": example } });
+        self.object.insert("requestBody".into(), json!({ "required": true, "content": content }));
+        self
+    }
+
+    /// A JSON answer.
+    pub(crate) fn gives<T: JsonSchema>(&mut self, status: u16, what: &str, example: Value) -> &mut Self {
+        let schema = self.schema::<T>();
+        self.answer(
+            status.to_string(),
+            json!({ "description": what, "content": { "application/json": { "schema": schema, "example": example } } }),
+        )
+    }
+
+    /// An answer of another kind.
+    pub(crate) fn gives_as(&mut self, status: u16, what: &str, content_type: &str, schema: Value) -> &mut Self {
+        let content = json!({ content_type: { "schema": schema } });
+        self.answer(status.to_string(), json!({ "description": what, "content": content }))
+    }
+
+    pub(crate) fn gives_nothing(&mut self, status: u16, what: &str) -> &mut Self {
+        self.answer(status.to_string(), json!({ "description": what }))
+    }
+
+    /// Failures as RFC 9457 writes them: the likely ones by name, every other by `default`.
+    pub(crate) fn fails(&mut self, likely: &[(u16, &str)]) -> &mut Self {
+        let schema = self.schema::<ProblemDetails<'static>>();
+        let content = json!({ "application/problem+json": { "schema": schema } });
+        for (status, what) in likely {
+            self.answer(status.to_string(), json!({ "description": what, "content": content.clone() }));
+        }
+        self.answer("default".into(), json!({ "description": "Any other failure.", "content": content }))
+    }
+
+    fn answer(&mut self, status: String, answer: Value) -> &mut Self {
+        let responses = self.object.entry("responses").or_insert_with(|| json!({}));
+        responses.as_object_mut().expect("invariant: it was made as an object").insert(status, answer);
+        self
+    }
+
+    fn schema<T: JsonSchema>(&mut self) -> Value {
+        self.generator.subschema_for::<T>().to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_id_is_one() {
+        let document = native::routes(Api::new()).document.finish();
+        let text = document.to_string();
+        assert!(!text.contains("$defs") && !text.contains("\"const\""), "that is no OpenAPI 3.0");
+        for reference in
+            text.split("\"$ref\":\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next())
+        {
+            assert!(document["components"]["schemas"][reference].is_object(), "{reference}");
+        }
+        let mut ids: Vec<&str> =
+            text.split("\"operationId\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert!(count >= 18 && ids.len() == count, "{count} {ids:?}");
+    }
+
+    #[test]
+    fn every_operation_has_a_known_group_and_says_how_it_answers() {
+        let document = native::routes(Api::new()).document.finish();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in methods.as_object().expect("methods") {
+                let tag = operation["tags"][0].as_str().unwrap_or_default();
+                assert!(TAGS.iter().any(|(known, _)| *known == tag), "{method} {path}: {tag}");
+                let responses = operation["responses"].as_object().expect("responses");
+                assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+                assert!(operation["summary"].is_string(), "{method} {path}");
+            }
+        }
+    }
+}

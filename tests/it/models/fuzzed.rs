@@ -1,0 +1,97 @@
+//! A bounded run of the fuzz target, without its engine: random damage to the recorded streams, and what a longer run has
+//! found. `scripts/fuzz` runs the same target guided by coverage.
+
+#[path = "../../../fuzz/cases/model_stream.rs"]
+mod model_stream;
+
+use std::{panic::catch_unwind, path::Path};
+
+use rand::{RngExt as _, rngs::StdRng};
+
+use super::replay::STREAMS;
+use crate::support::Seed;
+
+/// A few seconds of an unoptimised build.
+const CASES: usize = 1500;
+/// What parsers stumble over.
+const TOKENS: [&[u8]; 22] = [
+    b"\n",
+    b"\r",
+    b"\r\n\r\n",
+    b"\n\n",
+    b"data: ",
+    b"event: ",
+    b": ",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"[DONE]",
+    b"null",
+    b"{}",
+    b"[]",
+    b"{\"error\":{}}",
+    b"-1",
+    b"1e999",
+    b"18446744073709551616",
+    b"\"\\ud800\"",
+    b"\"finish_reason\":\"stop\"",
+    b"\"type\":\"message_stop\"",
+    b"\"index\":-1",
+    b"\x00",
+];
+
+/// One to eight damages.
+fn damage(bytes: &mut Vec<u8>, random: &mut StdRng) {
+    for _ in 0..random.random_range(1..=8) {
+        let at = random.random_range(0..=bytes.len());
+        let end = (at + random.random_range(0..=64)).min(bytes.len());
+        match random.random_range(0..7) {
+            0 => {
+                bytes.drain(at..end);
+            }
+            1 => bytes.truncate(at),
+            2 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            3 => {
+                let (_, other) = STREAMS[random.random_range(0..STREAMS.len())];
+                let from = random.random_range(0..other.len());
+                let to = (from + random.random_range(0..200)).min(other.len());
+                bytes.splice(at..at, other[from..to].iter().copied());
+            }
+            4 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            _ => {
+                let token = TOKENS[random.random_range(0..TOKENS.len())];
+                bytes.splice(at..end.min(at + token.len()), token.iter().copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_streams_break_no_promise() {
+    let mut random = Seed::new().of(0);
+    for _ in 0..CASES {
+        let number = random.random_range(0..STREAMS.len());
+        // Its own wire mostly, another's sometimes.
+        let wire = if random.random_ratio(1, 8) { random.random() } else { [0, 1, 2, 2, 3][number] };
+        let mut case = vec![wire, random.random()];
+        let mut bytes = STREAMS[number].1.to_vec();
+        damage(&mut bytes, &mut random);
+        case.extend(bytes);
+        if catch_unwind(|| model_stream::check(&case)).is_err() {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("model_stream.case");
+            std::fs::write(&path, &case).expect("written");
+            panic!("the case is in {}", path.display());
+        }
+    }
+}
+
+/// What `scripts/fuzz` has kept on this machine, if it ever ran.
+#[test]
+fn the_corpus_breaks_no_promise() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/model_stream");
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        model_stream::check(&std::fs::read(entry.path()).expect("read"));
+    }
+}
