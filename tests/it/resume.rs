@@ -5,7 +5,7 @@ use std::time::Duration;
 use cobuild_protocol::{Cursor, Epoch, Seq, frame::AttachMode, value::Outcome};
 use futures_util::StreamExt as _;
 
-use crate::support::{History, Received, Setup, TestServer, WsClient, within};
+use crate::support::{History, Received, Setup, TestServer, WsClient, run_of, within};
 
 #[tokio::test]
 async fn over_websocket_from_every_place() {
@@ -107,7 +107,7 @@ async fn from_every_place_of_a_compacted_log() {
     let mut server = TestServer::start().await;
     server.create("p").await;
     let mut client = WsClient::attach(&server, "p").await;
-    let run = client.ask("words 150").await;
+    let run = run_of(client.command(serde_json::json!({ "type": "generate", "prompt": "words 150" })).await);
     assert_eq!(client.finished(run).await, Outcome::Completed);
     let (epoch, from, head) = (client.epoch(), client.welcome.head, client.last);
     // What is in memory is one by one, so that it comes from the store: a log just loaded.

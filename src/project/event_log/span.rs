@@ -43,8 +43,9 @@ pub(in crate::project) fn merge(events: &[StoredEvent]) -> Vec<StoredEvent> {
 /// A delta that stands for itself.
 fn delta(event: &StoredEvent) -> Option<EventFrame> {
     let may_merge = event.span.is_none() && FrameKind::of(&event.frame).is_delta();
-    // What cannot be read stays as it is.
-    may_merge.then(|| serde_json::from_slice(&event.frame).ok()).flatten()
+    // What cannot be read, or not be taken apart again, stays as it is.
+    let frame: Option<EventFrame> = may_merge.then(|| serde_json::from_slice(&event.frame).ok()).flatten();
+    frame.filter(|frame| text(&frame.event).is_some())
 }
 
 /// A merged frame in the making.
@@ -104,6 +105,7 @@ fn text(event: &Event) -> Option<&str> {
     match event {
         Event::TextDelta(delta) => Some(&delta.text),
         Event::ReasoningDelta(delta) => Some(&delta.text),
+        Event::ReplyDelta(delta) => Some(&delta.text),
         Event::FileDelta(delta) => Some(&delta.text),
         Event::InstallOutput(said) | Event::ExecOutput(said) => Some(&said.text),
         _ => None,
@@ -114,6 +116,7 @@ fn text_mut(event: &mut Event) -> Option<&mut String> {
     match event {
         Event::TextDelta(delta) => Some(&mut delta.text),
         Event::ReasoningDelta(delta) => Some(&mut delta.text),
+        Event::ReplyDelta(delta) => Some(&mut delta.text),
         Event::FileDelta(delta) => Some(&mut delta.text),
         Event::InstallOutput(said) | Event::ExecOutput(said) => Some(&mut said.text),
         _ => None,

@@ -90,6 +90,7 @@ fn split(event: Event) -> (String, Event) {
     match &mut event {
         Event::TextDelta(delta) => std::mem::swap(&mut text, &mut delta.text),
         Event::ReasoningDelta(delta) => std::mem::swap(&mut text, &mut delta.text),
+        Event::ReplyDelta(delta) => std::mem::swap(&mut text, &mut delta.text),
         Event::FileDelta(delta) => {
             delta.done = false;
             std::mem::swap(&mut text, &mut delta.text);

@@ -6,7 +6,8 @@ use cobuild_protocol::{Seq, value::ContentHash};
 use serde_json::Value;
 
 /// Events whose adjacent ones may stand in one frame.
-const DELTAS: [&str; 5] = ["text_delta", "reasoning_delta", "file_delta", "install_output", "exec_output"];
+const DELTAS: [&str; 6] =
+    ["text_delta", "reasoning_delta", "reply_delta", "file_delta", "install_output", "exec_output"];
 /// What each frame of a row of deltas has for itself.
 const OWN: [&str; 5] = ["seq", "seq_first", "at", "text", "done"];
 
