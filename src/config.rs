@@ -16,6 +16,9 @@ use crate::{
     project::{LogLimits, repository::GitHost},
 };
 
+/// Where packages come from when nothing else is said.
+const NPM_REGISTRY_DEFAULT: &str = crate::sandbox::local::REGISTRY_DEFAULT;
+
 /// What a server logs when nothing else is said.
 pub const LOG_LEVEL_DEFAULT: &str = "info";
 
@@ -45,6 +48,14 @@ pub struct Config {
     /// How many sandboxes are kept warm for the next project; 0 for none
     #[arg(long, env = "SANDBOX_POOL_SIZE", default_value_t = 1, global = true)]
     pub sandbox_pool_size: usize,
+
+    /// The npm registry that sandboxes install from, and the only place they can connect to
+    #[arg(long, env = "NPM_REGISTRY", default_value = NPM_REGISTRY_DEFAULT, global = true, value_parser = registry)]
+    pub npm_registry: String,
+
+    /// Proxy through which this server reaches the registry and everything else, such as `http://proxy.example.com:3128`
+    #[arg(long, env = "HTTPS_PROXY", global = true, value_parser = proxy)]
+    pub https_proxy: Option<String>,
 
     /// Characters per second the demo model types; 0 for as fast as possible
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
@@ -217,6 +228,16 @@ fn web_address(text: &str) -> Result<String, String> {
     if valid { Ok(text.into()) } else { Err("an address looks like https://login.example.com/keys".into()) }
 }
 
+fn registry(text: &str) -> Result<String, String> {
+    crate::sandbox::local::check_registry(text)?;
+    Ok(if text.ends_with('/') { text.into() } else { format!("{text}/") })
+}
+
+fn proxy(text: &str) -> Result<String, String> {
+    crate::sandbox::local::check_proxy(text)?;
+    Ok(text.into())
+}
+
 fn origin(text: &str) -> Result<AllowedOrigin, String> {
     let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
     if text == "*" {
@@ -295,6 +316,20 @@ mod tests {
         }
         for bad in ["", "login.example.com", "https://", "https:///keys", "file:///keys", "https://u:p@a/keys"] {
             assert!(web_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn registries_and_proxies() {
+        assert_eq!(registry("https://npm.example.org").as_deref(), Ok("https://npm.example.org/"));
+        assert_eq!(registry("https://npm.example.org:8443/team/").as_deref(), Ok("https://npm.example.org:8443/team/"));
+        for bad in ["", "npm.example.org", "http://npm.example.org", "https://", "https://u:p@npm.example.org"] {
+            assert!(registry(bad).is_err(), "{bad}");
+        }
+        assert!(proxy("http://proxy.example.org:3128").is_ok());
+        for bad in ["", "proxy:3128", "socks5://proxy:1", "http://u:p@proxy.example.org:3128"] {
+            let error = proxy(bad).expect_err(bad);
+            assert!(!error.contains("u:p"), "{error}");
         }
     }
 

@@ -11,6 +11,7 @@ mod diff;
 mod error;
 mod export;
 mod extract;
+mod figures;
 mod leaving;
 mod listener;
 mod models;
@@ -166,6 +167,7 @@ impl App {
     /// Puts the routes together.
     #[must_use]
     pub fn new(parts: HttpParts, config: &Config, door: Door) -> Self {
+        figures::collect();
         let Door(access) = door;
         let tasks = TaskTracker::new();
         let state = HttpState(Arc::new(Shared {
@@ -188,6 +190,7 @@ impl App {
 
     /// Accepts and serves until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        self.state.tasks.spawn(figures::upkeep(self.state.shutdown.clone()));
         listener::serve(listener, self, stop).await;
     }
 
@@ -221,6 +224,7 @@ impl App {
             Ok(Target::App) => {
                 let mut response = self.handle_app(request).await;
                 secure(&mut response);
+                figures::answered(response.status());
                 response
             }
             Err(problem) => problem.into_response(),
@@ -252,8 +256,12 @@ impl App {
 }
 
 fn routes(state: HttpState) -> Router {
-    openapi::routes()
+    let router = openapi::routes();
+    #[cfg(test)]
+    let router = router.route("/echo", any(ws::echo::upgrade));
+    router
         .route("/health", get(rest::health))
+        .route("/metrics", get(figures::scrape))
         .route("/api/v1/projects/{project}/ws", any(ws::upgrade))
         .fallback(assets::serve)
         .method_not_allowed_fallback(rest::method_not_allowed)

@@ -15,6 +15,7 @@
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
+//! | `figures` | what operators see |
 //! | [`event_store`], [`model_provider`], [`sandbox_provider`] | what the core asks of the outside |
 
 mod actor;
@@ -25,6 +26,7 @@ mod conversation;
 pub mod error;
 pub mod event_log;
 pub mod event_store;
+mod figures;
 mod file_tree;
 pub mod handle;
 mod history;
@@ -59,4 +61,4 @@ pub use self::{
     queue::QUEUE_MAX,
     registry::{ProjectParts, ProjectRegistry, ProjectSettings},
 };
-pub(crate) use self::{history::POINTS_MAX, state::fold};
+pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

@@ -262,6 +262,8 @@ fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {
 pub(crate) fn local_sandboxes(config: &Config) -> LocalConfig {
     LocalConfig {
         pool_size: config.sandbox_pool_size,
+        registry: config.npm_registry.clone(),
+        upstream_proxy: config.https_proxy.clone(),
         ca_file: config.sandbox_ca_file.clone(),
         ..LocalConfig::new(&config.data_dir)
     }

@@ -135,6 +135,18 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::GoingAway,
+        Self::Slow,
+        Self::NoPong,
+        Self::Rate,
+        Self::Token,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Protocol,
+    ];
+
     /// The number on the wire.
     #[must_use]
     pub const fn number(self) -> u16 {

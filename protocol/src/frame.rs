@@ -142,6 +142,8 @@ pub enum ServerFrame {
 /// What the server sends to one client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
+// A frame lives for the moment between being made and being written; where many wait, they are boxed.
+#[allow(clippy::large_enum_variant)]
 pub enum ControlFrame {
     /// The answer to `hello`.
     Welcome(Welcome),

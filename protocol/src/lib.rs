@@ -1,8 +1,9 @@
 //! The wire types of the Cobuild protocol, version 1.
 //!
 //! Everything a client can send ([`ClientFrame`]) and receive ([`ServerFrame`]) is in this crate, with the values
-//! they share. JSON Schema (`schema/protocol.json`) and TypeScript (`web-demo/src/protocol.ts`) are generated from it
-//! by `cargo run -p cobuild-protocol --bin export`. The crate knows nothing of the server: no runtime, no IO.
+//! they share. JSON Schema (`schema/protocol.json`), AsyncAPI (`schema/asyncapi.json`) and TypeScript
+//! (`web-demo/src/protocol.ts`) are generated from it by `cargo run -p cobuild-protocol --bin export`. The crate knows
+//! nothing of the server: no runtime, no IO.
 //!
 //! | room | owns |
 //! |---|---|
@@ -14,8 +15,9 @@
 //! | [`id`], [`path`], [`package`] | validated identifiers, file paths and npm package names |
 //! | [`model`] | the models a server offers, as `GET /api/v1/models` lists them |
 //! | [`error`] | error codes, error bodies, close codes |
-//! | [`export`] | the same as JSON Schema and TypeScript |
+//! | [`export`], [`asyncapi`] | the same as JSON Schema, AsyncAPI and TypeScript |
 
+pub mod asyncapi;
 pub mod command;
 pub mod error;
 pub mod event;

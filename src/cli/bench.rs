@@ -5,6 +5,7 @@
 
 mod child;
 mod http;
+mod log;
 mod machine;
 mod models;
 mod report;
@@ -50,6 +51,8 @@ enum BenchPart {
     Rooms(RoomsArgs),
     /// How fast a vendor's bytes become events
     Models,
+    /// What it takes to open a project with a long log
+    Log,
     /// Many busy rooms for a long time: whether memory and database stay within their bounds. Only when asked for
     Soak(SoakArgs),
     /// The bare loop
@@ -127,6 +130,9 @@ fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError
     }
     if matches!(args.part, None | Some(BenchPart::Models)) {
         models::measure(args.rounds, report)?;
+    }
+    if matches!(args.part, None | Some(BenchPart::Log)) {
+        log::measure(args.rounds, report)?;
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

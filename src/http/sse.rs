@@ -26,6 +26,7 @@ use super::{
     auth::{Pass, RemovalWatch},
     error::Problem,
     extract::{Caller, Parameters},
+    figures::{self, Following, Transport},
     rest,
 };
 use crate::project::{
@@ -88,6 +89,8 @@ pub(crate) async fn events(
         pass,
         removal,
         _member: member,
+        _following: Following::new(Transport::Sse),
+        delivered: figures::delivered(Transport::Sse),
     };
     Ok(stream_of(Body::from_stream(stream::unfold(reader, EventStream::next))))
 }
@@ -138,6 +141,8 @@ struct EventStream {
     removal: Option<RemovalWatch>,
     /// Whoever a token names is in the room while they watch, and can be sent out of it.
     _member: Option<Member>,
+    _following: Following,
+    delivered: metrics::Counter,
 }
 
 impl EventStream {
@@ -164,7 +169,10 @@ impl EventStream {
             Ok(()) if self.removal.is_some_and(|removal| frames.iter().any(|frame| removal.check(frame).is_err())) => {
                 None
             }
-            Ok(()) => Some(joined(&frames, |frame| [frame.sse(), b""])),
+            Ok(()) => {
+                self.delivered.increment(frames.len() as u64);
+                Some(joined(&frames, |frame| [frame.sse(), b""]))
+            }
             Err(FeedError::PositionLost { cursor }) => {
                 tracing::warn!(project = %self.handle.project(), cursor, "a reader lost its place; it gets a snapshot");
                 let (reset, feed) = begin(&self.handle, None).await.ok()?;

@@ -4,6 +4,8 @@
 //! for one another: [`reader`] takes commands and hands them to the project, [`writer`] sends replies and whatever the
 //! log has for this client. Which close code says what is decided in this folder and nowhere else.
 
+#[cfg(test)]
+pub(crate) mod echo;
 mod rate;
 mod reader;
 mod writer;
@@ -40,6 +42,7 @@ use super::{
     command_frame,
     error::Problem,
     extract::InProject,
+    figures::{self, Following, Transport},
     listener::Connection,
 };
 use crate::project::{Identity, ProjectError, ProjectHandle, Subscription};
@@ -160,14 +163,19 @@ pub(crate) async fn upgrade(
     // A token may come with the upgrade, where a program finds that easier than in the hello.
     let bearer = state.access.admit_request(&headers).await;
     let tasks = state.tasks.clone();
-    let answer = upgrade
+    let answer =
+        sized(upgrade).on_upgrade(move |socket| tasks.track_future(serve(state, project, connection, bearer, socket)));
+    Ok(answer)
+}
+
+/// With this server's buffers and limits.
+fn sized(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
         .read_buffer_size(READ_BUFFER_SIZE_BYTES)
         .write_buffer_size(WRITE_BUFFER_SIZE_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_SIZE_BYTES_MAX)
         .max_message_size(FRAME_SIZE_BYTES_MAX)
         .max_frame_size(FRAME_SIZE_BYTES_MAX)
-        .on_upgrade(move |socket| tasks.track_future(serve(state, project, connection, bearer, socket)));
-    Ok(answer)
 }
 
 async fn serve(
@@ -189,6 +197,7 @@ async fn serve(
             run(&state, connection, socket, attached);
         }
         Err(Some(closing)) => {
+            figures::closed(closing.code);
             tracing::debug!(%project, code = closing.code.number(), reason = closing.reason, "a client was turned away");
             let closed = async {
                 socket.send(closing.message()).await?;
@@ -303,7 +312,9 @@ fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: A
         synced_at: Some(head),
         pass: pass.clone(),
         removal: RemovalWatch::new(member.participant(), head),
+        delivered: figures::delivered(Transport::WebSocket),
     };
+    let following = Following::new(Transport::WebSocket);
     tracing::debug!(project = %handle.project(), participant = %member.participant(), "a client is in the room");
     let ended = writer_ended.clone().drop_guard();
     state.tasks.spawn(async move {
@@ -314,7 +325,7 @@ fn run(state: &HttpState, connection: Connection, socket: WebSocket, attached: A
     state.tasks.spawn(async move {
         reader.run().await;
         reader.finish().await;
-        drop(connection.place);
+        drop((following, connection.place));
     });
 }
 

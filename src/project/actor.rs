@@ -35,6 +35,7 @@ use super::{
     compaction::Occasion,
     event_log::{CloseReason, EventLog},
     event_store::{KeptLog, StoreError},
+    figures::Figures,
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
@@ -69,6 +70,7 @@ enum Wake {
 /// A batch on its way to the store.
 struct Appending {
     batch: Batch,
+    began: Instant,
     result: BoxFuture<'static, Result<(), StoreError>>,
 }
 
@@ -107,6 +109,7 @@ pub(crate) struct ProjectActor {
     run_ended: bool,
     last_used: Instant,
     jobs: TaskTracker,
+    figures: Figures,
     cancel: CancellationToken,
     /// Cancelled when nothing new is to begin any more.
     drain: CancellationToken,
@@ -191,6 +194,7 @@ impl ProjectActor {
             run_ended: false,
             last_used: Instant::now(),
             jobs,
+            figures: Figures::new(),
             cancel,
             drain,
             undrained: Some(undrained),

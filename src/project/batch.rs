@@ -37,6 +37,8 @@ impl Stamp {
 
 /// What is to be done once the events are safe, in this order.
 #[derive(Debug)]
+// A batch has a handful, for the moment of its append.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum After {
     /// Tell the client what became of its command.
     Reply(oneshot::Sender<ControlFrame>, ControlFrame),

@@ -32,6 +32,11 @@ impl RunQueue {
         self.waiting.is_empty()
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether a waiting run needs a sandbox.
     pub(crate) fn needs_sandbox(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.work.needs_sandbox())

@@ -55,6 +55,8 @@ pub struct ProjectSettings {
     pub preview_url: String,
     /// After how long without anybody and anything a project leaves memory and its sandbox ends.
     pub unload_after: Duration,
+    /// When an install is given up. A cold install of a large tree takes half a minute on a slow line.
+    pub install_time_max: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
     /// How much of a project's log is kept event by event.
@@ -74,6 +76,7 @@ impl Default for ProjectSettings {
         Self {
             preview_url: "http://{id}.localhost:3100/".into(),
             unload_after: Duration::from_secs(600),
+            install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
             log_limits: LogLimits::default(),
             git_hosts: vec![GitHost::github()],

@@ -415,7 +415,7 @@ impl Maker {
     async fn restore_packages(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
         self.say(Some("Installing the project's packages".into())).await;
         let (output, mut chunks) = mpsc::channel::<OutputChunk>(64);
-        let request = ExecRequest::new(Program::Argv(npm_install(&[])), RESTORE_TIMEOUT);
+        let request = ExecRequest::new(Program::Argv(npm_install(&[], RESTORE_TIMEOUT)), RESTORE_TIMEOUT);
         let mut process = sandbox.exec(request, output).await?;
         let mut last = String::new();
         while let Some(chunk) = chunks.recv().await {

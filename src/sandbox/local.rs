@@ -40,6 +40,7 @@ use async_trait::async_trait;
 
 pub use cgroup::ResourceLimits;
 pub use disk::DiskLimits;
+pub use egress::{check_proxy, check_registry};
 pub use files::FileLimits;
 pub use helper::{HELPER_ARGUMENT, helper_main};
 

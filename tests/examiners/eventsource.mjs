@@ -1,9 +1,10 @@
 // An independent reader of a project's events: npm `eventsource`, which reconnects by itself as browsers do.
-// `node eventsource.mjs <url> <last id>`: prints each event as a line of JSON until it has the one with that id.
+// `node eventsource.mjs <url>`: prints each event as a line of JSON, with the number of the connection it came over, until
+// somebody ends it.
 
 import { EventSource } from "eventsource";
 
-const [url, lastId] = process.argv.slice(2);
+const [url] = process.argv.slice(2);
 const source = new EventSource(url);
 let connections = 0;
 
@@ -18,7 +19,4 @@ source.addEventListener("reset", () => {
 
 source.addEventListener("message", (event) => {
   console.log(JSON.stringify({ id: event.lastEventId, data: event.data, connections }));
-  if (event.lastEventId === lastId) {
-    source.close();
-  }
 });

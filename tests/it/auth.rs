@@ -2,6 +2,7 @@
 
 mod expiry;
 mod key_sets;
+mod metrics;
 mod process;
 mod removal;
 mod share_links;

@@ -84,6 +84,19 @@ fn a_data_folder_that_cannot_be_written_is_one_sentence() {
 }
 
 #[test]
+fn a_database_of_a_newer_release_is_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (running, line) = Running::start(folder.path(), &["--port", "0"]);
+    assert!(line.starts_with("Cobuild is ready"), "{line}");
+    drop(running);
+    let database = rusqlite::Connection::open(folder.path().join("data/cobuild.db")).expect("a database");
+    database.pragma_update(None, "user_version", 99).expect("written");
+    drop(database);
+    let text = refused(&cobuild(folder.path(), &["--port", "0"]).output().expect("ran"));
+    assert!(text.contains("version 99") && text.contains("newer"), "{text}");
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_first, line) = Running::start(folder.path(), &["--port", "0"]);

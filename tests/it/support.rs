@@ -2,20 +2,28 @@
 
 mod fault_proxy;
 mod history;
+mod node_packages;
 mod random;
+mod schema;
 mod server_process;
 mod sse;
 mod visitor;
 mod ws_client;
 
-use std::{io::Write as _, net::SocketAddr, path::Path, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
     config::Config,
     http::Timing,
-    project::ProjectSettings,
+    project::{ProjectSettings, sandbox_provider::SandboxProvider},
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
@@ -24,8 +32,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use self::{
-    fault_proxy::{Fault, FaultProxy},
+    fault_proxy::{Ending, Fault, FaultProxy, Pace, Place},
     history::History,
+    node_packages::node_packages,
     random::Seed,
     server_process::ServerProcess,
     visitor::{Ended, Visitor, write_own_files},
@@ -80,13 +89,23 @@ pub(crate) struct Setup {
     pub(crate) timing: Timing,
     /// The model's pause before each chunk.
     pub(crate) pause: Duration,
+    /// Other sandboxes than the fake ones.
+    pub(crate) sandboxes: Option<Arc<dyn SandboxProvider>>,
+    pub(crate) projects: ProjectSettings,
     /// Whether the models are those of the arguments, as in a real server, instead of the test's own.
     pub(crate) configured_models: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { arguments: Vec::new(), timing: Timing::default(), pause: Duration::ZERO, configured_models: false }
+        Self {
+            arguments: Vec::new(),
+            timing: Timing::default(),
+            pause: Duration::ZERO,
+            sandboxes: None,
+            configured_models: false,
+            projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
+        }
     }
 }
 
@@ -178,11 +197,11 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
         return RunningServer::start_with(&config, providers).await.expect("a server");
     }
     let providers = Providers {
-        store: std::sync::Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
-        models: std::sync::Arc::new(model.clone()),
-        sandboxes: std::sync::Arc::new(FakeSandboxes::new(preview.clone())),
+        store: Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
+        models: Arc::new(model.clone()),
+        sandboxes: setup.sandboxes.clone().unwrap_or_else(|| Arc::new(FakeSandboxes::new(preview.clone()))),
         timing: setup.timing,
-        projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
+        projects: setup.projects.clone(),
     };
     RunningServer::start_with(&config, providers).await.expect("a server")
 }

@@ -1,4 +1,4 @@
-//! Writes the JSON Schema and the TypeScript types of the protocol to where they are committed.
+//! Writes the JSON Schema, the AsyncAPI document and the TypeScript types of the protocol to where they are committed.
 
 use std::{fs, io, path::Path};
 

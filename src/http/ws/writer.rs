@@ -26,6 +26,7 @@ use crate::{
     http::{
         Timing,
         auth::{Pass, RemovalWatch},
+        figures,
         leaving::Leaving,
     },
     project::{
@@ -66,6 +67,8 @@ pub(super) struct Writer {
     pub(super) synced_at: Option<Seq>,
     pub(super) pass: Pass,
     pub(super) removal: RemovalWatch,
+    /// Counts what was written, for operators.
+    pub(super) delivered: metrics::Counter,
 }
 
 /// When what may wait is sent.
@@ -115,6 +118,7 @@ impl Writer {
             error = pass.ended() => Some(error.into()),
         };
         if let Some(closing) = &ended {
+            figures::closed(closing.code);
             tracing::debug!(code = closing.code.number(), reason = closing.reason, "a connection is closed");
         }
         let mut sink = self.sink;
@@ -198,6 +202,7 @@ impl Writer {
             self.push_events(frames, &mut messages)?;
             messages.extend(frames.last().and_then(|last| self.synced(last.seq())));
         }
+        self.delivered.increment(frames.len() as u64);
         Ok(messages)
     }
 

@@ -83,7 +83,7 @@ impl ProjectActor {
         let transaction = batch.transaction(&self.project, snapshot);
         let store = Arc::clone(&self.parts.store);
         let result = Box::pin(async move { store.append(transaction).await });
-        self.appending = Some(Appending { batch, result });
+        self.appending = Some(Appending { batch, began: Instant::now(), result });
     }
 
     pub(super) fn snapshot_to_store(&self) -> Option<StoredSnapshot> {

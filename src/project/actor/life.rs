@@ -47,7 +47,7 @@ impl ProjectActor {
     /// Leaves everything in order: no run without an end, no process, a snapshot for the next time.
     pub(super) async fn close(mut self) {
         self.mailbox.close();
-        if let Some(Appending { batch, result }) = self.appending.take()
+        if let Some(Appending { batch, result, .. }) = self.appending.take()
             && result.await.is_ok()
         {
             self.finish(batch);

@@ -19,6 +19,7 @@ use crate::{
         conversation::Conversation,
         error::ProjectError,
         event_store::StoreError,
+        figures::Figures,
         handle::{Joined, Member},
         run::{self, JobContext, Reporter, Work},
     },
@@ -35,9 +36,10 @@ impl ProjectActor {
     ///
     /// The log cannot be continued by this actor.
     pub(super) fn on_appended(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
-        let Some(Appending { batch, .. }) = self.appending.take() else { return Ok(()) };
+        let Some(Appending { batch, began, .. }) = self.appending.take() else { return Ok(()) };
         match result {
             Ok(()) => {
+                self.figures.appended(batch.events.len(), began.elapsed());
                 self.finish(batch);
                 Ok(())
             }
@@ -49,6 +51,7 @@ impl ProjectActor {
             }
             Err(error @ StoreError::Unavailable(_)) => {
                 tracing::error!(project = %self.project, %error, "an append failed");
+                Figures::refused();
                 self.on_refused(batch, &error);
                 Ok(())
             }
@@ -66,6 +69,7 @@ impl ProjectActor {
         let mut tree_changed = false;
         for frame in &events {
             self.state.apply(frame);
+            self.figures.event(frame, &self.state.view);
             if let Event::ParticipantLeft(left) = &frame.event {
                 self.presence.remove(left.participant);
             }
@@ -82,6 +86,7 @@ impl ProjectActor {
         for consequence in after {
             self.follow_up(consequence);
         }
+        self.figures.queued(self.runs.queue.len());
         self.compact_if_due();
     }
 

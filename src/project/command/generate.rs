@@ -24,6 +24,7 @@ use crate::{
     project::{
         batch::{Batch, Stamp},
         error::ProjectError,
+        figures,
         file_tree::{self, Tree},
         model_provider::{
             ContextFile, ModelChunk, ModelError, ModelParameters, ModelRequest, StopReason, Switch, Turn,
@@ -81,6 +82,7 @@ pub(crate) async fn perform(context: JobContext, work: GenerateWork) -> Result<R
     let seen = context.tree.borrow().clone();
     let GenerateWork { prompt, models, apply, notice: _ } = work;
     let request = request(&context, &seen, models, prompt).await?;
+    figures::model_called(&request.model);
     let mut chunks = context.parts.models.stream(request);
     let mut answer = Answer::new(&context, &seen, !apply);
     let stop = loop {

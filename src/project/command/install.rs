@@ -17,8 +17,6 @@ use crate::project::{
 
 /// Most packages of one command: more than any app has, few enough to read.
 const PACKAGES_MAX: usize = 50;
-/// When an install is given up. A cold install of a large tree takes half a minute on a slow line.
-const TIMEOUT: Duration = Duration::from_secs(180);
 /// How much of the package manager's last words an error quotes, in bytes.
 const REASON_SIZE_BYTES_MAX: usize = 600;
 
@@ -55,7 +53,8 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
     link.push().await?;
     let before = link.held().await?;
     let mut tail = String::new();
-    let exit = exec::stream(context, &link, Program::Argv(npm_install(packages)), TIMEOUT, |chunk| {
+    let limit = context.parts.settings.install_time_max;
+    let exit = exec::stream(context, &link, Program::Argv(npm_install(packages, limit)), limit, |chunk| {
         tail.push_str(&chunk.text);
         keep_tail(&mut tail);
         Event::InstallOutput(ProcessOutput { stream: chunk.stream, text: chunk.text })
@@ -65,7 +64,7 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
         Exit::Code(0) => link.pull(context.reporter.clone(), Some(before)).await,
         Exit::Code(_) => Err(ProjectError::ProcessFailed(reason(&tail))),
         Exit::TimedOut => {
-            let limit = TIMEOUT.as_secs();
+            let limit = limit.as_secs();
             Err(crate::project::sandbox_provider::SandboxError::TimedOut(format!("npm took longer than {limit} s"))
                 .into())
         }
@@ -79,11 +78,21 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
     }
 }
 
-/// The command line. Names are [`PackageSpec`]s: none can be an option, a path or a URL. Install scripts stay off.
-pub(crate) fn npm_install(packages: &[String]) -> Vec<String> {
+/// The command line. Names are [`PackageSpec`]s: none can be an option, a path or a URL. Install scripts stay off. npm gives
+/// a registry up that does not answer, with its own reason, well before `time_max`: all its tries together take half of
+/// that, and the pauses between them seconds.
+pub(crate) fn npm_install(packages: &[String], time_max: Duration) -> Vec<String> {
+    const RETRIES: u32 = 2;
+    let answer_ms = (time_max / 2 / (RETRIES + 1)).as_millis();
     ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=warn"]
         .into_iter()
         .map(str::to_owned)
+        .chain([
+            format!("--fetch-retries={RETRIES}"),
+            format!("--fetch-timeout={answer_ms}"),
+            "--fetch-retry-mintimeout=1000".to_owned(),
+            "--fetch-retry-maxtimeout=3000".to_owned(),
+        ])
         .chain(packages.iter().cloned())
         .collect()
 }

@@ -70,6 +70,16 @@ impl fmt::Display for Target {
     }
 }
 
+/// Fails, in one sentence, unless this can be the registry's address.
+pub fn check_registry(url: &str) -> Result<(), String> {
+    Policy::new(url, None).map(drop)
+}
+
+/// Fails, in one sentence that does not repeat it, unless this can be the server's own proxy.
+pub fn check_proxy(url: &str) -> Result<(), String> {
+    Policy::new(super::REGISTRY_DEFAULT, Some(url)).map(drop)
+}
+
 impl Policy {
     /// Only to the registry of this `https:` address, through the proxy of this `http:` address if there is one.
     pub(super) fn new(registry: &str, upstream: Option<&str>) -> Result<Self, String> {
@@ -79,7 +89,11 @@ impl Policy {
         // Its address may hold a password and is not repeated.
         let upstream = upstream
             .map(|url| Target::of_url(url, "http://", 80))
-            .map(|target| target.ok_or("The server's proxy is not an address like http://proxy.example.org:3128"))
+            .map(|target| {
+                target.ok_or(
+                    "The server's proxy is not an address like http://proxy.example.org:3128, without a password",
+                )
+            })
             .transpose()?;
         Ok(Self { allowed, upstream })
     }

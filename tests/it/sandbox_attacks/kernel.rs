@@ -1,4 +1,4 @@
-//! 9–12, 15, 30, 35: system calls.
+//! 9–12, 15, 30, 34–37, 60: system calls.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -167,6 +167,70 @@ async fn attack_30_other_kinds_of_sockets() {
     assert!(outside_perl(Path::new("/"), &socket(libc::AF_NETLINK, raw, 15)).succeeds().starts_with("ok"));
     if is_root() {
         assert!(outside_perl(Path::new("/"), &socket(libc::AF_INET, raw, 1)).succeeds().starts_with("ok"));
+    }
+}
+
+#[tokio::test]
+async fn attack_34_the_kernels_keys() {
+    let Some(arena) = Arena::open("attack 34").await else { return };
+    for (name, probe) in [
+        ("keyctl", syscall(libc::SYS_keyctl, "0, -3, 0, 0, 0")),
+        ("add_key", syscall(libc::SYS_add_key, "my $a = 'user', my $b = 'x', my $c = 'x', 1, -1")),
+        ("request_key", syscall(libc::SYS_request_key, "my $a = 'user', my $b = 'x', 0, 0")),
+    ] {
+        assert_eq!(arena.perl(&probe).await.succeeds(), EPERM, "{name}");
+        // To a keyring that there is not: nothing is added, and the answer is another.
+        assert_ne!(outside_perl(Path::new("/"), &probe).succeeds(), EPERM, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn attack_36_typing_into_a_terminal() {
+    let Some(arena) = Arena::open("attack 36").await else { return };
+    // TIOCSTI and TIOCLINUX, on a terminal of the probe's own where there is a program that makes one.
+    let probe = |request: u32| {
+        format!(
+            "open(my $t, '+<', '/dev/tty') or open($t, '<', '/dev/null'); my $c = 'x'; \
+             print ioctl($t, {request}, $c) ? 'typed' : 'errno ' . ($! + 0);"
+        )
+    };
+    for request in [0x5412, 0x541c] {
+        assert_eq!(arena.perl(&probe(request)).await.succeeds(), EPERM, "without a terminal");
+        assert_ne!(outside_perl(Path::new("/"), &probe(request)).succeeds(), EPERM, "the twin, without a terminal");
+        if Path::new("/usr/bin/script").exists() {
+            let line = format!(
+                "cat > probe.pl <<'END'\n{}\nEND\nscript -qec 'perl probe.pl' /dev/null < /dev/null",
+                probe(request)
+            );
+            let seen = arena.sh(&line).await;
+            assert!(seen.text.contains(EPERM), "with a terminal: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn attack_37_the_kernels_log_and_addresses() {
+    let Some(arena) = Arena::open("attack 37").await else { return };
+    // SYSLOG_ACTION_SIZE_BUFFER, which reads nothing.
+    let log = syscall(libc::SYS_syslog, "10, 0, 0");
+    assert_eq!(arena.perl(&log).await.succeeds(), EPERM);
+    let addresses = "cut -d ' ' -f 1 /proc/kallsyms 2>/dev/null | sort -u | head -2";
+    let seen = arena.sh(addresses).await;
+    assert!(["", "0000000000000000"].contains(&seen.succeeds()), "{seen:?}");
+    if is_root() {
+        assert!(outside_perl(Path::new("/"), &log).succeeds().starts_with("ok"));
+    }
+}
+
+#[tokio::test]
+async fn attack_60_file_systems_of_its_own() {
+    let Some(arena) = Arena::open("attack 60").await else { return };
+    arena.run(&["ls", "/dev/fuse"]).await.fails("No such file or directory");
+    let nested = ["bwrap", "--ro-bind", "/", "/", "true"];
+    if Path::new("/usr/bin/bwrap").exists() {
+        let seen = arena.run(&nested).await;
+        assert!(seen.exit != Exit::Code(0) && seen.exit != Exit::TimedOut, "{seen:?}");
+        outside(Path::new("/"), &nested).succeeds();
     }
 }
 

@@ -1,4 +1,4 @@
-//! 38, 39, 41, 42, 45: using up the machine. Bombs only where a control group is in force.
+//! 38–45: using up the machine. Bombs only where a control group is in force.
 
 use cobuild::sandbox::local::{DiskLimits, LocalLimits};
 
@@ -62,6 +62,46 @@ async fn attack_39_memory_bomb() {
     assert_eq!(arena.perl(&bomb(10)).await.succeeds(), "10", "only that process was killed");
     assert_eq!(*arena.sandbox.health().borrow(), SandboxHealth::Ready);
     assert_eq!(outside_perl(Path::new("/"), &bomb(10)).succeeds(), "10");
+}
+
+#[tokio::test]
+async fn attack_40_spinning() {
+    let Some(arena) = limited("attack 40", |limits| limits.resources.cpus_max = 0.5).await else { return };
+    // Two that spin for three seconds of the clock, and what both used of the processor.
+    let spin = "my $end = time + 3; my $p = fork; 1 while time < $end; exit unless $p; waitpid($p, 0); \
+                my @used = times; my $sum = 0; $sum += $_ for @used; print $sum";
+    let seen = arena.perl(spin).await;
+    let used: f64 = seen.succeeds().parse().expect("seconds");
+    // Half a processor for at most four seconds: the clock's seconds are whole.
+    assert!(used < 2.4, "{used}");
+    let twin: f64 = outside_perl(Path::new("/"), spin).succeeds().parse().expect("seconds");
+    assert!(twin > 0.1, "{twin}");
+}
+
+#[tokio::test]
+async fn attack_43_one_huge_file() {
+    let mut config = local_config();
+    config.limits.file_size_bytes_max = 4 * MIB;
+    let Some(arena) = Arena::open_with("attack 43", config).await else { return };
+    let write = "perl -e '$| = 1; print q(x) x 1048576 for 1..8' > big; echo ended $?; stat -c %s big";
+    let seen = arena.sh(write).await;
+    // 128 and SIGXFSZ.
+    assert!(seen.text().contains("ended 153"), "{seen:?}");
+    assert!(seen.text().ends_with(&(4 * MIB).to_string()), "{seen:?}");
+    let twin = outside_sh(temporary().path(), write);
+    assert_eq!(twin.succeeds(), format!("ended 0\n{}", 8 * MIB));
+}
+
+#[tokio::test]
+async fn attack_44_descriptors() {
+    let mut config = local_config();
+    config.limits.open_files_max = 200;
+    let Some(arena) = Arena::open_with("attack 44", config).await else { return };
+    let open = "my @all; for (1..300) { open(my $f, '<', '/dev/null') or die 'errno ' . ($! + 0) . ' at ' . @all; \
+                push @all, $f } print scalar @all";
+    arena.perl(open).await.fails("errno 24 at 1");
+    arena.sh("true").await.succeeds();
+    assert_eq!(outside_perl(Path::new("/"), open).succeeds(), "300");
 }
 
 #[tokio::test]

@@ -104,13 +104,6 @@ async fn attack_22_hosts_that_are_not_on_the_list() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let ask = |request: &str| {
-        format!(
-            "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die; alarm 20; \
-             connect($s, sockaddr_in(3128, inet_aton('127.0.0.1'))) or die; \
-             syswrite($s, qq({request}\\r\\nHost: x\\r\\n\\r\\n)); my $a = <$s>; print $a;"
-        )
-    };
     for request in [
         "CONNECT example.com:443 HTTP/1.1",
         "CONNECT registry.npmjs.org:80 HTTP/1.1",
@@ -125,12 +118,92 @@ async fn attack_22_hosts_that_are_not_on_the_list() {
     ] {
         // Another test's thread, which logs to nobody, may have switched the line off for all.
         tracing::callsite::rebuild_interest_cache();
-        let seen = arena.perl(&ask(request)).await;
+        let seen = arena.perl(&ask_first_line(request)).await;
         assert_eq!(seen.succeeds(), "HTTP/1.1 403 Forbidden", "{request}");
         assert!(log.text().contains(&format!("request={request:?}")), "an audit line for {request}: {}", log.text());
     }
-    let listed = arena.perl(&ask("CONNECT registry.npmjs.org:443 HTTP/1.1")).await;
+    let listed = arena.perl(&ask_first_line("CONNECT registry.npmjs.org:443 HTTP/1.1")).await;
     assert_eq!(listed.succeeds(), "HTTP/1.1 200 Connection Established");
+}
+
+/// A perl script that says this to the sandbox's way out and prints everything it answers.
+fn say(request: &str) -> String {
+    format!(
+        "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die; alarm 20; \
+         connect($s, sockaddr_in(3128, inet_aton('127.0.0.1'))) or die; \
+         syswrite($s, qq({request})); while (<$s>) {{ print }}"
+    )
+}
+
+#[tokio::test]
+async fn attack_21_private_addresses_through_the_way_out() {
+    let Some(arena) = Arena::open("attack 21").await else { return };
+    for target in [
+        "169.254.169.254:80",
+        "169.254.169.254:443",
+        "10.0.0.1:443",
+        "172.16.0.1:443",
+        "192.168.0.1:443",
+        "100.64.0.1:443",
+        "0.0.0.0:443",
+        "[::1]:443",
+        "[fc00::1]:443",
+        "[fe80::1]:443",
+        "[::ffff:10.0.0.1]:443",
+        "[::ffff:127.0.0.1]:443",
+    ] {
+        let seen = arena.perl(&say(&format!("CONNECT {target} HTTP/1.1\\r\\n\\r\\n"))).await;
+        assert!(seen.succeeds().starts_with("HTTP/1.1 403 Forbidden"), "{target}: {seen:?}");
+    }
+    // The twin, inside: the one address that is listed.
+    let listed = arena.perl(&ask_first_line("CONNECT registry.npmjs.org:443 HTTP/1.1")).await;
+    assert_eq!(listed.succeeds(), "HTTP/1.1 200 Connection Established");
+}
+
+fn ask_first_line(request: &str) -> String {
+    format!(
+        "use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or die; alarm 20; \
+         connect($s, sockaddr_in(3128, inet_aton('127.0.0.1'))) or die; \
+         syswrite($s, qq({request}\\r\\nHost: x\\r\\n\\r\\n)); my $a = <$s>; print $a;"
+    )
+}
+
+#[tokio::test]
+async fn attack_24_plain_http_and_what_hides_behind_it() {
+    let Some(arena) = Arena::open("attack 24").await else { return };
+    let head = |line: &str, more: &str| format!("{line}\\r\\nHost: registry.npmjs.org\\r\\n{more}\\r\\n");
+    let second = head("CONNECT registry.npmjs.org:443 HTTP/1.1", "");
+    for request in [
+        head("GET http://registry.npmjs.org/ HTTP/1.1", ""),
+        head("GET / HTTP/1.1", ""),
+        head("POST http://registry.npmjs.org/ HTTP/1.1", "Content-Length: 3\\r\\n") + "abc",
+        head("POST http://registry.npmjs.org/ HTTP/1.1", "Transfer-Encoding: chunked\\r\\n")
+            + "3\\r\\nabc\\r\\n0\\r\\n\\r\\n",
+        head("GET http://registry.npmjs.org/ HTTP/1.1", "") + &second,
+        head("POST http://registry.npmjs.org/ HTTP/1.1", "Content-Length: 0\\r\\n") + &second,
+    ] {
+        let seen = arena.perl(&say(&request)).await;
+        assert!(seen.succeeds().starts_with("HTTP/1.1 403 Forbidden"), "{request}: {seen:?}");
+        assert_eq!(seen.text.matches("HTTP/1.1").count(), 1, "one answer, and the end: {request}: {seen:?}");
+    }
+    let listed = arena.perl(&ask_first_line("CONNECT registry.npmjs.org:443 HTTP/1.1")).await;
+    assert_eq!(listed.succeeds(), "HTTP/1.1 200 Connection Established");
+}
+
+// One thread, so that its subscriber sees every task.
+#[tokio::test(flavor = "current_thread")]
+async fn attack_61_escapes_in_the_servers_log() {
+    let Some(arena) = Arena::open("attack 61").await else { return };
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::callsite::rebuild_interest_cache();
+    let request = "CONNECT \\e[2J\\e]0;owned\\aexample.com:443 HTTP/1.1\\r\\n\\r\\n";
+    assert!(arena.perl(&say(request)).await.succeeds().starts_with("HTTP/1.1 403 Forbidden"));
+    let text = log.text();
+    assert!(text.contains("example.com:443"), "it is logged: {text}");
+    assert!(!text.contains(['\u{1b}', '\u{7}']), "and harmless: {text:?}");
 }
 
 #[tokio::test]

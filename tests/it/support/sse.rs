@@ -1,5 +1,7 @@
 //! Server-sent events, as a browser reads them.
 
+use super::schema;
+
 /// One event.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct SseEvent {
@@ -21,7 +23,11 @@ impl SseParser {
         while let Some(end) = self.rest.windows(2).position(|pair| pair == b"\n\n") {
             let block = String::from_utf8(self.rest.drain(..end + 2).collect()).expect("UTF-8");
             // Comments and `retry` have no data.
-            events.extend(Some(event(&block)).filter(|event| !event.data.is_empty()));
+            let event = event(&block);
+            if !event.data.is_empty() {
+                schema::examine(&serde_json::from_str(&event.data).expect("JSON"));
+                events.push(event);
+            }
         }
         events
     }

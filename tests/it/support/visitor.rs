@@ -16,7 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _},
 };
 
-use super::{History, sse::SseParser, ws_client::parse};
+use super::{History, schema, sse::SseParser, ws_client::parse};
 use crate::support::Received;
 
 /// How long a visitor waits for the next byte before it takes the connection for dead.
@@ -158,6 +158,7 @@ impl Visitor {
             let id = format!("{}-{number}", self.name);
             let mut command = next_command(&self.name, number);
             command["id"] = json!(id);
+            schema::examine(&command);
             self.commands.push((id, command));
         }
         true

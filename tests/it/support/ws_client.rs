@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest as _},
 };
 
-use super::{TestServer, within};
+use super::{TestServer, schema, within};
 
 /// What the server said.
 #[derive(Debug, Clone)]
@@ -82,6 +82,7 @@ pub(crate) async fn receive(stream: &mut WebSocketStream<TcpStream>) -> Received
 
 pub(super) fn parse(text: &str) -> Received {
     let value: Value = serde_json::from_str(text).expect("JSON");
+    schema::examine(&value);
     let name = value["type"].as_str().expect("a type");
     if ["welcome", "snapshot", "synced", "accepted", "result", "rejected", "ping", "presence"].contains(&name) {
         Received::Control(serde_json::from_value(value).expect("a control frame"))
@@ -128,6 +129,7 @@ impl WsClient {
         if let Some(since) = &since {
             hello["since"] = serde_json::to_value(since).expect("JSON");
         }
+        schema::examine(&hello);
         stream.send(Message::text(hello.to_string())).await.expect("sent");
         let Received::Control(ControlFrame::Welcome(welcome)) = receive(&mut stream).await else {
             panic!("first comes the welcome")
@@ -229,7 +231,12 @@ impl WsClient {
     pub(crate) async fn command_as(&mut self, id: &str, mut command: Value) -> ControlFrame {
         command["id"] = json!(id);
         self.send_text(&command.to_string()).await;
-        self.reply(Some(id)).await
+        let reply = self.reply(Some(id)).await;
+        // Tests send nonsense too, which must not be taken.
+        if !matches!(reply, ControlFrame::Rejected(_)) {
+            schema::examine(&command);
+        }
+        reply
     }
 
     /// Waits for the reply with this id, or without one.

@@ -342,7 +342,9 @@ function withoutLocksOf(state: ProjectState, participant: string): ProjectState 
 /** Gives a run that has just been queued its place among those that wait: not everybody comes last. */
 function lineUp(state: ProjectState, { run, position }: Of<"run_queued">): ProjectState {
   if (run === undefined) return state;
-  const queue = state.runs.filter((info) => info.state === "queued" && info.run !== run).map(({ run }) => run);
+  const queue = state.runs
+    .filter((info) => info.state === "queued" && info.run !== run)
+    .map(({ run }) => run);
   queue.splice(Math.max(0, position - 1), 0, run);
   return reorderQueue(state, queue);
 }

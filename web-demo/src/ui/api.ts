@@ -1,6 +1,6 @@
 // The requests that are not part of an open room. Each shows the token this browser has, in a header.
 
-import type { FileEntry, ModelNotice, Outcome, Role, RunKind } from "../protocol.ts";
+import type { FileEntry, ModelList, Outcome, Role, RunKind } from "../protocol.ts";
 import { tokenFor } from "./access.ts";
 
 const PROJECTS = "/api/v1/projects";
@@ -67,10 +67,9 @@ export async function deleteProject(id: string): Promise<void> {
   await ask(`${PROJECTS}/${id}`, { method: "DELETE" }, id);
 }
 
-/** The model that answers when a prompt names none, and what its users must be told. */
-export async function defaultModel(): Promise<ModelNotice> {
-  const models = (await ask("/api/v1/models")) as { default: ModelNotice };
-  return models.default;
+/** The models that can be named, the one that answers otherwise, and what its users must be told. */
+export async function listModels(project?: string): Promise<ModelList> {
+  return (await ask("/api/v1/models", {}, project)) as ModelList;
 }
 
 export async function listShareLinks(project: string): Promise<ShareLink[]> {

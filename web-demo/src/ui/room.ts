@@ -4,6 +4,7 @@
 import {
   type Change,
   type Command,
+  CommandError,
   type Connection,
   ProjectClient,
   type Reply,
@@ -30,6 +31,7 @@ import { countLines, type LineCount } from "./code/edit-lines.ts";
 import { Edits } from "./code/edits.ts";
 import { explain } from "./errors.ts";
 import { clientId, displayName, setDisplayName } from "./identity.ts";
+import { chooseModel, chosenModel } from "./models/models.ts";
 import { Pending, type PendingPrompt } from "./pending.ts";
 import { Company, type Destination, type Standpoint } from "./people/company.ts";
 import { remember } from "./remember.ts";
@@ -152,7 +154,13 @@ export class Room {
     { id = randomId(), delivery }: { id?: string; delivery?: Delivery | undefined } = {},
   ): Promise<boolean> {
     this.#pending.add({ id, text, ...(delivery && { delivery }) });
-    const command: Command = { type: "generate", prompt: text, ...(delivery && { delivery }) };
+    const model = chosenModel.get();
+    const command: Command = {
+      type: "generate",
+      prompt: text,
+      ...(model !== undefined && { model }),
+      ...(delivery && { delivery }),
+    };
     const reply = await this.send(command, id);
     // Left in the middle of it: whoever comes back to the page sends it again.
     if (this.#client.connection.phase !== "closed") this.#pending.remove(id);
@@ -168,7 +176,10 @@ export class Room {
     try {
       return await this.#client.send(command, id);
     } catch (error) {
-      if (this.#client.connection.phase !== "closed") toast({ tone: "bad", ...explain(error) });
+      if (this.#client.connection.phase === "closed") return undefined;
+      const isModelGone = error instanceof CommandError && (error.body.models?.length ?? 0) > 0;
+      const action = { label: "Use the default", run: () => chooseModel(undefined) };
+      toast({ tone: "bad", ...explain(error), ...(isModelGone && chosenModel.get() && { action }) });
       return undefined;
     }
   }

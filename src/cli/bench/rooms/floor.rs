@@ -15,7 +15,10 @@ use crate::cli::bench::{BenchError, machine::monotonic_ns};
 /// How many connections to wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(in crate::cli::bench) struct FloorArgs {
-    /// Connections
+    /// Rooms, each with its own events
+    #[arg(long)]
+    rooms: usize,
+    /// Connections of each
     #[arg(long)]
     viewers: usize,
     /// Size of each frame's payload
@@ -29,8 +32,9 @@ pub(in crate::cli::bench) fn run(args: &FloorArgs) -> Result<(), BenchError> {
     let mut output = io::stdout();
     writeln!(output, "Ready: {}", listener.local_addr()?)?;
     output.flush()?;
-    let mut viewers = Vec::with_capacity(args.viewers);
-    for _ in 0..args.viewers {
+    let people = args.rooms * args.viewers;
+    let mut viewers = Vec::with_capacity(people);
+    for _ in 0..people {
         let (socket, _) = listener.accept()?;
         socket.set_nodelay(true)?;
         viewers.push(socket);
@@ -45,7 +49,9 @@ pub(in crate::cli::bench) fn run(args: &FloorArgs) -> Result<(), BenchError> {
         }
         let due = began + plan.interval() * u32::try_from(said).unwrap_or(u32::MAX);
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        deliver(&mut viewers, said + 1, args.frame_bytes)?;
+        for room in viewers.chunks_mut(args.viewers) {
+            deliver(room, said + 1, args.frame_bytes)?;
+        }
     }
     told.for_each(drop);
     Ok(())

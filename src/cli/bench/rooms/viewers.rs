@@ -33,6 +33,7 @@ pub(super) struct Viewers {
     /// How many viewers have the nth text.
     having: Vec<u32>,
     complete: u64,
+    in_each_room: usize,
     seen: SeenByAll,
 }
 
@@ -65,10 +66,12 @@ impl Viewers {
         Ok(viewers)
     }
 
-    /// People in a room of their own.
-    pub(super) fn join(address: SocketAddr, project: &str, count: usize) -> Result<Self, BenchError> {
-        let mut viewers = Self::nobody(count)?;
-        for index in 0..count {
+    /// So many people in each room.
+    pub(super) fn join(address: SocketAddr, projects: &[String], count: usize) -> Result<Self, BenchError> {
+        let mut viewers = Self::nobody(projects.len() * count)?;
+        viewers.in_each_room = count;
+        for index in 0..projects.len() * count {
+            let project = &projects[index / count];
             let mut socket = TcpStream::connect(address)?;
             socket.set_read_timeout(Some(JOIN_MAX))?;
             upgrade(&mut socket, address, project)?;
@@ -89,6 +92,7 @@ impl Viewers {
             scratch: vec![0; READ_SIZE_BYTES],
             having: Vec::new(),
             complete: 0,
+            in_each_room: count,
             seen: SeenByAll::default(),
         })
     }
@@ -118,13 +122,14 @@ impl Viewers {
         Ok(())
     }
 
-    /// The first viewer prompts.
+    /// The first viewer of each room prompts.
     pub(super) fn prompt(&mut self, prompt: &str) -> Result<(), BenchError> {
         let command = serde_json::json!({ "type": "generate", "id": "bench", "prompt": prompt, "apply": false });
-        match self.all.first_mut() {
-            Some(viewer) => Ok(viewer.socket.write_all(&wire::client_frame(command.to_string().as_bytes()))?),
-            None => Err(BenchError::Unexpected("nobody is in the room".into())),
+        let frame = wire::client_frame(command.to_string().as_bytes());
+        for room in self.all.chunks_mut(self.in_each_room) {
+            room[0].socket.write_all(&frame)?;
         }
+        Ok(())
     }
 
     /// How many texts everybody has.

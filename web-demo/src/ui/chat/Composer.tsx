@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Delivery } from "../../protocol.ts";
 import { size } from "../format.ts";
-import { ModelTag } from "../parts/ModelTag.tsx";
+import { ModelPicker } from "../models/ModelPicker.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
 import { Segments } from "../parts/Segments.tsx";
 import { useCanEdit, useRoom, useView } from "../room.ts";
@@ -95,7 +95,7 @@ export function Composer() {
               testId="delivery"
             />
           ) : (
-            <ModelTag model={model} />
+            <ModelPicker standard={model} project={room.project} up />
           )
         }
       />

@@ -9,6 +9,7 @@ const KINDS = {
   apply: "A reply to apply",
   install: "Packages to install",
   exec: "A command",
+  import: "A repository to take over",
 };
 
 /** Prompts that wait for their turn, everybody's, and those that have not reached the server yet. */

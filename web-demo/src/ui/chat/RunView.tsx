@@ -9,6 +9,7 @@ const TITLES: Record<RunInfo["kind"], string> = {
   apply: "applied a reply",
   install: "installed packages",
   exec: "ran a command",
+  import: "took over a git repository",
 };
 
 /** A run without messages: an install or a command somebody asked for. */
@@ -17,7 +18,7 @@ export const RunView = memo(function RunView({ run, by }: { run: RunInfo; by: st
     <article className="message run">
       <header className="message-head">
         <span>
-          <strong>{by ?? "Somebody"}</strong> {TITLES[run.kind]}
+          <strong>{by ?? "Somebody"}</strong> {TITLES[run.kind] ?? "did something"}
         </span>
         <time dateTime={run.accepted_at}>{timeOfDay(run.accepted_at)}</time>
       </header>

@@ -1,12 +1,13 @@
 import { Check, Copy, LocateFixed, PanelLeft } from "lucide-react";
 import { lazy, Suspense, useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
-import { lineCount, size } from "../format.ts";
+import { count, lineCount, size } from "../format.ts";
 import { useNarrow } from "../media.ts";
 import { useMe, useRoom, useView } from "../room.ts";
 import { type FilePart, pendingFiles, typingFile } from "../select.ts";
 import { toast } from "../toasts.ts";
 import type { Edit } from "./edits.ts";
 import { FileActions, save } from "./FileActions.tsx";
+import { FileMenu } from "./FileMenu.tsx";
 import { FileTree } from "./FileTree.tsx";
 import type { Mark } from "./Marks.tsx";
 import { entryFile } from "./tree.ts";
@@ -115,6 +116,7 @@ export function CodePane({ active }: { active: boolean }) {
             />
           )}
           {shown && <CopyButton path={shown} part={part} />}
+          {shown && shown in files && !edit && <FileMenu key={`${shown} menu`} path={shown} />}
         </div>
         {shown && <Content key={shown} path={shown} part={part} edit={edit} goal={goal} />}
         {!shown && <p className="code-empty">There are no files yet.</p>}
@@ -207,7 +209,7 @@ function Content({ path, part, edit, goal }: ContentProps) {
 function Status({ text, note }: { text: string; note: string | undefined }) {
   return (
     <p className="code-status">
-      {lineCount(text)} lines · {size(new Blob([text]).size)}
+      {count(lineCount(text), "line")} · {size(new Blob([text]).size)}
       {note && ` · ${note}`}
     </p>
   );

@@ -14,6 +14,7 @@ import type { FileInfo } from "../../protocol.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { useView } from "../room.ts";
 import { type FilePart, nameOf } from "../select.ts";
+import { NewFile } from "./FileMenu.tsx";
 import { buildTree, type Directory } from "./tree.ts";
 
 interface FileTreeProps {
@@ -47,6 +48,7 @@ export function FileTree({ files, pending, selected, onPick, closed, onToggle }:
         isNew={(path) => !(path in files)}
         onPick={onPick}
       />
+      <NewFile />
     </nav>
   );
 }

@@ -17,8 +17,12 @@ interface SideBySideProps {
 export function SideBySide({ pieces, left, right, between }: SideBySideProps) {
   let changes = 0;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className="sides" tabIndex={0} aria-label={`${left} and ${right}`}>
+    <section
+      className={between ? "sides to-choose" : "sides"}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      aria-label={`${left} and ${right}`}
+    >
       <div className="side-heads">
         <strong>{left}</strong>
         <strong>{right}</strong>

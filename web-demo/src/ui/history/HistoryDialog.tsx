@@ -123,7 +123,11 @@ function titleOf({ cause, kind, prompt, outcome, by }: HistoryPoint): string {
   if (cause === "restore") return "Went back to an earlier moment";
   if (cause === "edit") return by === undefined ? "Changed in the sandbox" : "Edited by hand";
   const what =
-    prompt ?? { install: "Installed packages", exec: "Ran a command" }[kind as string] ?? "A reply";
+    prompt ??
+    { install: "Installed packages", exec: "Ran a command", import: "Took over a repository" }[
+      kind as string
+    ] ??
+    "A reply";
   return outcome === undefined || outcome === "completed" ? what : `${what} (${outcome})`;
 }
 

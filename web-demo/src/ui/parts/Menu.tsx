@@ -7,12 +7,15 @@ interface MenuProps {
   label: string;
   className: string;
   testId?: string;
+  /** Opens above the button, from its left edge. */
+  up?: boolean;
+  onOpen?: () => void;
   /** What opens below it; `close` shuts it. */
   children: (close: () => void) => ReactNode;
 }
 
 /** A button with a small panel that opens below it; Escape or a click elsewhere shuts it. */
-export function Menu({ button, label, className, testId, children }: MenuProps) {
+export function Menu({ button, label, className, testId, up, onOpen, children }: MenuProps) {
   const [open, setOpen] = useState(false);
   const id = useId();
   const root = useRef<HTMLDivElement>(null);
@@ -51,12 +54,15 @@ export function Menu({ button, label, className, testId, children }: MenuProps) 
         aria-expanded={open}
         aria-controls={id}
         data-testid={testId}
-        onClick={() => setOpen(!open)}
+        onClick={() => {
+          if (!open) onOpen?.();
+          setOpen(!open);
+        }}
       >
         {button}
       </button>
       {open && (
-        <div className="menu-panel" id={id}>
+        <div className={up ? "menu-panel up" : "menu-panel"} id={id}>
           {children(() => setOpen(false))}
         </div>
       )}

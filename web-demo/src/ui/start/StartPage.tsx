@@ -3,11 +3,11 @@ import { Plus } from "lucide-react";
 import { useEffect, useState } from "react";
 import type { ModelNotice } from "../../protocol.ts";
 import { keepToken, tokenFor } from "../access.ts";
-import { createProject, defaultModel } from "../api.ts";
+import { createProject, listModels } from "../api.ts";
 import { explain } from "../errors.ts";
+import { ModelPicker } from "../models/ModelPicker.tsx";
 import { LinkForm, OwnerHint } from "../parts/LinkForm.tsx";
 import { Logo } from "../parts/Logo.tsx";
-import { ModelTag } from "../parts/ModelTag.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { ThemeToggle } from "../parts/ThemeToggle.tsx";
@@ -52,7 +52,10 @@ function Start({ onRefused }: { onRefused: (reason: string) => void }) {
   useEffect(() => {
     document.title = "Cobuild";
     // Unknown it is not worth a message: a server that cannot be reached shows in the list of projects.
-    defaultModel().then(setModel, () => undefined);
+    listModels().then(
+      (models) => setModel(models.default),
+      () => undefined,
+    );
   }, []);
 
   async function create(prompt?: string) {
@@ -90,7 +93,7 @@ function Start({ onRefused }: { onRefused: (reason: string) => void }) {
             placeholder="A habit tracker with streaks and a calendar…"
             footer={
               <>
-                {model?.notice && <ModelTag model={model} />}
+                <ModelPicker standard={model} />
                 <span className="prompt-hint">Enter to build · Shift+Enter for a new line</span>
               </>
             }
