@@ -106,6 +106,9 @@ impl Cli {
     #[must_use]
     pub fn log_level(&self) -> &str {
         match &self.command {
+            None | Some(CliCommand::Serve) if self.config.debug && self.config.log_level == LOG_LEVEL_DEFAULT => {
+                "debug"
+            }
             None | Some(CliCommand::Serve) => &self.config.log_level,
             Some(_) if self.config.log_level == LOG_LEVEL_DEFAULT => "error",
             Some(_) => &self.config.log_level,

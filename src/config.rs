@@ -7,7 +7,7 @@ mod models;
 
 use std::{fmt, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 pub use self::models::ModelConfig;
 pub use crate::secret::Secret;
@@ -74,6 +74,21 @@ pub struct Config {
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true, value_parser = origin)]
     pub cors_origins: Vec<AllowedOrigin>,
 
+    /// Whether the default model and this server's own sandboxes stand in for those that clients of older systems name
+    /// and this server has not; each answer says so
+    #[arg(long, env = "LEGACY_STAND_INS", default_value = "false", global = true, action = ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", value_parser = switch)]
+    pub legacy_stand_ins: bool,
+
+    /// Key of E2B. This server makes no E2B sandboxes; with a key, whoever asks for one is told so instead of that the
+    /// key is missing
+    #[arg(long, env = "E2B_API_KEY", global = true, hide_env_values = true, value_parser = secret)]
+    pub e2b_api_key: Option<Secret>,
+
+    /// Token of Vercel. The same holds as for E2B
+    #[arg(long, env = "VERCEL_TOKEN", global = true, hide_env_values = true, value_parser = secret)]
+    pub vercel_token: Option<Secret>,
+
     /// Secret that tokens are signed with (HS256), at least 32 characters. With it the server lets in nobody without a
     /// token; `cobuild token` makes them
     #[arg(long, env = "JWT_SECRET", global = true, hide_env_values = true, value_parser = secret)]
@@ -103,8 +118,13 @@ pub struct Config {
     pub drain_ms: u64,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
-    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true)]
+    #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true, value_parser = log_level)]
     pub log_level: String,
+
+    /// Logs more: the level `debug`, unless LOG_LEVEL says otherwise
+    #[arg(long, env = "DEBUG", default_value = "false", global = true, action = ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", value_parser = switch)]
+    pub debug: bool,
 
     /// How to log
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
@@ -217,6 +237,26 @@ fn domain(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_ascii_lowercase()) } else { Err("not a domain name such as previews.example.com".into()) }
 }
 
+/// A level or filter for the log; the names that Python programs use for levels are understood, too.
+#[allow(clippy::unnecessary_wraps)] // clap's signature
+fn log_level(text: &str) -> Result<String, String> {
+    Ok(match text.trim().to_ascii_lowercase().as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" | "fatal" => "error".to_owned(),
+        "" => LOG_LEVEL_DEFAULT.to_owned(),
+        _ => text.trim().to_owned(),
+    })
+}
+
+/// True and false, as people and other systems write them.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" | "" => Ok(false),
+        _ => Err("say true or false".into()),
+    }
+}
+
 #[allow(clippy::unnecessary_wraps)] // clap's signature
 fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
@@ -317,6 +357,16 @@ mod tests {
         for bad in ["", "login.example.com", "https://", "https:///keys", "file:///keys", "https://u:p@a/keys"] {
             assert!(web_address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn switches() {
+        for (text, expected) in
+            [("True", true), ("1", true), ("yes", true), ("False", false), ("off", false), ("", false)]
+        {
+            assert_eq!(switch(text), Ok(expected), "{text}");
+        }
+        assert!(switch("maybe").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod export;
 mod extract;
 mod figures;
 mod leaving;
+pub(crate) mod legacy;
 mod listener;
 mod models;
 mod openapi;
@@ -114,6 +115,7 @@ pub(crate) struct Shared {
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
     pub(crate) url: String,
+    pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
     /// One permit per diff being worked out.
@@ -179,6 +181,7 @@ impl App {
             access,
             timing: parts.timing,
             url: parts.url,
+            legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             shutdown: CancellationToken::new(),
@@ -232,15 +235,20 @@ impl App {
     }
 
     async fn handle_app(&self, request: Request) -> Response {
+        let is_legacy = legacy::is_legacy(request.uri().path());
         let origin = match self.state.origins.admit(&request) {
             Ok(origin) => origin,
+            Err(problem) if is_legacy => return legacy::refuse(problem.into_body()),
             Err(problem) => return problem.into_response(),
         };
         if let Some(address) = self.state.origins.better_address(&request) {
             return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
         }
+        let scheme = self.state.url.split(':').next().unwrap_or("http");
         let mut response = if origin::is_preflight(&request) {
-            origin::preflight_answer()
+            if is_legacy { legacy::cors::preflight(&request) } else { origin::preflight_answer() }
+        } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
+            redirect
         } else {
             match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
                 // A router has an answer to everything; its error type has no values.
@@ -250,13 +258,17 @@ impl App {
                     .into_response(),
             }
         };
-        origin.apply(&mut response);
+        if is_legacy {
+            legacy::cors::apply(origin.into_header(), response.headers_mut());
+        } else {
+            origin.apply(&mut response);
+        }
         response
     }
 }
 
 fn routes(state: HttpState) -> Router {
-    let router = openapi::routes();
+    let router = openapi::routes().merge(legacy::routes());
     #[cfg(test)]
     let router = router.route("/echo", any(ws::echo::upgrade));
     router

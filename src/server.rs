@@ -27,8 +27,10 @@ use crate::{
         vendors::Vendors,
     },
     project::{
-        LogLimits, ProjectParts, ProjectRegistry, ProjectSettings, event_store::SharedStore,
-        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
+        LogLimits, ProjectParts, ProjectRegistry, ProjectSettings,
+        event_store::SharedStore,
+        model_provider::{ModelError, ModelProvider},
+        sandbox_provider::SandboxProvider,
     },
     sandbox::{
         local::{LocalConfig, LocalProvider},
@@ -90,8 +92,13 @@ pub enum StartError {
     #[error(transparent)]
     Door(#[from] DoorError),
     /// `DEFAULT_AI_MODEL` names no model there is.
-    #[error("DEFAULT_AI_MODEL: {0}")]
-    Model(String),
+    #[error("DEFAULT_AI_MODEL={name}: {reason}")]
+    Model {
+        /// As configured.
+        name: String,
+        /// Why not, and what there is.
+        reason: ModelError,
+    },
     /// The user's own table of models cannot be used.
     #[error("MODELS_FILE: {0}")]
     Catalogue(#[from] CatalogueError),
@@ -222,12 +229,13 @@ pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, St
     let mut providers = vendors.providers();
     // Last: it steps aside for whatever else there is.
     providers.push(("demo".to_owned(), demo));
-    let models =
-        Models::new(providers, config.models.chosen_default()).map_err(|error| StartError::Model(error.to_string()))?;
+    let default = config.models.chosen_default();
+    let models = Models::new(providers, default)
+        .map_err(|reason| StartError::Model { name: default.unwrap_or_default().to_owned(), reason })?;
     if let Some(error) = models.default_problem() {
         tracing::warn!("DEFAULT_AI_MODEL cannot be used, so prompts must name another model: {error}");
     }
-    if config.models.chosen_default().is_none() {
+    if default.is_none() {
         vendors.first_look(LOOK_MAX).await;
     }
     drop(looking);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use cobuild_protocol::ErrorCode;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::{HttpState, error::Problem};
+use super::{HttpState, error::Problem, legacy};
 
 /// In debug builds the files are read from the folder at each request.
 #[derive(RustEmbed)]
@@ -37,7 +37,9 @@ const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 pub(crate) async fn serve(State(state): State<HttpState>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") {
-        return Problem::new(ErrorCode::NotFound, "there is no such endpoint").into_response();
+        let is_native = path.starts_with("api/v1");
+        let problem = || Problem::new(ErrorCode::NotFound, "there is no such endpoint").into_response();
+        return if is_native { problem() } else { legacy::no_such_path() };
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         return Problem::new(ErrorCode::BadRequest, "only GET is allowed here")

@@ -40,6 +40,11 @@ impl Problem {
         Self::from(ErrorBody::new(code, message))
     }
 
+    /// What is wrong, for an answer in another shape.
+    pub(crate) fn into_body(self) -> ErrorBody {
+        self.body
+    }
+
     /// The same problem under another status than its code's, where HTTP has a more exact one.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }

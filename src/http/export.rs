@@ -35,23 +35,32 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 /// `GET /api/v1/projects/{project}/export.zip`
 pub(crate) async fn zip(State(state): State<HttpState>, caller: Caller) -> Result<Response, Problem> {
     let handle = rest::readable(&state, &caller).await?;
+    let (_, project) = handle.state().await?;
+    let disposition = format!("attachment; filename=\"{}.zip\"", caller.project);
+    let body = body(&state, handle, project.files.into_iter().collect())?;
+    let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+    Ok((headers, body).into_response())
+}
+
+/// These files as an archive, written while it is sent. Fails when too many are being written.
+pub(crate) fn body(
+    state: &HttpState,
+    handle: ProjectHandle,
+    files: Vec<(FilePath, FileInfo)>,
+) -> Result<Body, ErrorBody> {
     let Ok(permit) = Arc::clone(&state.exports).try_acquire_owned() else {
         let mut error = ErrorBody::new(ErrorCode::RateLimited, "too many archives are being written; try again");
         error.retry_after_ms = Some(RETRY_AFTER_MS);
-        return Err(error.into());
+        return Err(error);
     };
-    let (_, project) = handle.state().await?;
-    let disposition = format!("attachment; filename=\"{}.zip\"", caller.project);
     let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
-    let files: Vec<(FilePath, FileInfo)> = project.files.into_iter().collect();
     let output = Chunks { buffer: BytesMut::new(), sender, runtime: Runtime::current() };
     state.tasks.spawn_blocking(move || {
         write(&handle, files, output);
         drop(permit);
     });
     let body = stream::unfold(chunks, |mut chunks| async { chunks.recv().await.map(|chunk| (chunk, chunks)) });
-    let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    Ok((headers, Body::from_stream(body)).into_response())
+    Ok(Body::from_stream(body))
 }
 
 /// Writes until done, or until nobody reads any more. Blocks.

@@ -137,6 +137,11 @@ impl OriginPolicy {
 }
 
 impl AdmittedOrigin {
+    /// The header, for an answer that says it otherwise.
+    pub(crate) fn into_header(self) -> Option<HeaderValue> {
+        self.0
+    }
+
     /// Lets the page read the answer.
     pub(crate) fn apply(self, response: &mut Response) {
         let headers = response.headers_mut();

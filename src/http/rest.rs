@@ -113,7 +113,7 @@ pub(crate) struct History {
 
 /// `GET /health`: the process answers.
 pub(crate) async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    Json(serde_json::json!({ "status": "healthy", "service": "cobuild", "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the

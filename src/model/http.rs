@@ -103,9 +103,17 @@ impl Connections {
     /// The vendor cannot be reached, refuses, or answers with something else than a stream of events.
     pub async fn stream(&self, endpoint: &Endpoint, call: &Call) -> Result<Events, Refusal> {
         let request = self.client(endpoint).post(call.url.clone()).headers(call.headers.clone()).json(&call.body);
-        let response = request.send().await.map_err(|error| unreachable(endpoint, &error))?;
+        let response = request.send().await.map_err(|error| {
+            let (provider, fault) = (endpoint.provider.name(), TransportFault::of(&error));
+            tracing::warn!(provider, %fault, error = %causes(&error), "a model call failed");
+            unreachable(endpoint, &error)
+        })?;
         if !response.status().is_success() {
-            return Err(refusal(endpoint, response).await);
+            let refusal = refusal(endpoint, response).await;
+            if let Some(said) = &refusal.said {
+                said.log(endpoint);
+            }
+            return Err(refusal);
         }
         if !is_event_stream(response.headers()) {
             return Err(not_a_stream(endpoint, response).await);
@@ -114,7 +122,8 @@ impl Connections {
         Ok(sse::events(bytes, self.limits.event_size_bytes_max).boxed())
     }
 
-    /// Gets a JSON document, such as a list of models.
+    /// Gets a JSON document, such as a list of models. Says nothing in the log: whoever looks for what may not be there
+    /// tells what came of it.
     ///
     /// # Errors
     ///
@@ -160,7 +169,6 @@ impl From<ModelError> for Refusal {
 fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> Refusal {
     let title = endpoint.provider.title();
     let fault = TransportFault::of(error);
-    tracing::warn!(provider = endpoint.provider.name(), %fault, error = %causes(error), "a model call failed");
     let failure = ModelError::Unavailable(format!("{title} cannot be reached: {fault}")).into();
     Refusal { failure, said: None, fault: Some(fault) }
 }
@@ -231,7 +239,7 @@ async fn refusal(endpoint: &Endpoint, response: Response) -> Refusal {
     let mut said = read_error(status, &body);
     said.retry_after = asked.or(said.retry_after);
     let wait = said.retry_after;
-    let error = said.clone().into_model_error(endpoint);
+    let error = said.model_error(endpoint);
     Refusal { failure: Failure { error, should_retry, wait }, said: Some(said), fault: None }
 }
 

@@ -169,6 +169,12 @@ impl VendorError {
     /// The error for the caller; the vendor's words go to the log.
     #[must_use]
     pub fn into_model_error(self, endpoint: &Endpoint) -> ModelError {
+        self.log(endpoint);
+        self.model_error(endpoint)
+    }
+
+    /// Puts the vendor's words into the log, without keys.
+    pub(super) fn log(&self, endpoint: &Endpoint) {
         tracing::warn!(
             provider = endpoint.provider.name(),
             status = self.status,
@@ -176,6 +182,10 @@ impl VendorError {
             message = endpoint.scrub(&self.message),
             "the model vendor reported an error"
         );
+    }
+
+    /// The error for the caller, and nothing in the log.
+    pub(super) fn model_error(&self, endpoint: &Endpoint) -> ModelError {
         let title = endpoint.provider.title();
         let label = self.label();
         match self.class() {

@@ -9,6 +9,7 @@ mod fakes;
 mod faults;
 mod import_repository;
 mod installs;
+mod legacy;
 mod metrics;
 mod models;
 mod presence;

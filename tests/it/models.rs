@@ -11,6 +11,7 @@ mod live;
 mod node;
 mod oracle;
 mod recital;
+mod recital_app;
 mod replay;
 mod sdks;
 mod secrecy;

@@ -140,7 +140,7 @@ async fn the_archive_holds_the_tree() {
 #[tokio::test]
 async fn the_server_says_how_it_is() {
     let server = TestServer::start().await;
-    assert_eq!(server.json("/health").await["status"], "ok");
+    assert_eq!(server.json("/health").await["status"], "healthy");
     let ready = server.json("/ready").await;
     assert_eq!(
         (&ready["ready"], &ready["store"]["ok"], &ready["sandbox"]["ok"]),
@@ -155,7 +155,8 @@ async fn the_server_says_how_it_is() {
 async fn every_address_of_the_app_is_its_page() {
     let server = TestServer::start().await;
     for path in ["/", "/p/anything"] {
-        let answer = server.http.get(server.url(path)).send().await.expect("an answer");
+        let page = server.http.get(server.url(path)).header("accept", "text/html,*/*;q=0.8");
+        let answer = page.send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
         let policy = answer.headers()["content-security-policy"].to_str().expect("ASCII").to_owned();

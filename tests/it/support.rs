@@ -191,7 +191,8 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
     let config = config(folder, &setup.arguments);
     if setup.configured_models {
         let mut providers = Providers::configured(&config).await.expect("valid settings");
-        providers.sandboxes = std::sync::Arc::new(FakeSandboxes::new(preview.clone()));
+        let fake = || -> Arc<dyn SandboxProvider> { Arc::new(FakeSandboxes::new(preview.clone())) };
+        providers.sandboxes = setup.sandboxes.clone().unwrap_or_else(fake);
         providers.timing = setup.timing;
         providers.projects.sandbox_on_join = false;
         return RunningServer::start_with(&config, providers).await.expect("a server");

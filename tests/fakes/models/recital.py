@@ -1,8 +1,8 @@
-"""A real inference engine that recites a known text: `recital.py ANSWER_FILE CONTINUE_AT`.
+"""A real inference engine that recites a known text: `recital.py ANSWER_FILE CONTINUE_AT [CONTEXT]`.
 
 Writes the weights of a tiny model whose every token has exactly one successor, loads them into llama.cpp and serves
 its HTTP API on loopback. A conversation that already holds an answer goes on at piece CONTINUE_AT, any other begins at
-the start. Prints one JSON line with the address and the pieces; ends when its input is closed.
+the start. CONTEXT is how many tokens one conversation may have, 1024 unless told. Prints one JSON line with the address and the pieces; ends when its input is closed.
 
 The model knows nothing. It shows that prompt, engine, stream and client fit together, and is never offered to people.
 """
@@ -40,7 +40,7 @@ def split(text):
     return pieces
 
 
-def write(path, pieces, continue_at):
+def write(path, pieces, continue_at, context):
     """The weights: the last token alone decides which comes next."""
     special = ["<unk>", "<s>", "</s>", "<|go|>", "<|go2|>"]
     kinds = gguf.TokenType
@@ -52,7 +52,7 @@ def write(path, pieces, continue_at):
     end, go_on = 2, 4
     width = (len(tokens) + 63) // 64 * 64
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(8192)
+    writer.add_context_length(max(8192, context))
     writer.add_embedding_length(width)
     writer.add_block_count(1)
     writer.add_feed_forward_length(32)
@@ -108,15 +108,16 @@ def write(path, pieces, continue_at):
 
 def main():
     answer, continue_at = sys.argv[1], int(sys.argv[2])
+    context = int(sys.argv[3]) if len(sys.argv) > 3 else 1024
     with open(answer, encoding="utf-8", newline="") as file:
         pieces = split(file.read())
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "recital.gguf")
-        write(path, pieces, continue_at)
+        write(path, pieces, continue_at, context)
         params = xllamacpp.CommonParams()
         params.model.path = path
-        params.n_ctx = 2048
         params.n_parallel = 2
+        params.n_ctx = params.n_parallel * context
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.warmup = False

@@ -38,18 +38,27 @@ const CONTINUE_AT: usize = 5;
 struct Recital {
     models: Models,
     pieces: Vec<String>,
+    _engine: Engine,
+}
+
+/// The running engine; ends when dropped.
+pub(super) struct Engine {
+    /// `http://` and so on, without a path.
+    pub(super) address: String,
+    /// The text's tokens, in order.
+    pub(super) pieces: Vec<String>,
     _input: ChildStdin,
     _process: Child,
 }
 
-impl Recital {
-    /// `None`, with a line that says so, where the engine cannot be installed.
-    async fn start() -> Option<Self> {
+impl Engine {
+    /// Recites this file of the fixtures. `None`, with a line that says so, where the engine cannot be installed.
+    pub(super) async fn start(text: &str, continue_at: usize, context: usize) -> Option<Self> {
         let python = python()?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(python);
-        command.arg(root.join("tests/fakes/models/recital.py"));
-        command.arg(root.join("tests/fixtures/models/answer.txt")).arg(CONTINUE_AT.to_string());
+        command.arg(root.join("tests/fakes/models/recital.py")).arg(root.join("tests/fixtures/models").join(text));
+        command.args([continue_at.to_string(), context.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut process = command.spawn().expect("python runs");
         let input = process.stdin.take().expect("piped");
@@ -64,15 +73,22 @@ impl Recital {
         };
         let ready = tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the engine starts in time");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let address = ready["address"].as_str().expect("an address");
+        let address = ready["address"].as_str().expect("an address").to_owned();
+        let pieces = serde_json::from_value(ready["pieces"].clone()).expect("texts");
+        Some(Self { address, pieces, _input: input, _process: process })
+    }
+}
+
+impl Recital {
+    async fn start() -> Option<Self> {
+        let engine = Engine::start("answer.txt", CONTINUE_AT, 1024).await?;
+        let address = &engine.address;
         let mut settings = ModelSettings::default();
         for (provider, path) in [(Provider::Compatible, "/v1"), (Provider::Anthropic, ""), (Provider::Openai, "/v1")] {
             let base_url = Some(format!("{address}{path}"));
             settings.endpoints.insert(provider, EndpointSettings { key: None, base_url });
         }
-        let pieces = ready["pieces"].as_array().expect("a list").iter();
-        let pieces = pieces.map(|piece| piece.as_str().expect("text").to_owned()).collect();
-        Some(Self { models: models(&vendors(settings)), pieces, _input: input, _process: process })
+        Some(Self { models: models(&vendors(settings)), pieces: engine.pieces.clone(), _engine: engine })
     }
 }
 

@@ -1,0 +1,187 @@
+//! Event streams of the older systems: one JSON object per event, one event per write.
+//!
+//! Their clients parse each network read on its own, so an event must neither share a write with another nor be split
+//! over two; and the JSON is ASCII, so that no split can cut a character.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use cobuild_protocol::{ErrorBody, value::Role};
+use futures_util::stream;
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
+};
+
+use crate::http::{
+    HttpState,
+    auth::{Grant, Pass},
+    listener::Connection,
+};
+
+/// Events on their way to one client; whoever makes them waits beyond that.
+const EVENTS_MAX: usize = 16;
+/// Longest time in which a client may take not one event. Its run goes on without it.
+const STALL_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether a slow socket has taken an event.
+const TAKEN_CHECK: Duration = Duration::from_millis(2);
+/// A comment, which all known clients skip: it keeps an idle connection from looking dead.
+const KEEPALIVE: &[u8] = b": keepalive\n\n";
+
+/// The way to one client. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    sender: mpsc::Sender<Bytes>,
+}
+
+/// The client is no longer there, or takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Events {
+    /// Sends one event; waits while the client is slow.
+    pub(crate) async fn send(&self, event: Value) -> Result<(), Gone> {
+        let line = Bytes::from(format!("data: {}\n\n", ascii(&event)));
+        match timeout(STALL_MAX, self.sender.send(line)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
+        }
+    }
+}
+
+/// For how long a client may listen, and over which connection.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pass: Pass,
+    written: Option<Arc<AtomicU64>>,
+}
+
+impl Listener {
+    pub(crate) fn new(state: &HttpState, grant: &Grant, role: Role, connection: Option<&Connection>) -> Self {
+        let written = connection.map(|connection| Arc::clone(&connection.written));
+        Self { pass: Pass::new(grant, role, state.timing.expiry_grace), written }
+    }
+}
+
+/// Answers with a stream. `work` makes the events; when it ends, so does the stream. It is dropped when the client has
+/// gone, which ends no run: that is the project's. `expired` is the last event for a client whose token has ended.
+pub(crate) fn respond<F>(
+    state: &HttpState,
+    listener: Listener,
+    expired: impl FnOnce(ErrorBody) -> Value + Send + 'static,
+    work: impl FnOnce(Events) -> F,
+) -> Response
+where
+    F: Future<Output = Result<(), Gone>> + Send + 'static,
+{
+    let Listener { pass, written } = listener;
+    let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let own = Events { sender: sender.clone() };
+    let work = work(Events { sender: sender.clone() });
+    let shutdown = state.shutdown.clone();
+    state.tasks.spawn(async move {
+        tokio::select! {
+            _ = work => {}
+            () = sender.closed() => {}
+            () = shutdown.cancelled() => {}
+            error = pass.ended() => drop(own.send(expired(error)).await),
+        }
+    });
+    let mut idle = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
+    idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let already = written.as_ref().map_or(0, |written| written.load(Ordering::Relaxed));
+    // One byte: the head of the answer goes before the first event.
+    let writes = Writes { events, idle, written, expected: already + 1 };
+    let body = Body::from_stream(stream::unfold(writes, Writes::next));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CONNECTION, HeaderValue::from_static("keep-alive")),
+        // nginx would collect events until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+/// The body of an answer: gives the connection one event at a time, and the next one when the socket has taken it.
+struct Writes {
+    events: mpsc::Receiver<Bytes>,
+    idle: Interval,
+    /// What the socket has taken in all; `None` where that is not counted.
+    written: Option<Arc<AtomicU64>>,
+    /// What it will have taken when the last event is through, at least.
+    expected: u64,
+}
+
+impl Writes {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        self.taken().await;
+        let chunk = tokio::select! {
+            biased;
+            event = self.events.recv() => event?,
+            _ = self.idle.tick() => Bytes::from_static(KEEPALIVE),
+        };
+        self.idle.reset();
+        let already = self.written.as_ref().map_or(0, |written| written.load(Ordering::Relaxed));
+        self.expected = already + chunk.len() as u64;
+        Some((Ok(chunk), self))
+    }
+
+    /// Waits until the socket has taken the last event. Waiting at all is what makes the connection write it: it asks for
+    /// more as long as there is more, and writes when there is nothing.
+    async fn taken(&self) {
+        tokio::task::yield_now().await;
+        let Some(written) = &self.written else { return };
+        while written.load(Ordering::Relaxed) < self.expected {
+            sleep(TAKEN_CHECK).await;
+        }
+    }
+}
+
+/// JSON in ASCII: everything else as `\uXXXX`.
+fn ascii(value: &Value) -> String {
+    let json = value.to_string();
+    if json.is_ascii() {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn json_is_ascii_and_means_the_same() {
+        let value = json!({ "text": "Grüße ✓ 😀 \" \n" });
+        let text = ascii(&value);
+        assert!(text.is_ascii() && text.contains("\\ud83d\\ude00"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+    }
+}

@@ -1,0 +1,136 @@
+//! `POST /api/generate-ai-code-stream`: a prompt answered in text. Nothing is applied.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use cobuild_protocol::{
+    Command, ErrorBody, Event,
+    command::{Delivery, Generate, ModelChoice, Say},
+};
+use serde_json::{Value, json};
+
+use super::{
+    body::Fields,
+    caller::Call,
+    events::{self, Events, Gone},
+    models::{self, Chosen},
+    packages,
+    refusal::Refusal,
+    room::{Visit, ended},
+};
+use crate::{codegen::reply::parse_reply, http::HttpState, project::ProjectHandle};
+
+/// What the stream's failure is called.
+const FAILED: &str = "Code generation failed";
+
+/// What is asked.
+#[derive(Debug)]
+struct Question {
+    prompt: String,
+    model: Option<String>,
+}
+
+pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
+    let call = Call::of_header(&state, &request).await?;
+    let mut fields = Fields::read(request).await?;
+    let prompt = fields.string("prompt");
+    let model = fields.optional_string("model");
+    // What the project is, and what was said, the server knows better than its client does.
+    fields.optional_object("context");
+    fields.flag("is_edit");
+    fields.finish()?;
+    call.may_change()?;
+    let handle = call.handle().await?;
+    let question = Question { prompt, model };
+    let listener = call.listener();
+    Ok(events::respond(
+        &state,
+        listener,
+        |error| failure(&error.message),
+        |events| async move {
+            events.send(json!({ "type": "start", "message": "Generating code..." })).await?;
+            let last = match answer(&call, &handle, &question, &events).await? {
+                Ok(complete) => complete,
+                Err(reason) => failure(&reason),
+            };
+            events.send(last).await
+        },
+    ))
+}
+
+fn failure(reason: &str) -> Value {
+    json!({ "type": "error", "error": reason, "message": FAILED })
+}
+
+/// Streams the answer; returns the last event, or why there is no answer.
+async fn answer(
+    call: &Call,
+    handle: &ProjectHandle,
+    question: &Question,
+    events: &Events,
+) -> Result<Result<Value, String>, Gone> {
+    let mut visit = match call.enter(handle).await {
+        Ok(subscription) => Visit::new(handle.clone(), subscription),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let chosen = match models::choose(&call.state, question.model.as_deref()) {
+        Ok(chosen) => chosen,
+        Err(reason) => {
+            // What was asked is part of the conversation even if nobody could be asked.
+            let said = visit.submit(Command::Say(Say { text: question.prompt.clone() })).await;
+            return Ok(Err(said.err().map_or(reason, |error| error.message)));
+        }
+    };
+    let response = match reply(&mut visit, question, &chosen, events).await? {
+        Ok(response) => response,
+        Err(error) => return Ok(Err(error.message)),
+    };
+    let packages = packages::of_reply(handle, &parse_reply(&response)).await;
+    if !packages.is_empty() {
+        events.send(json!({ "type": "packages", "packages": packages })).await?;
+    }
+    let mut complete = json!({ "type": "complete", "response": response });
+    if let Some(notice) = chosen.notice {
+        complete["notice"] = notice.into();
+    }
+    Ok(Ok(complete))
+}
+
+/// The whole answer, with each piece of it sent as it comes.
+async fn reply(
+    visit: &mut Visit,
+    question: &Question,
+    chosen: &Chosen,
+    events: &Events,
+) -> Result<Result<String, ErrorBody>, Gone> {
+    let generate = Generate {
+        prompt: question.prompt.clone(),
+        model: Some(ModelChoice::One(chosen.name.clone())),
+        apply: false,
+        delivery: Delivery::Queue,
+    };
+    let run = match visit.begin(Command::Generate(generate)).await {
+        Ok(run) => run,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut response = String::new();
+    loop {
+        match visit.next_of(run).await {
+            Ok(Event::ReplyDelta(delta)) => {
+                response.push_str(&delta.text);
+                events.send(json!({ "type": "chunk", "content": delta.text })).await?;
+            }
+            Ok(Event::RunFinished(finished)) => {
+                return Ok(match ended(finished.outcome, finished.error) {
+                    Ok(()) => Ok(response),
+                    // Applying it says which file is incomplete.
+                    Err(error) if models::is_cut_short(error.code) && !response.is_empty() => Ok(response),
+                    Err(error) => Err(error),
+                });
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A project's one sandbox, as clients of the first engine see it: `POST /api/create-ai-sandbox-v2`,
+//! `POST /api/sandbox-status`, `POST /api/kill-sandbox`.
+
+use std::{collections::HashMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Query, Request, State},
+    response::{IntoResponse, Response},
+};
+use cobuild_protocol::{
+    Command, ErrorCode, Event, ProjectState,
+    command::Cancel,
+    state::RunState,
+    value::{RunKind, SandboxInfo, SandboxState},
+};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{body::Fields, caller::Call, refusal::Refusal, room::Visit};
+use crate::{http::HttpState, project::ProjectHandle};
+
+/// How long a request waits for a sandbox: less than an answer may take to begin. The first sandbox of a server installs
+/// its template, which takes some ten seconds.
+pub(crate) const START_WITHIN: Duration = Duration::from_secs(50);
+/// How often a run that uses the sandbox is ended before it is given up: as many as may wait, and those that come
+/// meanwhile.
+const KILL_ATTEMPTS_MAX: usize = 32;
+/// The only template.
+const TEMPLATE: &str = "react-vite";
+/// What clients are told when there is none.
+pub(super) const NOT_FOUND: &str = "Sandbox not found";
+pub(super) const NOT_FOUND_CREATE: &str = "Sandbox not found. Please create a sandbox first.";
+/// The same in streams.
+pub(super) const NOT_FOUND_STREAM: &str = "400: No sandbox found. Please create a sandbox first.";
+
+/// Names the sandbox in a query.
+pub(super) const SANDBOX_PARAMETER: &str = "sandbox_id";
+
+/// The project's sandbox, unless there is none, somebody ended it, or another one is meant. One that died by itself counts:
+/// it is made again when it is needed.
+pub(crate) fn present<'a>(view: &'a ProjectState, id: Option<&str>) -> Option<&'a SandboxInfo> {
+    known(view, id).filter(|sandbox| !sandbox.parked)
+}
+
+/// The same, or the one that somebody ended.
+fn known<'a>(view: &'a ProjectState, id: Option<&str>) -> Option<&'a SandboxInfo> {
+    let sandbox = Some(&view.sandbox).filter(|sandbox| sandbox.sandbox.is_some())?;
+    id.is_none_or(|id| sandbox.sandbox.as_deref() == Some(id)).then_some(sandbox)
+}
+
+pub(super) async fn create(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
+    let call = Call::of_header(&state, &request).await?;
+    let mut fields = Fields::read(request).await?;
+    let provider = fields.optional_string("provider");
+    let template = fields.optional_string("template");
+    fields.finish()?;
+    call.may_change()?;
+    let notice = check_provider(&state, provider.as_deref())?;
+    if let Some(template) = template.filter(|template| template != TEMPLATE) {
+        let shown: String = template.chars().filter(|c| !c.is_control()).take(80).collect();
+        return Err(Refusal::bad_request(format!("Unknown template: {shown}")));
+    }
+    let handle = call.handle().await?;
+    let mut visit = Visit::new(handle.clone(), call.enter(&handle).await?);
+    let made = visit.start_sandbox(START_WITHIN).await;
+    made.map_err(|error| Refusal::failed(format!("Failed to create sandbox: {}", error.message)))?;
+    let (_, view) = handle.state().await?;
+    let provider = &view.sandbox.provider;
+    let mut body = json!({
+        "success": true,
+        "sandbox_id": view.sandbox.sandbox,
+        "provider": provider,
+        "message": format!("Sandbox created successfully with {provider}"),
+        "url": view.preview.url,
+    });
+    if let Some(notice) = notice {
+        body["notice"] = notice.into();
+    }
+    Ok(Json(body).into_response())
+}
+
+/// Whether this server makes the sandboxes somebody wants. Where another kind stands in, that is returned to be told.
+fn check_provider(state: &HttpState, wanted: Option<&str>) -> Result<Option<String>, Refusal> {
+    let own = state.sandboxes.name();
+    let Some(wanted) = wanted.map(str::to_lowercase).filter(|wanted| wanted != own) else { return Ok(None) };
+    let (variable, key_is_set) = match wanted.as_str() {
+        "e2b" => ("E2B_API_KEY", state.legacy.e2b_key_is_set),
+        "vercel" => ("VERCEL_TOKEN", state.legacy.vercel_token_is_set),
+        _ => {
+            let shown: String = wanted.chars().filter(|c| !c.is_control()).take(80).collect();
+            return Err(Refusal::bad_request(format!("Unknown sandbox provider: {shown}")));
+        }
+    };
+    let reason = if key_is_set {
+        format!("This server makes no {wanted} sandboxes, whatever {variable} is")
+    } else {
+        format!("{variable} not configured")
+    };
+    if state.legacy.stand_ins {
+        Ok(Some(format!("{reason}; a {own} sandbox stands in for {wanted}")))
+    } else {
+        Err(Refusal::bad_request(reason))
+    }
+}
+
+pub(super) async fn status(
+    State(state): State<HttpState>,
+    Query(query): Query<HashMap<String, String>>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let call = Call::of_header(&state, &request).await?;
+    let handle = call.handle().await?;
+    let (_, mut view) = handle.state().await?;
+    let id = query.get(SANDBOX_PARAMETER).map(String::as_str);
+    let sandbox = known(&view, id).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
+    if !sandbox.parked && sandbox.state != SandboxState::Ready && call.may_change().is_ok() {
+        // It died by itself, or the server was restarted: it comes back now.
+        let mut visit = Visit::new(handle.clone(), call.enter(&handle).await?);
+        if let Err(error) = visit.start_sandbox(START_WITHIN).await {
+            tracing::info!(project = %call.project, error = error.message, "a sandbox did not come back");
+        }
+        view = handle.state().await?.1;
+    }
+    let sandbox = known(&view, id).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
+    let is_running = !sandbox.parked && sandbox.state == SandboxState::Ready;
+    let status = match sandbox.state {
+        _ if sandbox.parked => "terminated",
+        SandboxState::Ready => "running",
+        SandboxState::Creating | SandboxState::Restoring => "starting",
+        SandboxState::Stopped | SandboxState::Lost => "stopped",
+    };
+    let body = json!({
+        "success": true,
+        "sandbox_id": sandbox.sandbox,
+        "status": status,
+        "uptime_seconds": if is_running { uptime_seconds(sandbox) } else { 0.0 },
+        "provider": sandbox.provider,
+        "is_running": is_running,
+    });
+    Ok(Json(body).into_response())
+}
+
+fn uptime_seconds(sandbox: &SandboxInfo) -> f64 {
+    let created = sandbox.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+    created.map_or(0.0, |created| Timestamp::now().duration_since(created).as_secs_f64().max(0.0))
+}
+
+pub(super) async fn kill(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
+    let call = Call::of_header(&state, &request).await?;
+    let mut fields = Fields::read(request).await?;
+    let wanted = fields.optional_string("sandbox_id");
+    fields.finish()?;
+    call.may_change()?;
+    let handle = call.handle().await?;
+    let (_, view) = handle.state().await?;
+    let sandbox = present(&view, wanted.as_deref()).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
+    let id = sandbox.sandbox.clone();
+    end(&call, &handle).await?;
+    let body = json!({ "success": true, "message": "Sandbox terminated successfully", "sandbox_id": id });
+    Ok(Json(body).into_response())
+}
+
+/// Ends the sandbox, and before it the runs that use it.
+pub(crate) async fn end(call: &Call, handle: &ProjectHandle) -> Result<(), Refusal> {
+    let mut visit = Visit::new(handle.clone(), call.enter(handle).await?);
+    for _ in 0..KILL_ATTEMPTS_MAX {
+        match visit.submit(Command::StopSandbox(Default::default())).await {
+            Ok(_) => loop {
+                let Event::SandboxChanged(changed) = visit.next().await?.event else { continue };
+                if changed.parked {
+                    return Ok(());
+                }
+            },
+            Err(error) if error.code == ErrorCode::Conflict => cancel_runs(&mut visit).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Refusal::Later("The sandbox is in use again and again; try later".into(), 1000))
+}
+
+async fn cancel_runs(visit: &mut Visit) -> Result<(), Refusal> {
+    let (_, view) = visit.handle.state().await?;
+    let using = view.runs.iter().filter(|run| run.state != RunState::Finished && run.kind != RunKind::Exec);
+    for run in using.map(|run| run.run).collect::<Vec<_>>() {
+        visit.submit(Command::Cancel(Cancel { run })).await?;
+    }
+    Ok(())
+}

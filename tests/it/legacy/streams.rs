@@ -1,0 +1,196 @@
+//! Streams as they arrive, and what becomes of them when somebody leaves or interferes.
+
+use std::time::Duration;
+
+use cobuild_protocol::{Event, value::Outcome};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::client::{call, create_sandbox, events, send, stream, types};
+use crate::support::{Setup, TestServer, WsClient, within};
+
+const GENERATE: &str = "/api/generate-ai-code-stream";
+const APPLY: &str = "/api/apply-ai-code-stream";
+
+fn paced(pause_ms: u64) -> Setup {
+    Setup { pause: Duration::from_millis(pause_ms), ..Setup::default() }
+}
+
+#[tokio::test]
+async fn each_event_arrives_in_a_chunk_of_its_own() {
+    let server = TestServer::start().await;
+    let body = json!({ "prompt": "file src/Gr.jsx Grüße✓" }).to_string();
+    let mut socket = TcpStream::connect(server.address).await.expect("a connection");
+    let head = format!(
+        "POST {GENERATE} HTTP/1.1\r\nhost: localhost\r\nx-project-id: p\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    let mut reads: Vec<Vec<u8>> = Vec::new();
+    let mut all = Vec::new();
+    within("the end of the stream", async {
+        while !all.ends_with(b"\r\n0\r\n\r\n") {
+            let mut buffer = vec![0; 64 * 1024];
+            let length = socket.read(&mut buffer).await.expect("bytes");
+            assert_ne!(length, 0, "cut off");
+            buffer.truncate(length);
+            all.extend_from_slice(&buffer);
+            reads.push(buffer);
+        }
+    })
+    .await;
+    let end_of_head = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8_lossy(&all[..end_of_head]).to_lowercase();
+    assert!(head.contains("transfer-encoding: chunked") && head.contains("connection: keep-alive"), "{head}");
+    assert!(all.is_ascii());
+    let (mut rest, mut told) = (&all[end_of_head..], Vec::new());
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n").expect("a length");
+        let length =
+            usize::from_str_radix(std::str::from_utf8(&rest[..line]).expect("ASCII"), 16).expect("hexadecimal");
+        if length == 0 {
+            break;
+        }
+        let chunk = std::str::from_utf8(&rest[line + 2..line + 2 + length]).expect("ASCII");
+        let of_chunk = events(chunk);
+        assert_eq!(of_chunk.len(), 1, "one event per chunk: {chunk:?}");
+        assert!(chunk.starts_with("data: {") && chunk.ends_with("}\n\n"), "{chunk:?}");
+        told.extend(of_chunk);
+        rest = &rest[line + 2 + length + 2..];
+    }
+    assert_eq!(types(&told), ["start", "chunk", "chunk", "chunk", "complete"]);
+    // What one read holds ends where an event ends: no event is held back or sent in two pieces.
+    for read in &reads {
+        assert!(read.ends_with(b"\r\n"), "{:?}", String::from_utf8_lossy(read));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_streamed_and_a_viewer_sees_it() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut viewer = WsClient::attach(&server, "p").await;
+    let before = server.json("/api/v1/projects/p/files").await["files"].clone();
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": "words 20" })).await;
+    assert_eq!(told[0], json!({ "type": "start", "message": "Generating code..." }));
+    let chunks: Vec<&str> = told.iter().filter_map(|event| event["content"].as_str()).collect();
+    assert_eq!(chunks.len(), 20);
+    let last = told.last().expect("events");
+    assert_eq!((&last["type"], last["response"].as_str()), (&json!("complete"), Some(chunks.concat().as_str())));
+    let outcome = viewer
+        .event(|frame| match &frame.event {
+            Event::RunFinished(finished) => Some(finished.outcome),
+            _ => None,
+        })
+        .await;
+    assert_eq!(outcome, Outcome::Completed);
+    assert_eq!(server.json("/api/v1/projects/p/files").await["files"], before, "generating changes no file");
+}
+
+#[tokio::test]
+async fn packages_of_the_answer_are_named() {
+    let server = TestServer::start().await;
+    let prompt = "file src/App.jsx import axios from 'axios'; import React from 'react'; import q from '@/q'";
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": prompt })).await;
+    assert_eq!(types(&told), ["start", "chunk", "chunk", "chunk", "packages", "complete"]);
+    assert_eq!(told[4]["packages"], json!(["axios"]));
+}
+
+#[tokio::test]
+async fn whoever_leaves_ends_no_run() {
+    let server = TestServer::start_with(paced(10)).await;
+    server.create("p").await;
+    let mut viewer = WsClient::attach(&server, "p").await;
+    let body = json!({ "prompt": "words 40" }).to_string();
+    let mut answer = send(&server, "POST", GENERATE, Some("p"), Some(&body)).await;
+    let mut seen = String::new();
+    while !seen.contains("chunk") {
+        let piece = within("a chunk", answer.chunk()).await.expect("bytes").expect("not the end");
+        seen.push_str(std::str::from_utf8(&piece).expect("ASCII"));
+    }
+    drop(answer);
+    let outcome = viewer
+        .event(|frame| match &frame.event {
+            Event::RunFinished(finished) => Some(finished.outcome),
+            _ => None,
+        })
+        .await;
+    assert_eq!(outcome, Outcome::Completed);
+    let state = call(&server, "GET", "/api/conversation-state", Some("p"), None).await.body;
+    assert_eq!(state["messages"].as_array().map(Vec::len), Some(2), "{state}");
+}
+
+#[tokio::test]
+async fn a_viewer_cancels_what_a_stream_began() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut viewer = WsClient::attach(&server, "p").await;
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": "hang" }));
+    let cancel = async {
+        let run =
+            viewer.event(|frame| matches!(frame.event, Event::ReplyDelta(_)).then_some(frame.run).flatten()).await;
+        viewer.command(json!({ "type": "cancel", "run": run })).await;
+        assert_eq!(viewer.finished(run).await, Outcome::Cancelled);
+    };
+    let (told, ()) = tokio::join!(told, cancel);
+    let errors: Vec<&Value> = told.iter().filter(|event| event["type"] == "error").collect();
+    assert_eq!(errors, [told.last().expect("events")]);
+    assert_eq!(errors[0]["message"], "Code generation failed");
+    assert_eq!(server.model.open(), 0, "the model's stream is closed");
+}
+
+#[tokio::test]
+async fn two_clients_share_a_project_and_two_projects_share_nothing() {
+    let server = TestServer::start_with(paced(2)).await;
+    for project in ["p", "q"] {
+        create_sandbox(&server, project).await;
+    }
+    let generate = |project, prompt| stream(&server, GENERATE, project, json!({ "prompt": prompt }));
+    let apply = |project, path: &str| {
+        stream(&server, APPLY, project, json!({ "response": format!("<file path=\"{path}\">x</file>") }))
+    };
+    let (one, two, three, four) = tokio::join!(
+        generate("p", "words 10"),
+        generate("p", "words 12"),
+        apply("p", "src/p.js"),
+        apply("q", "src/q.js"),
+    );
+    for (told, chunks) in [(one, 10), (two, 12)] {
+        assert_eq!(told.iter().filter(|event| event["type"] == "chunk").count(), chunks);
+        assert_eq!(told.last().expect("events")["type"], "complete");
+    }
+    for told in [three, four] {
+        assert_eq!(told.last().expect("events")["files_created"], 1, "{told:?}");
+    }
+    for (project, own, foreign) in [("p", "src/p.js", "src/q.js"), ("q", "src/q.js", "src/p.js")] {
+        let files = call(&server, "GET", "/api/get-sandbox-files", Some(project), None).await.body["files"].clone();
+        let files = files.as_array().expect("a list");
+        assert!(files.contains(&json!(own)) && !files.contains(&json!(foreign)), "{project}: {files:?}");
+        let state = call(&server, "GET", "/api/conversation-state", Some(project), None).await.body;
+        assert_eq!(state["messages"].as_array().map(Vec::len), Some(if project == "p" { 4 } else { 0 }));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_the_stream_with_an_error() {
+    let mut server = TestServer::start().await;
+    let body = json!({ "prompt": "hang" }).to_string();
+    let mut answer = send(&server, "POST", GENERATE, Some("p"), Some(&body)).await;
+    let mut text = String::new();
+    while !text.contains("chunk") {
+        let piece = within("a chunk", answer.chunk()).await.expect("bytes").expect("not the end");
+        text.push_str(std::str::from_utf8(&piece).expect("ASCII"));
+    }
+    let rest = within("the end", async {
+        let (rest, ()) = tokio::join!(answer.text(), server.shut_down());
+        rest
+    });
+    text.push_str(&rest.await.expect("a whole stream"));
+    let told = events(&text);
+    assert_eq!(told.iter().filter(|event| event["type"] == "error").count(), 1, "{told:?}");
+    assert_eq!(told.last().expect("events")["type"], "error");
+}
