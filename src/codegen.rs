@@ -8,12 +8,24 @@
 //! | [`lost_content`] | whether a new version of a file throws work away |
 //! | [`edit_match`] | search/replace blocks put into a file |
 //! | [`packages`] | which npm packages a set of files needs |
-//! | [`prompt`] | a project and its conversation → what a model is sent |
+//! | [`imports`], [`module_links`] | what scripts import and export, and what of it does not fit together |
+//! | [`prompt`], [`relevance`] | a project and its conversation → what a model is sent; which files matter most |
+//! | [`seam`] | the two halves of an answer that was cut off, joined |
+//! | [`feedback`] | what a model is told when it is asked once more |
+//! | [`summary`] | a conversation that outgrew the window → the question for its summary |
+//! | [`page_outline`] | a web page → what a model needs to imitate it |
 
 pub mod edit_match;
+pub mod feedback;
+pub mod imports;
 pub mod lost_content;
+pub mod module_links;
 pub mod packages;
+pub mod page_outline;
 pub mod prompt;
+pub mod relevance;
 pub mod reply;
 pub mod reply_parser;
 pub mod reply_path;
+pub mod seam;
+pub mod summary;

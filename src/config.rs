@@ -61,6 +61,23 @@ pub struct Config {
     #[arg(long, env = "DEMO_SPEED", default_value_t = DEMO_SPEED_DEFAULT, global = true)]
     pub demo_speed: u32,
 
+    /// Most that one run may cost, in US dollars such as `0.50`. Checked before each call of a model; calls of unknown cost
+    /// do not count
+    #[arg(long, env = "RUN_BUDGET_USD", global = true)]
+    pub run_budget_usd: Option<Dollars>,
+
+    /// Most tokens that one run may use, input and output together
+    #[arg(long, env = "RUN_BUDGET_TOKENS", global = true)]
+    pub run_budget_tokens: Option<u64>,
+
+    /// Most that all runs of one project may cost together, in US dollars
+    #[arg(long, env = "PROJECT_BUDGET_USD", global = true)]
+    pub project_budget_usd: Option<Dollars>,
+
+    /// Most tokens that all runs of one project may use together
+    #[arg(long, env = "PROJECT_BUDGET_TOKENS", global = true)]
+    pub project_budget_tokens: Option<u64>,
+
     /// How people reach the server from outside, such as `https://build.example.com`, when that is not its own address
     #[arg(long, env = "PUBLIC_URL", global = true, value_parser = PublicUrl::parse)]
     pub public_url: Option<PublicUrl>,
@@ -162,6 +179,34 @@ pub enum AllowedOrigin {
     Any,
     /// This one, as browsers write it: `https://app.example.com`.
     Exactly(String),
+}
+
+/// An amount of US dollars, exact to 10⁻⁹.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dollars(u64);
+
+impl Dollars {
+    /// In 10⁻⁹ dollars.
+    #[must_use]
+    pub const fn nano(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || "an amount looks like 2 or 0.50".to_owned();
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+        if whole.is_empty() || whole.len() > 9 || part.len() > 9 || !is_number(whole) || !is_number(part) {
+            return Err(refuse());
+        }
+        let whole: u64 = whole.parse().map_err(|_| refuse())?;
+        let part: u64 = format!("{part:0<9}").parse().map_err(|_| refuse())?;
+        Ok(Self(whole * 1_000_000_000 + part))
+    }
 }
 
 /// Scheme, host and port that people see in their address bar.
@@ -323,6 +368,16 @@ mod tests {
             let default = arg.get_default_values().first().and_then(|value| value.to_str()).unwrap_or_default();
             let line = format!("#{name}={default}");
             assert!(example.lines().any(|l| l == line), "`.env.example` should have the line `{line}`");
+        }
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        for (text, nano) in [("2", 2_000_000_000), ("0.50", 500_000_000), ("0.000000001", 1), ("0.", 0)] {
+            assert_eq!(text.parse(), Ok(Dollars(nano)), "{text}");
+        }
+        for bad in ["", ".5", "-1", "1e3", "1,5", "$2", "0.0000000001", "9999999999"] {
+            assert!(bad.parse::<Dollars>().is_err(), "{bad}");
         }
     }
 

@@ -48,8 +48,8 @@ pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
-        FILE_SIZE_BYTES_MAX, FILES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX,
-        model_provider::ModelProvider, sandbox_provider::SandboxProvider,
+        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
+        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider,
     },
 };
 
@@ -120,6 +120,8 @@ pub(crate) struct Shared {
     pub(crate) exports: Arc<Semaphore>,
     /// One permit per diff being worked out.
     pub(crate) diffs: Arc<Semaphore>,
+    /// One permit per repository being processed.
+    pub(crate) code_jobs: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -184,6 +186,7 @@ impl App {
             legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
+            code_jobs: Arc::new(Semaphore::new(legacy::code::JOBS_MAX)),
             shutdown: CancellationToken::new(),
             leaving: Leaving::new(tasks.clone()),
             tasks,
@@ -307,5 +310,7 @@ fn limits() -> Limits {
         file_size_bytes_max: FILE_SIZE_BYTES_MAX as u64,
         files_max: FILES_MAX as u64,
         queue_max: QUEUE_MAX as u64,
+        images_max: IMAGES_MAX as u64,
+        image_size_bytes_max: IMAGE_SIZE_BYTES_MAX as u64,
     }
 }

@@ -12,6 +12,8 @@
 //!              codegen/  protocol    pure: prompts, reply parsing, edits · crate of wire types
 //! ```
 //!
+//! [`pages`] is one more adapter: it reads web pages. [`public_address`] is what it and the sandboxes' way out agree on.
+//!
 //! Arrows point down only. [`client`] stands outside: it is what speaks to a server from elsewhere, and `cli` uses it.
 
 pub mod cli;
@@ -20,7 +22,9 @@ pub mod codegen;
 pub mod config;
 pub mod http;
 pub mod model;
+pub mod pages;
 pub mod project;
+pub mod public_address;
 pub mod sandbox;
 pub mod secret;
 pub mod server;

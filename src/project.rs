@@ -16,7 +16,7 @@
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
 //! | `figures` | what operators see |
-//! | [`event_store`], [`model_provider`], [`sandbox_provider`] | what the core asks of the outside |
+//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`] | what the core asks of the outside |
 
 mod actor;
 mod batch;
@@ -31,6 +31,7 @@ mod file_tree;
 pub mod handle;
 mod history;
 pub mod model_provider;
+pub mod page_reader;
 pub mod presence;
 #[cfg(test)]
 mod properties;
@@ -52,13 +53,13 @@ mod testing;
 mod tests;
 
 pub use self::{
-    command::PROMPT_SIZE_BYTES_MAX,
+    command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
     compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
     history::{Cause, Point},
     queue::QUEUE_MAX,
-    registry::{ProjectParts, ProjectRegistry, ProjectSettings},
+    registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
 };
 pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

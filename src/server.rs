@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    config::{Config, PublicUrl, SandboxChoice},
+    config::{Config, Dollars, PublicUrl, SandboxChoice},
     http::{App, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
@@ -26,8 +26,9 @@ use crate::{
         retry::RetryPolicy,
         vendors::Vendors,
     },
+    pages::WebPages,
     project::{
-        LogLimits, ProjectParts, ProjectRegistry, ProjectSettings,
+        Budget, LogLimits, ProjectParts, ProjectRegistry, ProjectSettings,
         event_store::SharedStore,
         model_provider::{ModelError, ModelProvider},
         sandbox_provider::SandboxProvider,
@@ -137,6 +138,8 @@ impl Providers {
             timing: Timing::default(),
             projects: ProjectSettings {
                 log_limits: LogLimits { frames: config.log_frames_max, ..LogLimits::default() },
+                run_budget: budget(config.run_budget_usd, config.run_budget_tokens),
+                project_budget: budget(config.project_budget_usd, config.project_budget_tokens),
                 ..ProjectSettings::default()
             },
         })
@@ -170,11 +173,13 @@ impl RunningServer {
         let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
         let Providers { store, models, sandboxes, timing, projects } = providers;
+        let pages = Arc::new(WebPages::new().map_err(|error| StartError::Tls(error.to_string()))?);
         let preview_url = format!("{}/", url.with_host(&format!("{{id}}.{}", config.preview_domain)));
         let registry = ProjectRegistry::new(ProjectParts {
             store,
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
+            pages,
             settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
         });
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
@@ -240,6 +245,10 @@ pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, St
     }
     drop(looking);
     Ok(Arc::new(models))
+}
+
+fn budget(dollars: Option<Dollars>, tokens: Option<u64>) -> Budget {
+    Budget { cost_nano_usd: dollars.map(Dollars::nano), tokens }
 }
 
 /// All vendors, by the keys and addresses of the configuration.

@@ -8,7 +8,7 @@ use crate::{
     id::{ConflictId, ParticipantId, RunId, Seq},
     package::PackageSpec,
     path::FilePath,
-    value::{ContentHash, EditStyle, Encoding, Presence, Role},
+    value::{ContentHash, EditStyle, Encoding, GenerateMode, ImageData, Presence, Role},
 };
 
 /// A command. Each is answered by exactly one of `accepted`, `rejected` and `result`.
@@ -153,6 +153,33 @@ pub struct Generate {
     #[serde(default, skip_serializing_if = "is_queue")]
     #[ts(as = "Option<Delivery>")]
     pub delivery: Delivery,
+    /// `plan`: say how it would be done, touch no file and run nothing.
+    #[serde(default, skip_serializing_if = "GenerateMode::is_build")]
+    #[ts(as = "Option<GenerateMode>")]
+    pub mode: GenerateMode,
+    /// Pictures that belong to the prompt; how many and how large is announced in `welcome.limits`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ImageData>>", optional)]
+    pub images: Vec<ImageData>,
+    /// A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl Generate {
+    /// A prompt and nothing else.
+    #[must_use]
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            model: None,
+            apply: true,
+            delivery: Delivery::Queue,
+            mode: GenerateMode::Build,
+            images: Vec::new(),
+            url: None,
+        }
+    }
 }
 
 /// Which model answers: `"provider/model"`, or a list of at most 8.
@@ -191,8 +218,9 @@ pub enum Delivery {
     Queue,
     /// The run under way is cancelled (by its author or an owner only), and this one is next.
     Interrupt,
-    /// It joins the run under way at its next model turn. A run without another turn cannot be joined: then it waits
-    /// like any other, and `run_queued` says so.
+    /// It joins the run under way, which takes another turn of the model for it: `accepted` names that run, and
+    /// `message_added` says `steers`. Where that cannot be – the run is no `generate`, or is about to end – it waits
+    /// like any other, and `run_queued` says `not_steered`.
     Steer,
 }
 

@@ -10,8 +10,9 @@ use crate::{
     id::{ConflictId, MessageId, ParticipantId, RequestId, RunId, Seq},
     path::FilePath,
     value::{
-        ContentHash, EditStyle, FileAction, FileEntry, FileOrigin, MessageRole, Outcome, OutputStream, PreviewState,
-        Refusal, Role, RunKind, SandboxState, Usage,
+        ContentHash, EditStyle, FileAction, FileEntry, FileOrigin, GenerateMode, ImageInfo, MessageRole, Outcome,
+        OutputStream, PreviewErrorSource, PreviewState, Refusal, Role, RunKind, SandboxState, TurnReason, Usage,
+        UsageTotal,
     },
 };
 
@@ -90,6 +91,16 @@ pub enum Event {
     FileUnlocked(FileUnlocked),
     /// The files are as they were after an earlier event; the changes that make them so follow.
     Restored(Restored),
+    /// The model is asked once more in the same run.
+    TurnStarted(TurnStarted),
+    /// A call of the model is over; what it and everything before it consumed.
+    UsageUpdated(Box<UsageUpdated>),
+    /// Not everything that the model should have seen fits into its window.
+    ContextTrimmed(ContextTrimmed),
+    /// The older part of the conversation goes to the model as a summary from now on.
+    ConversationCompacted(ConversationCompacted),
+    /// A run could not make the app work: its files are as they were before it. The changes that make them so follow.
+    Reverted(Reverted),
     /// The files are those of a git repository now; the changes that made them so stand before.
     RepositoryImported(RepositoryImported),
     /// The waiting runs are in another order.
@@ -123,7 +134,7 @@ pub enum Event {
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 37;
+pub const EVENTS_COUNT: usize = 42;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -173,6 +184,10 @@ pub struct RunQueued {
     /// The prompt, for `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// What a `generate` may do.
+    #[serde(default, skip_serializing_if = "GenerateMode::is_build")]
+    #[ts(as = "Option<GenerateMode>")]
+    pub mode: GenerateMode,
 }
 
 /// A run began.
@@ -187,6 +202,10 @@ pub struct RunStarted {
     /// The model that answers, as `provider/model`, for `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// What a `generate` may do.
+    #[serde(default, skip_serializing_if = "GenerateMode::is_build")]
+    #[ts(as = "Option<GenerateMode>")]
+    pub mode: GenerateMode,
     /// For `apply`: whether it changes an app that is there rather than making one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>")]
@@ -228,6 +247,17 @@ pub struct MessageAdded {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The pictures that came with a user's message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ImageInfo>>", optional)]
+    pub images: Vec<ImageInfo>,
+    /// The page a user wants to be imitated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether a user's message joined a run that was under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub steers: bool,
 }
 
 /// A model failed before its first byte, and `generate` named others.
@@ -332,7 +362,7 @@ pub struct FileRenamed {
     pub to: FilePath,
 }
 
-/// A file of a reply was not written; the others were.
+/// A file of a reply was not written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct FileRefused {
     /// The path as the reply spelled it, shortened and without control characters.
@@ -556,11 +586,93 @@ pub struct PreviewChanged {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[ts(optional_fields)]
 pub struct PreviewError {
-    /// What the dev server says.
+    /// What the dev server or the page says.
     pub message: String,
     /// The file it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "PreviewErrorSource::is_build")]
+    #[ts(as = "Option<PreviewErrorSource>")]
+    pub source: PreviewErrorSource,
+}
+
+/// The model is asked once more in the same run. A run's first call has no such event, unless it is for something else
+/// than the prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct TurnStarted {
+    /// The message its answer goes to.
+    pub message: MessageId,
+    /// Which call of the run, from 1.
+    pub turn: u32,
+    /// Why.
+    pub reason: TurnReason,
+    /// The how-manieth for this reason, from 1.
+    pub round: u32,
+    /// What is wrong, in the words the model is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A call of the model is over. The totals include it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct UsageUpdated {
+    /// The message the call was for.
+    pub message: MessageId,
+    /// Which call of the run, from 1.
+    pub turn: u32,
+    /// What the call consumed.
+    pub usage: Usage,
+    /// What the message's calls consumed.
+    pub message_usage: Usage,
+    /// What the run's calls consumed.
+    pub run_usage: Usage,
+    /// What the project's calls consumed.
+    pub project_usage: UsageTotal,
+    /// Most tokens the model takes in one call, where that is known: `usage` says how full it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens_max: Option<u64>,
+}
+
+/// Not everything that the model should have seen fits into its window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct ContextTrimmed {
+    /// How many of the oldest messages it was not sent.
+    pub messages_dropped: u32,
+    /// How many files it was told the names of, but not their text.
+    pub files_without_text: u32,
+    /// How much text fits, as far as is known; in bytes.
+    pub budget_bytes: u64,
+    /// Most tokens the model takes in one call, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens_max: Option<u64>,
+}
+
+/// The older part of the conversation goes to the model as a summary from now on. People still see all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ConversationCompacted {
+    /// The last message that the summary stands for.
+    pub through: MessageId,
+    /// How many messages it stands for, those of an earlier summary not counted.
+    pub messages: u32,
+    /// The summary, as a model wrote it.
+    pub summary: String,
+}
+
+/// A run could not make the app work: the files it changed are as they were before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct Reverted {
+    /// How often the model was asked to mend it.
+    pub rounds: u32,
+    /// What is wrong with what it wrote.
+    pub problem: String,
+    /// The files that were changed back.
+    pub paths: Vec<FilePath>,
+    /// What the run consumed.
+    pub usage: Usage,
 }
 
 impl Event {
@@ -590,6 +702,11 @@ impl Event {
             Self::FileLocked(_) => "file_locked",
             Self::FileUnlocked(_) => "file_unlocked",
             Self::Restored(_) => "restored",
+            Self::TurnStarted(_) => "turn_started",
+            Self::UsageUpdated(_) => "usage_updated",
+            Self::ContextTrimmed(_) => "context_trimmed",
+            Self::ConversationCompacted(_) => "conversation_compacted",
+            Self::Reverted(_) => "reverted",
             Self::RepositoryImported(_) => "repository_imported",
             Self::QueueChanged(_) => "queue_changed",
             Self::RoleChanged(_) => "role_changed",

@@ -224,6 +224,10 @@ pub struct Limits {
     pub files_max: u64,
     /// Most runs waiting in the queue.
     pub queue_max: u64,
+    /// Most pictures of one prompt.
+    pub images_max: u64,
+    /// Largest picture; all of a prompt's must fit into one frame besides.
+    pub image_size_bytes_max: u64,
 }
 
 /// The project's state as of `seq`.

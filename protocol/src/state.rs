@@ -11,10 +11,11 @@ use ts_rs::TS;
 use crate::{
     error::ErrorBody,
     event::FileConflicted,
-    id::{ParticipantId, RunId, Seq},
+    id::{MessageId, ParticipantId, RunId, Seq},
     path::FilePath,
     value::{
-        ContentHash, ConversationInfo, Message, Outcome, Participant, PreviewInfo, RunKind, SandboxInfo, Step, Usage,
+        ContentHash, ConversationInfo, GenerateMode, Message, Outcome, Participant, PreviewInfo, RunKind, RunTurn,
+        SandboxInfo, Step, Usage, UsageTotal,
     },
 };
 
@@ -54,6 +55,22 @@ pub struct ProjectState {
     pub conflicts: Vec<FileConflicted>,
     /// Everybody who was ever in the room.
     pub participants: BTreeMap<ParticipantId, Participant>,
+    /// What all model calls consumed.
+    #[serde(default)]
+    pub usage: UsageTotal,
+    /// What stands for the older part of the conversation when a model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub summary: Option<ConversationSummary>,
+}
+
+/// What stands for the older part of the conversation when a model is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ConversationSummary {
+    /// The last message it stands for.
+    pub through: MessageId,
+    /// The summary, as a model wrote it.
+    pub text: String,
 }
 
 /// The git repository a project's files came from.
@@ -131,6 +148,14 @@ pub struct RunInfo {
     /// What its model calls consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What a `generate` may do.
+    #[serde(default, skip_serializing_if = "GenerateMode::is_build")]
+    #[ts(as = "Option<GenerateMode>")]
+    pub mode: GenerateMode,
+    /// The further calls of the model, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<RunTurn>>", optional)]
+    pub turns: Vec<RunTurn>,
     /// For `apply`: whether it changes an app that is there rather than making one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>")]

@@ -164,6 +164,19 @@ pub struct Usage {
     pub estimated: bool,
 }
 
+/// What all model calls of a project consumed together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct UsageTotal {
+    /// The sum. Its cost is absent – unknown – as soon as one call's cost is unknown.
+    pub usage: Usage,
+    /// How many calls.
+    pub calls: u64,
+    /// How many of them have an unknown cost.
+    pub calls_of_unknown_cost: u64,
+    /// What the others cost together, in 10⁻⁹ US dollars. This is what a budget is held against.
+    pub known_cost_nano_usd: u64,
+}
+
 impl Usage {
     /// Two calls' consumption. A cost that is unknown for one of them is unknown for both; so begin a sum with the first
     /// call, not with an empty `Usage`.
@@ -185,6 +198,184 @@ impl Usage {
             prices_as_of: dates.0.max(dates.1).cloned(),
             estimated: self.estimated || other.estimated,
         }
+    }
+    /// All tokens that count: fresh and cached input, and output.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        [
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(0, u64::saturating_add)
+    }
+}
+
+impl UsageTotal {
+    /// Two totals together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let usage = match (self.calls, other.calls) {
+            (0, _) => other.usage.clone(),
+            (_, 0) => self.usage.clone(),
+            _ => self.usage.plus(&other.usage),
+        };
+        Self {
+            usage,
+            calls: self.calls + other.calls,
+            calls_of_unknown_cost: self.calls_of_unknown_cost + other.calls_of_unknown_cost,
+            known_cost_nano_usd: self.known_cost_nano_usd.saturating_add(other.known_cost_nano_usd),
+        }
+    }
+
+    /// The total with one more call.
+    #[must_use]
+    pub fn with(&self, call: &Usage) -> Self {
+        self.plus(&Self {
+            usage: call.clone(),
+            calls: 1,
+            calls_of_unknown_cost: u64::from(call.cost_nano_usd.is_none()),
+            known_cost_nano_usd: call.cost_nano_usd.unwrap_or(0),
+        })
+    }
+}
+
+/// What a `generate` may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum GenerateMode {
+    /// Change the app.
+    #[default]
+    Build,
+    /// Say how it would be done; touch no file and run nothing.
+    Plan,
+}
+
+impl GenerateMode {
+    /// Whether it is the ordinary one, which is not written out.
+    #[must_use]
+    pub const fn is_build(&self) -> bool {
+        matches!(self, Self::Build)
+    }
+}
+
+/// Why a model is asked once more in the same run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnReason {
+    /// To answer the prompt, after a turn for something else.
+    Prompt,
+    /// Changes of its answer could not be put into their files.
+    EditUnmatched,
+    /// Its answer reached the output limit and goes on.
+    Continuation,
+    /// The app does not work after its answer.
+    Repair,
+    /// Somebody joined the run with another prompt.
+    Steer,
+    /// The conversation outgrew the model's window and is summed up.
+    Compaction,
+}
+
+/// A further call of the model in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct RunTurn {
+    /// Which call of the run, from 1.
+    pub turn: u32,
+    /// Why.
+    pub reason: TurnReason,
+    /// The how-manieth for this reason, from 1.
+    pub round: u32,
+    /// What is wrong, in the words the model is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What it consumed; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// The formats of pictures that models take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+pub enum ImageType {
+    /// PNG.
+    #[serde(rename = "image/png")]
+    Png,
+    /// JPEG.
+    #[serde(rename = "image/jpeg")]
+    Jpeg,
+    /// WebP.
+    #[serde(rename = "image/webp")]
+    Webp,
+    /// GIF; models see its first picture.
+    #[serde(rename = "image/gif")]
+    Gif,
+}
+
+impl ImageType {
+    /// Its name on every wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+
+    /// Whether these bytes begin like a file of this format.
+    #[must_use]
+    pub fn fits(self, data: &[u8]) -> bool {
+        match self {
+            Self::Png => data.starts_with(b"\x89PNG\r\n\x1a\n"),
+            Self::Jpeg => data.starts_with(&[0xff, 0xd8, 0xff]),
+            Self::Webp => data.starts_with(b"RIFF") && data.get(8..12) == Some(b"WEBP"),
+            Self::Gif => data.starts_with(b"GIF87a") || data.starts_with(b"GIF89a"),
+        }
+    }
+}
+
+/// A picture on its way to a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImageData {
+    /// Its format.
+    pub media_type: ImageType,
+    /// The file's bytes, as Base64 with padding.
+    pub data: String,
+}
+
+/// A picture of the conversation; the store has it under its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ImageInfo {
+    /// Its format.
+    pub media_type: ImageType,
+    /// What it holds.
+    pub hash: ContentHash,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// Who found an error in the preview.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum PreviewErrorSource {
+    /// The dev server, or a look at the files.
+    #[default]
+    Build,
+    /// The page itself, in somebody's browser.
+    Page,
+}
+
+impl PreviewErrorSource {
+    /// Whether it is the ordinary one, which is not written out.
+    #[must_use]
+    pub const fn is_build(&self) -> bool {
+        matches!(self, Self::Build)
     }
 }
 
@@ -380,6 +571,20 @@ pub struct Message {
     /// Something the reader must know about it, such as that the answer is canned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// The pictures that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ImageInfo>>", optional)]
+    pub images: Vec<ImageInfo>,
+    /// The page it wants to be imitated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether it joined a run that was under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub steers: bool,
+    /// What the model consumed for it so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Models that were to write it before and failed before their first byte, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<PassedOver>>")]

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use cobuild_protocol::{
     Command, Event, EventFrame, ProjectId, RequestId, RunId, Seq,
-    command::{Cancel, Delivery, Generate, ModelChoice},
+    command::{Cancel, Generate, ModelChoice},
     state::{RunInfo, RunState},
     value::Outcome,
 };
@@ -57,7 +57,7 @@ pub(super) async fn run(args: GenerateArgs, shutdown: CancellationToken) -> Resu
         Ok([name]) => Some(ModelChoice::One(name)),
         Err(names) => (!names.is_empty()).then_some(ModelChoice::Several(names)),
     };
-    let generate = Generate { prompt, model, apply: true, delivery: Delivery::default() };
+    let generate = Generate { model, ..Generate::new(prompt) };
     let mut prompted = Prompted::new(room.commander().clone(), Display::new(&args.remote));
     prompted.send(Command::Generate(generate));
     let outcome = prompted.until_it_ends(&mut room, &shutdown).await?;

@@ -1,13 +1,11 @@
 //! Which npm packages a project needs: those somebody names and those its files import, minus what it has. Every name
 //! is checked before anybody could put it on a command line.
 
-mod imports;
-
 use std::collections::HashSet;
 
 use cobuild_protocol::{FilePath, PackageSpec, value::Refusal};
 
-use super::reply_path::refusal;
+use super::{imports, reply_path::refusal};
 
 /// Most packages one run may ask for; a reply that names more is not an app.
 pub const PACKAGES_MAX: usize = 100;

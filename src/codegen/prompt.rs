@@ -30,10 +30,12 @@ pub struct PromptContext {
     pub files: Vec<PromptFile>,
     /// Files to show first when the budget is short, most important first: mentioned ones, last edited ones.
     pub important: Vec<FilePath>,
+    /// What stands for the conversation before that, if it was summed up. Always sent.
+    pub summary: Option<PromptTurn>,
     /// The conversation before the prompt, oldest first.
     pub history: Vec<PromptTurn>,
-    /// The prompt to answer.
-    pub prompt: String,
+    /// How long the prompt is that will follow.
+    pub prompt_bytes: usize,
 }
 
 /// A file of the project.
@@ -54,19 +56,35 @@ pub struct PromptTurn {
     pub text: String,
 }
 
-/// The parts of a model call, most stable first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The parts of a model call, most stable first. The prompt follows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PromptParts {
     /// The instructions.
     pub system: String,
     /// Every file of the project in path order, those that fit with their text.
     pub files: Vec<PromptFile>,
-    /// The conversation, oldest first, beginning with a user's turn; the last one is the prompt.
+    /// The conversation before the prompt, oldest first, beginning with a user's turn.
     pub turns: Vec<PromptTurn>,
     /// How many turns at the beginning of the history did not fit.
     pub turns_dropped: usize,
     /// How many files are named without the text they have.
     pub files_without_text: usize,
+}
+
+impl PromptParts {
+    /// How much text it is.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let files = self.files.iter().map(|file| file.path.as_str().len() + file.text.as_ref().map_or(0, String::len));
+        let turns = self.turns.iter().map(|turn| turn.text.len());
+        self.system.len() + files.sum::<usize>() + turns.sum::<usize>()
+    }
+
+    /// Whether nothing is left that could be taken away.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.turns.is_empty() && self.files.iter().all(|file| file.text.is_none())
+    }
 }
 
 /// Chooses what fits into `budget_bytes` of text. Instructions, paths and prompt are always part of it, whatever
@@ -78,13 +96,14 @@ pub fn build(context: PromptContext, budget_bytes: usize) -> PromptParts {
         Layout::App => SYSTEM,
         Layout::Repository => SYSTEM_REPOSITORY,
     };
-    let room = budget_bytes.saturating_sub(system.len() + context.prompt.len() + paths);
+    let summary = context.summary.as_ref().map_or(0, |summary| summary.text.len());
+    let room = budget_bytes.saturating_sub(system.len() + context.prompt_bytes + paths + summary);
     let turns_before = context.history.len();
     let mut turns = newest_turns(context.history, room / HISTORY_SHARE);
     let turns_dropped = turns_before - turns.len();
     let spoken: usize = turns.iter().map(|turn| turn.text.len()).sum();
     let (files, files_without_text) = fitting_files(context.files, &context.important, room - spoken);
-    turns.push(PromptTurn { role: MessageRole::User, text: context.prompt });
+    turns.splice(0..0, context.summary);
     PromptParts { system: system.to_owned(), files, turns, turns_dropped, files_without_text }
 }
 
@@ -166,7 +185,8 @@ mod tests {
     /// A budget that leaves this much for files' texts and history.
     fn budget(context: &PromptContext, room: usize) -> usize {
         let paths: usize = context.files.iter().map(|file| file.path.as_str().len() + FILE_OVERHEAD_BYTES).sum();
-        SYSTEM.len() + context.prompt.len() + paths + room
+        let summary = context.summary.as_ref().map_or(0, |summary| summary.text.len());
+        SYSTEM.len() + context.prompt_bytes + paths + summary + room
     }
 
     #[test]
@@ -174,13 +194,12 @@ mod tests {
         let context = PromptContext {
             files: vec![file("src/b.js", 10), file("index.html", 10), file("src/a.js", 10)],
             history: vec![turn(MessageRole::User, "one"), turn(MessageRole::Assistant, "two")],
-            prompt: "three".to_owned(),
             ..PromptContext::default()
         };
         let parts = build(context, 1_000_000);
         assert_eq!(with_text(&parts), ["index.html", "src/a.js", "src/b.js"]);
         let turns: Vec<_> = parts.turns.iter().map(|turn| turn.text.as_str()).collect();
-        assert_eq!((turns, parts.turns_dropped, parts.files_without_text), (vec!["one", "two", "three"], 0, 0));
+        assert_eq!((turns, parts.turns_dropped, parts.files_without_text), (vec!["one", "two"], 0, 0));
     }
 
     #[test]
@@ -205,13 +224,13 @@ mod tests {
                 turn(MessageRole::User, "cc"),
                 turn(MessageRole::Assistant, "dd"),
             ],
-            prompt: "e".to_owned(),
+            summary: Some(turn(MessageRole::User, "summary")),
             ..PromptContext::default()
         };
         let budget = budget(&context, 8 * HISTORY_SHARE);
         let parts = build(context, budget);
         let turns: Vec<_> = parts.turns.iter().map(|turn| turn.text.as_str()).collect();
-        assert_eq!((turns, parts.turns_dropped), (vec!["cc", "dd", "e"], 2));
+        assert_eq!((turns, parts.turns_dropped), (vec!["summary", "cc", "dd"], 2));
     }
 
     #[test]
@@ -225,10 +244,10 @@ mod tests {
 
     #[test]
     fn no_budget_still_asks() {
-        let context =
-            PromptContext { files: vec![file("a.js", 1)], prompt: "hello".to_owned(), ..PromptContext::default() };
+        let context = PromptContext { files: vec![file("a.js", 1)], prompt_bytes: 5, ..PromptContext::default() };
         let parts = build(context, 0);
-        assert_eq!((parts.turns.len(), parts.files.len(), parts.files_without_text), (1, 1, 1));
+        assert_eq!((parts.turns.len(), parts.files.len(), parts.files_without_text), (0, 1, 1));
+        assert!(parts.is_bare());
     }
 
     #[test]

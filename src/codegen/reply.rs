@@ -6,6 +6,7 @@ use indexmap::{IndexMap, map::Entry};
 
 use super::{
     edit_match::{self, SearchReplace},
+    feedback::{self, HeldBack},
     reply_parser::{ReplyBlock, ReplyEvent, ReplyFileKind, ReplyLimit, ReplyParser},
     reply_path::{Layout, place, refusal},
 };
@@ -19,6 +20,8 @@ pub struct ParsedReply {
     pub files: Vec<ReplyFile>,
     /// Files that were refused, and why.
     pub refused_files: Vec<Refusal>,
+    /// Edits that say nothing, or cannot be put into what the same reply writes. Nothing of the reply may be applied.
+    pub unmatched: Vec<HeldBack>,
     /// Packages the reply names, each once, in order.
     pub packages: Vec<PackageSpec>,
     /// Packages that are not npm names.
@@ -82,7 +85,7 @@ pub fn parse_reply_in(reply: &str, layout: Layout) -> ParsedReply {
 }
 
 /// Folds the parser's events, as they come, into a [`ParsedReply`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ReplyBuilder {
     reply: ParsedReply,
     files: IndexMap<FilePath, (ReplyChange, bool)>,
@@ -92,7 +95,7 @@ pub struct ReplyBuilder {
     paragraph_ended: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct OpenFile {
     written: String,
     kind: ReplyFileKind,
@@ -135,6 +138,12 @@ impl ReplyBuilder {
         }
     }
 
+    /// What the reply does to this file is to be written again.
+    pub fn forget(&mut self, path: &FilePath) {
+        self.files.shift_remove(path);
+        self.reply.unmatched.retain(|held| held.path != *path);
+    }
+
     /// The reply is over.
     #[must_use]
     pub fn finish(mut self) -> ParsedReply {
@@ -171,17 +180,20 @@ impl ReplyBuilder {
             ReplyFileKind::Edit => match edit_match::parse_blocks(&file.text) {
                 Ok(blocks) => self.stage(path, ReplyChange::Edit(blocks), complete),
                 Err(_) if !complete => self.stage(path, ReplyChange::Edit(Vec::new()), false),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(HeldBack { path, reason: error.to_string(), hint: None }),
             },
         };
-        if let Err(reason) = staged {
-            add_once(&mut self.reply.refused_files, refusal(&file.written, reason));
+        if let Err(held) = staged {
+            // What the reply did to the file before cannot stay without it either.
+            self.files.shift_remove(&held.path);
+            self.reply.unmatched.push(held);
         }
     }
 
     /// Decides between two versions of one path: the later one wins, unless it is incomplete and the earlier is not.
     /// An edit builds on what the reply did to the file before.
-    fn stage(&mut self, path: FilePath, change: ReplyChange, complete: bool) -> Result<(), String> {
+    fn stage(&mut self, path: FilePath, change: ReplyChange, complete: bool) -> Result<(), HeldBack> {
+        let written = path.clone();
         let mut entry = match self.files.entry(path) {
             Entry::Vacant(entry) => {
                 entry.insert((change, complete));
@@ -196,7 +208,11 @@ impl ReplyBuilder {
                 *present_complete &= complete;
             }
             (ReplyChange::Whole(text), ReplyChange::Edit(blocks)) if complete && *present_complete => {
-                *text = edit_match::apply_edits(text, &blocks).map_err(|error| error.to_string())?;
+                *text = edit_match::apply_edits(text, &blocks).map_err(|error| HeldBack {
+                    path: written,
+                    reason: error.to_string(),
+                    hint: feedback::hint(&error),
+                })?;
             }
             (ReplyChange::Whole(_), ReplyChange::Edit(_)) => *present_complete = false,
             (_, whole @ ReplyChange::Whole(_)) if complete || !*present_complete => {
@@ -283,9 +299,9 @@ mod tests {
     #[test]
     fn refuses_edits_that_say_nothing() {
         let parsed = parse_reply("<edit path=\"a\">just words</edit>");
-        assert_eq!((parsed.files.len(), parsed.refused_files.len()), (0, 1));
+        assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1));
         let parsed = parse_reply(&("<file path=\"src/a\">1</file>".to_owned() + &edit("src/a", "2", "3")));
-        assert_eq!((parsed.files.len(), parsed.refused_files.len()), (1, 1));
+        assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1), "nothing of the file without its edit");
     }
 
     #[test]

@@ -11,10 +11,12 @@
 //! | `room` | one command and the events that come of it |
 //! | `generate`, `apply`, `packages`, `conversation`, `sandbox`, `files` | the endpoints of the "Builder AI Engine" |
 //! | `models` | its names of models |
+//! | `code` | the code-processing backend |
 
 mod apply;
 mod body;
 mod caller;
+pub(crate) mod code;
 mod conversation;
 pub(crate) mod cors;
 mod dialect;
@@ -92,6 +94,8 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/sandbox-status", post(sandbox::status))
         .route("/api/kill-sandbox", post(sandbox::kill))
         .route("/api/create-zip", post(files::zip))
+        .route("/code", post(code::process))
+        .route("/stream-dummy", get(code::dummy))
         .method_not_allowed_fallback(refusal::method_not_allowed)
 }
 

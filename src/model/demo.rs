@@ -63,7 +63,7 @@ impl DemoModel {
 
 impl ModelProvider for DemoModel {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { notice: Some(DEMO_NOTICE.to_owned()), ..ModelInfo::new(DEMO_MODEL) }
+        ModelInfo { notice: Some(DEMO_NOTICE.to_owned()), canned: true, ..ModelInfo::new(DEMO_MODEL) }
     }
 
     fn models(&self) -> Vec<ModelInfo> {

@@ -411,6 +411,7 @@ fn info(model: &Model) -> ModelInfo {
         output_tokens_max: model.output_tokens_max,
         vision: model.vision,
         price: model.price_on(today()).map(price),
+        canned: false,
         retires_on: model.retired_on.map(|day| day.to_string()),
     }
 }

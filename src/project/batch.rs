@@ -3,12 +3,12 @@
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, EventFrame, ParticipantId, ProjectId, RequestId, RunId, Seq,
+    Event, EventFrame, MessageId, ParticipantId, ProjectId, RequestId, RunId, Seq,
     event::{FileDeleted, FileWritten},
     frame::ControlFrame,
     value::{ContentHash, FileOrigin, Role},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     command::SandboxWish,
@@ -18,7 +18,7 @@ use super::{
     file_tree::content_hash,
     handle::Joined,
     queue::Waiting,
-    run::{RefusedFile, StagedFile, Work},
+    run::{RefusedFile, StagedFile, Steered, Work},
 };
 
 /// Whose events these are.
@@ -56,6 +56,10 @@ pub(crate) enum After {
     Stop(RunId),
     /// Start the job of a run whose beginning is now on record.
     Start(RunId, ParticipantId, Work),
+    /// Hand a prompt to the run that it joins.
+    Steer(mpsc::OwnedPermit<Steered>, Steered),
+    /// Tell a job which message was opened for it.
+    Opened(oneshot::Sender<MessageId>, MessageId),
     /// Tell a job what became of its files.
     Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
     /// Count what compaction has left, and tell its job.

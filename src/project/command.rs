@@ -27,7 +27,7 @@ use cobuild_protocol::{
     Command, Event, FilePath, ParticipantId, ProjectId, RequestId, RunId, Seq,
     command::Delivery,
     event::{RunQueued, RunStarted},
-    value::{FileOrigin, Role, RunKind},
+    value::{FileOrigin, GenerateMode, Role, RunKind},
 };
 
 use tokio::sync::watch;
@@ -48,6 +48,10 @@ use super::{
 
 /// Largest prompt. Far more than anybody types; a pasted log fits.
 pub const PROMPT_SIZE_BYTES_MAX: usize = 256 * 1024;
+/// Most pictures of one prompt: a few screens; each costs a thousand tokens or more.
+pub const IMAGES_MAX: usize = 4;
+/// Largest picture. A screenshot is some hundred kilobytes, and vendors shrink what is larger than this anyway.
+pub const IMAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a command's `accept` may look at and change.
 pub(crate) struct Desk<'a> {
@@ -196,9 +200,16 @@ impl Desk<'_> {
             let seq = begin(self.batch, self.state, run, self.by, stamp, work);
             return Ok(Acceptance { run: Some(run), seq: Some(seq) });
         }
-        if delivery == Delivery::Interrupt {
-            return self.interrupt(run, stamp, work);
-        }
+        let work = match (delivery, work) {
+            (Delivery::Interrupt, work) => return self.interrupt(run, stamp, work),
+            (Delivery::Steer, Work::Generate(work)) => match self.runs.join(&work) {
+                Some((run, place)) => {
+                    return Ok(generate::join(self.batch, self.state, self.stamp(Some(run)), place, work));
+                }
+                None => Work::Generate(work),
+            },
+            (Delivery::Queue | Delivery::Steer, work) => work,
+        };
         if self.runs.queue.is_full() {
             return Err(ProjectError::QueueFull("too many prompts are waiting; try again when one is done".into()));
         }
@@ -207,6 +218,7 @@ impl Desk<'_> {
             position: self.runs.queue.position_for(self.by),
             not_steered: delivery == Delivery::Steer,
             prompt: work.prompt().map(str::to_owned),
+            mode: work.mode(),
         };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
         self.batch.after.push(After::Queue(Waiting { run, by: self.by, work }));
@@ -219,10 +231,11 @@ impl Desk<'_> {
         if let Some(active) = self.runs.active() {
             let author = self.state.view.runs.iter().rev().find(|info| info.run == active).and_then(|info| info.by);
             self.may_decide_for(author)?;
-            cancel::finish(self.batch, active, self.by);
+            cancel::finish(self.batch, self.state, active, self.by);
         }
         let prompt = work.prompt().map(str::to_owned);
-        let queued = RunQueued { kind, position: 1, not_steered: false, prompt };
+        let mode = work.mode();
+        let queued = RunQueued { kind, position: 1, not_steered: false, prompt, mode };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
         self.batch.after.push(After::QueueFirst(Waiting { run, by: self.by, work }));
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
@@ -235,9 +248,10 @@ pub(crate) fn begin(batch: &mut Batch, state: &State, run: RunId, by: Participan
         kind: work.kind(),
         prompt: work.prompt().map(str::to_owned),
         model: match &work {
-            Work::Generate(work) => work.models.first().cloned(),
+            Work::Generate(work) => Some(work.model.name.clone()),
             _ => None,
         },
+        mode: work.mode(),
         edit: matches!(work, Work::Apply { edit: true, .. }),
     };
     let seq = batch.push(Event::RunStarted(started), stamp);
@@ -261,15 +275,22 @@ impl Work {
 
     fn prompt(&self) -> Option<&str> {
         match self {
-            Self::Generate(work) => Some(&work.prompt),
+            Self::Generate(work) => Some(&work.wish.prompt),
             _ => None,
+        }
+    }
+
+    fn mode(&self) -> GenerateMode {
+        match self {
+            Self::Generate(work) => work.mode,
+            _ => GenerateMode::Build,
         }
     }
 
     /// Whether the work needs a sandbox sooner or later.
     pub(crate) fn needs_sandbox(&self) -> bool {
         match self {
-            Self::Generate(work) => work.apply,
+            Self::Generate(work) => work.changes_files(),
             Self::Apply { .. } | Self::Install { .. } | Self::Import { .. } | Self::Exec { .. } => true,
         }
     }

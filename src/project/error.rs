@@ -33,6 +33,12 @@ pub enum ProjectError {
     /// The queue is full.
     #[error("{0}")]
     QueueFull(String),
+    /// A budget is used up.
+    #[error("{0}")]
+    QuotaExceeded(String),
+    /// The model could not make the app work.
+    #[error("{0}")]
+    Unrepaired(String),
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -74,6 +80,8 @@ impl ProjectError {
             Self::StaleBase(_) => ErrorCode::StaleBase,
             Self::TooLarge(_) => ErrorCode::TooLarge,
             Self::QueueFull(_) => ErrorCode::QueueFull,
+            Self::QuotaExceeded(_) => ErrorCode::QuotaExceeded,
+            Self::Unrepaired(_) => ErrorCode::ModelFailed,
             Self::Model(error) => match error {
                 ModelError::UnknownModel { .. }
                 | ModelError::RetiredModel { .. }

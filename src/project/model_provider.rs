@@ -45,7 +45,7 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>>;
 }
 
-/// A model as people see it. What is absent is not known.
+/// A model as people see it, and what the core must know to ask it. `None` means that nobody knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// `provider/model`.
@@ -58,6 +58,8 @@ pub struct ModelInfo {
     pub output_tokens_max: Option<u64>,
     /// Whether it sees pictures.
     pub vision: Option<bool>,
+    /// Its answers come from a list: it cannot mend what it wrote, nor sum anything up.
+    pub canned: bool,
     /// What it costs.
     pub price: Option<ModelPrice>,
     /// The first day on which it no longer works, `YYYY-MM-DD`.

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, event::ProjectCreated, value::FileEntry};
+use cobuild_protocol::{
+    Event, EventFrame, ProjectId, Seq,
+    event::ProjectCreated,
+    value::{FileEntry, UsageTotal},
+};
 use dashmap::DashMap;
 use tokio::{
     sync::{Mutex, mpsc},
@@ -23,6 +27,7 @@ use super::{
     handle::{MAILBOX_MAX, ProjectHandle},
     history::read_state,
     model_provider::ModelProvider,
+    page_reader::PageReader,
     presence::PresenceBoard,
     remembered::Remembered,
     repository::GitHost,
@@ -44,6 +49,8 @@ pub struct ProjectParts {
     pub models: Arc<dyn ModelProvider>,
     /// Who makes sandboxes.
     pub sandboxes: Arc<dyn SandboxProvider>,
+    /// Who reads web pages that are to be imitated.
+    pub pages: Arc<dyn PageReader>,
     /// What an operator may choose.
     pub settings: Arc<ProjectSettings>,
 }
@@ -61,8 +68,33 @@ pub struct ProjectSettings {
     pub sandbox_on_join: bool,
     /// How much of a project's log is kept event by event.
     pub log_limits: LogLimits,
+    /// What one run may consume.
+    pub run_budget: Budget,
+    /// What all runs of a project may consume together.
+    pub project_budget: Budget,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
+}
+
+/// How much models may consume; checked before each call. `None`: as much as they want.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// In 10⁻⁹ US dollars. Calls whose cost nobody knows do not count; only tokens limit those.
+    pub cost_nano_usd: Option<u64>,
+    /// Input and output, cached input too.
+    pub tokens: Option<u64>,
+}
+
+impl Budget {
+    /// What of it is used up, as a phrase for people.
+    #[must_use]
+    pub(crate) fn exhausted_by(&self, spent: &UsageTotal) -> Option<String> {
+        let dollars = |nano: u64| format!("{}.{:02} dollars", nano / 1_000_000_000, nano % 1_000_000_000 / 10_000_000);
+        if let Some(most) = self.cost_nano_usd.filter(|most| spent.known_cost_nano_usd >= *most) {
+            return Some(dollars(most));
+        }
+        self.tokens.filter(|most| spent.usage.tokens() >= *most).map(|most| format!("{most} tokens"))
+    }
 }
 
 impl ProjectSettings {
@@ -79,6 +111,8 @@ impl Default for ProjectSettings {
             install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
             log_limits: LogLimits::default(),
+            run_budget: Budget::default(),
+            project_budget: Budget::default(),
             git_hosts: vec![GitHost::github()],
         }
     }

@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, MessageId, PackageSpec, RequestId, RunId, Seq,
-    value::{ContentHash, FileOrigin, Usage},
+    value::{ContentHash, FileOrigin, GenerateMode, ImageType, Usage, UsageTotal},
 };
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +21,8 @@ use super::{
     conversation::Conversation,
     error::ProjectError,
     file_tree::Tree,
+    model_provider::ModelInfo,
+    page_reader::PageAddress,
     registry::ProjectParts,
     repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
@@ -42,15 +44,45 @@ pub(crate) enum Work {
     Exec { command: String, timeout: std::time::Duration },
 }
 
+/// Prompts that may wait to join one run. Whoever sends more than this to a run under way is served by the queue.
+pub(crate) const STEERS_MAX: usize = 8;
+
 /// A prompt to answer.
 #[derive(Debug, Clone)]
 pub(crate) struct GenerateWork {
-    pub(crate) prompt: String,
-    /// Those that may answer, as `provider/model`; the first one is asked first.
-    pub(crate) models: Vec<String>,
-    /// What the first one's users must know.
-    pub(crate) notice: Option<String>,
+    pub(crate) wish: Wish,
+    /// Resolved.
+    pub(crate) model: ModelInfo,
+    /// Those to ask when it fails before its first byte, in order.
+    pub(crate) fallbacks: Vec<String>,
     pub(crate) apply: bool,
+    pub(crate) mode: GenerateMode,
+}
+
+/// What somebody wants of a model.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) prompt: String,
+    pub(crate) images: Vec<Picture>,
+    /// A page to imitate.
+    pub(crate) url: Option<PageAddress>,
+}
+
+/// A picture that came with a prompt.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    pub(crate) media_type: ImageType,
+    pub(crate) data: Bytes,
+}
+
+/// A prompt that joins a run under way.
+pub(crate) type Steered = Wish;
+
+impl GenerateWork {
+    /// Whether the answer changes the project.
+    pub(crate) fn changes_files(&self) -> bool {
+        self.apply && self.mode.is_build()
+    }
 }
 
 /// What a job works with.
@@ -60,6 +92,12 @@ pub(crate) struct JobContext {
     pub(crate) conversation: Conversation,
     /// The message the answer goes to, for `generate`.
     pub(crate) message: MessageId,
+    /// Prompts that join the run, for `generate`.
+    pub(crate) steers: Option<mpsc::Receiver<Steered>>,
+    /// What the project's model calls consumed before this run.
+    pub(crate) project_usage: UsageTotal,
+    /// Whether the preview showed an error when the run began.
+    pub(crate) was_broken: bool,
     /// How the project's files lie.
     pub(crate) layout: Layout,
     /// The committed tree, always current.
@@ -103,6 +141,19 @@ impl Reporter {
         self.updates.send(Update { stamp: self.stamp.clone(), body }).await.map_err(|_| ActorGone)
     }
 
+    /// Reports what is no longer part of the run, unless the actor is too busy to hear it at once. For a job that is
+    /// being dropped.
+    pub(crate) fn try_report_outside(&self, body: UpdateBody) -> bool {
+        self.updates.try_send(Update { stamp: Stamp::default(), body }).is_ok()
+    }
+
+    /// Opens another message for an answer, and waits until that is in the log.
+    pub(crate) async fn open_answer(&self, model: &ModelInfo) -> Result<MessageId, ProjectError> {
+        let (done, opened) = oneshot::channel();
+        self.report(UpdateBody::OpenAnswer { model: model.clone(), done }).await?;
+        opened.await.map_err(|_| ProjectError::Closing)
+    }
+
     /// Reports one event.
     pub(crate) async fn event(&self, event: Event) -> Result<(), ActorGone> {
         self.report(UpdateBody::Events(vec![event])).await
@@ -134,6 +185,10 @@ pub(crate) enum UpdateBody {
     Events(Vec<Event>),
     /// Put these files into the tree.
     WriteFiles { files: Vec<StagedFile>, origin: FileOrigin, done: oneshot::Sender<Vec<RefusedFile>> },
+    /// Open another message for an answer.
+    OpenAnswer { model: ModelInfo, done: oneshot::Sender<MessageId> },
+    /// A call of the model is over.
+    Usage(CallUsage),
     /// This could not be written into the tree; keep it beside.
     Conflict { path: FilePath, proposed: Option<Bytes>, reason: String },
     /// Make the tree what it was.
@@ -145,13 +200,22 @@ pub(crate) enum UpdateBody {
     /// Compaction is done, or cannot go on.
     Compacted(Result<(), compaction::Stopped>),
     /// The job is over and everything it used is free again.
-    Ended(Result<RunReport, ProjectError>),
+    Ended(Result<(), ProjectError>),
     /// A sandbox was made, or could not be.
     Sandbox(super::sandbox_link::SandboxMade),
     /// A sandbox that was to stop is gone.
     SandboxStopped { generation: u64 },
     /// A sandbox's health changed.
     Health { generation: u64, health: SandboxHealth },
+}
+
+/// What a call of a model consumed.
+#[derive(Debug, Clone)]
+pub(crate) struct CallUsage {
+    pub(crate) message: MessageId,
+    pub(crate) turn: u32,
+    pub(crate) usage: Usage,
+    pub(crate) context_tokens_max: Option<u64>,
 }
 
 /// A file on its way into the tree.
@@ -182,12 +246,6 @@ pub(crate) enum Reason {
     Impossible(String),
 }
 
-/// What a run that did its work has to say at its end.
-#[derive(Debug, Default)]
-pub(crate) struct RunReport {
-    pub(crate) usage: Option<Usage>,
-}
-
 /// Starts the job of a run. It ends by itself, or at once when `cancel` fires: dropping the work closes the model's
 /// connection and kills its processes.
 pub(crate) fn spawn(
@@ -201,7 +259,7 @@ pub(crate) fn spawn(
     tracker.spawn(async move {
         let run = context.run;
         let work = AssertUnwindSafe(perform(context, work)).catch_unwind();
-        let result: Result<RunReport, ProjectError> = tokio::select! {
+        let result: Result<(), ProjectError> = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(ProjectError::Cancelled),
             outcome = work => outcome.unwrap_or_else(|_| {
@@ -227,7 +285,7 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
     }
 }
 
-async fn perform(context: JobContext, work: Work) -> Result<RunReport, ProjectError> {
+async fn perform(context: JobContext, work: Work) -> Result<(), ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
         Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,

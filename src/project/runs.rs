@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 
-use cobuild_protocol::{ParticipantId, RunId};
+use cobuild_protocol::{ParticipantId, RunId, value::GenerateMode};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::queue::RunQueue;
+use super::{
+    queue::RunQueue,
+    run::{GenerateWork, Steered},
+};
 
 /// What runs and what waits.
 #[derive(Debug, Default)]
@@ -25,6 +29,23 @@ struct Job {
     needs_sandbox: bool,
     /// Its run has a terminal event: nothing it says counts any more.
     over: bool,
+    joinable: Option<Joinable>,
+}
+
+/// A `generate` under way, which other prompts may join.
+#[derive(Debug)]
+pub(crate) struct Joinable {
+    model: String,
+    apply: bool,
+    mode: GenerateMode,
+    /// Closed when the run will take no further turn.
+    steers: mpsc::Sender<Steered>,
+}
+
+impl Joinable {
+    pub(crate) fn new(work: &GenerateWork, steers: mpsc::Sender<Steered>) -> Self {
+        Self { model: work.model.name.clone(), apply: work.apply, mode: work.mode, steers }
+    }
 }
 
 impl Runs {
@@ -63,15 +84,32 @@ impl Runs {
         self.execs.len()
     }
 
+    /// A place for a prompt in the run under way, if it can join that: one that would do the same with the same model.
+    /// As long as the place is held, the run does not end.
+    pub(crate) fn join(&self, work: &GenerateWork) -> Option<(RunId, mpsc::OwnedPermit<Steered>)> {
+        let (run, job) = self.active.as_ref().filter(|(_, job)| !job.over)?;
+        let joinable = job.joinable.as_ref()?;
+        let alike = joinable.model == work.model.name && joinable.apply == work.apply && joinable.mode == work.mode;
+        let place = joinable.steers.clone().try_reserve_owned().ok().filter(|_| alike)?;
+        Some((*run, place))
+    }
+
     /// The job of the run that may change things was started.
-    pub(crate) fn started(&mut self, run: RunId, by: ParticipantId, needs_sandbox: bool, cancel: CancellationToken) {
+    pub(crate) fn started(
+        &mut self,
+        run: RunId,
+        by: ParticipantId,
+        needs_sandbox: bool,
+        cancel: CancellationToken,
+        joinable: Option<Joinable>,
+    ) {
         self.queue.serve(by);
-        self.active = Some((run, Job { cancel, needs_sandbox, over: false }));
+        self.active = Some((run, Job { cancel, needs_sandbox, over: false, joinable }));
     }
 
     /// The job of a command was started.
     pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
-        self.execs.insert(run, Job { cancel, needs_sandbox: true, over: false });
+        self.execs.insert(run, Job { cancel, needs_sandbox: true, over: false, joinable: None });
     }
 
     /// Whether what this run says still counts.

@@ -8,8 +8,9 @@ mod view;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use cobuild_protocol::{
-    ConflictId, Event, EventFrame, MessageId, ParticipantId, ProjectState, RequestId, RunId, Seq, frame::Accepted,
-    value::Role,
+    ConflictId, Event, EventFrame, MessageId, ParticipantId, ProjectState, RequestId, RunId, Seq,
+    frame::Accepted,
+    value::{Role, Usage},
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,11 @@ impl State {
     /// The id the next message gets, `offset` messages from now.
     pub(crate) fn next_message(&self, offset: u64) -> MessageId {
         MessageId::new(self.messages + 1 + offset)
+    }
+
+    /// What a run's model calls consumed so far.
+    pub(crate) fn usage_of(&self, run: RunId) -> Option<Usage> {
+        self.view.runs.iter().rev().find(|info| info.run == run).and_then(|info| info.usage.clone())
     }
 
     /// The id the next conflict gets.

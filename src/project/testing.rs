@@ -3,9 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
-    command::{Cancel, Delivery, Generate},
+    command::{Cancel, Generate},
     frame::{AttachMode, ControlFrame},
     value::{Outcome, Role},
 };
@@ -17,6 +18,7 @@ use super::{
     event_log::{Feed, FeedError},
     event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
+    page_reader::{PageAddress, PageError, PageReader},
 };
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
 
@@ -27,6 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Puppet {
     calls: mpsc::UnboundedSender<Call>,
+    /// What it says about itself, besides its name.
+    info: ModelInfo,
 }
 
 /// A call of the model, to be answered by the test.
@@ -63,7 +67,7 @@ impl Call {
 
 impl ModelProvider for Puppet {
     fn default_model(&self) -> ModelInfo {
-        ModelInfo { notice: Some("a test speaks".into()), ..ModelInfo::new("demo/puppet") }
+        ModelInfo { name: "demo/puppet".into(), notice: Some("a test speaks".into()), ..self.info.clone() }
     }
 
     fn models(&self) -> Vec<ModelInfo> {
@@ -84,6 +88,20 @@ impl ModelProvider for Puppet {
         // A test that no longer looks at calls gets a model that never answers.
         let _ = self.calls.send(Call { request, chunks });
         futures_util::stream::unfold(answer, |mut answer| async move { Some((answer.recv().await?, answer)) }).boxed()
+    }
+}
+
+/// The whole internet: one page.
+#[derive(Debug)]
+struct OnePage;
+
+#[async_trait]
+impl PageReader for OnePage {
+    async fn read(&self, address: &PageAddress) -> Result<String, PageError> {
+        match address.as_str() {
+            "https://example.com/" => Ok("<h1 class=\"teal\">An example</h1><script>evil()</script>".to_owned()),
+            other => Err(PageError(format!("there is no page {other}"))),
+        }
     }
 }
 
@@ -113,13 +131,27 @@ impl TestRoom {
         room
     }
 
+    /// A room whose model and settings are the test's own.
+    pub(crate) async fn with_settings(settings: ProjectSettings, info: ModelInfo) -> Self {
+        let room = Self::open_with(Arc::new(MemoryStore::new()), MemoryProvider::default(), settings, info);
+        room.registry.create(Some(project()), None).await.unwrap();
+        room
+    }
+
     fn open(store: SharedStore, sandboxes: MemoryProvider, log_limits: LogLimits) -> Self {
+        let settings = ProjectSettings { log_limits, ..ProjectSettings::default() };
+        Self::open_with(store, sandboxes, settings, ModelInfo::default())
+    }
+
+    fn open_with(store: SharedStore, sandboxes: MemoryProvider, settings: ProjectSettings, info: ModelInfo) -> Self {
         let (calls, received) = mpsc::unbounded_channel();
-        let settings = ProjectSettings { sandbox_on_join: false, log_limits, ..ProjectSettings::default() };
+        let log_limits = settings.log_limits;
+        let settings = ProjectSettings { sandbox_on_join: false, ..settings };
         let parts = ProjectParts {
             store: Arc::clone(&store),
-            models: Arc::new(Puppet { calls }),
+            models: Arc::new(Puppet { calls, info }),
             sandboxes: Arc::new(sandboxes.clone()),
+            pages: Arc::new(OnePage),
             settings: Arc::new(settings),
         };
         Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store, log_limits }
@@ -271,7 +303,7 @@ impl Client {
 }
 
 pub(crate) fn generate(prompt: &str) -> Command {
-    Command::Generate(Generate { prompt: prompt.to_owned(), model: None, apply: true, delivery: Delivery::Queue })
+    Command::Generate(Generate::new(prompt))
 }
 
 pub(crate) fn accepted_run(reply: &ControlFrame) -> RunId {

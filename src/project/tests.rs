@@ -74,6 +74,7 @@ async fn a_prompt_becomes_files_in_the_tree() {
             "file_started",
             "file_delta",
             "text_delta",
+            "usage_updated",
             "file_written",
             "preview_changed",
             "run_finished"
@@ -286,6 +287,9 @@ async fn a_truncated_answer_applies_what_is_whole() {
     let call = room.call().await;
     call.text("<file path=\"src/a.js\">1</file><file path=\"src/b.js\">2");
     call.send(Ok(ModelChunk::Stop(StopReason::Truncated)));
+    for _ in 0..3 {
+        room.call().await.send(Ok(ModelChunk::Stop(StopReason::Truncated)));
+    }
     assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
     assert_eq!(read(&ada, "src/a.js").await, "1");
     let files = ada.state().await.files;
@@ -343,7 +347,7 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
 async fn packages_are_installed_before_the_files_arrive_and_come_back_into_the_tree() {
     let room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
-    let reply = "<file path=\"src/App.jsx\">import { map } from 'nanostores';</file>";
+    let reply = "<file path=\"src/App.jsx\">import { map } from 'nanostores';\nexport default map;</file>";
     let run = accepted_run(&ada.send(apply(reply)).await);
     assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
     assert_eq!(
@@ -696,7 +700,7 @@ async fn an_interruption_ends_the_run_and_is_next() {
     let waiting = ada.generate("2").await;
     let urgent = |prompt: &str| {
         let (prompt, delivery) = (prompt.to_owned(), Delivery::Interrupt);
-        Command::Generate(Generate { prompt, model: None, apply: true, delivery })
+        Command::Generate(Generate { delivery, ..Generate::new(prompt) })
     };
     assert_eq!(rejected(&bob.send(urgent("3")).await), ErrorCode::Forbidden, "neither author nor owner");
     let next = accepted_run(&ada.send(urgent("3")).await);
@@ -760,9 +764,11 @@ async fn a_reply_that_would_lose_content_is_held_back() {
     let long: String = (0..100).map(|number| format!("const x{number} = {number};\n")).collect();
     ada.send(write("src/long.js", &long)).await;
     let run = ada.generate("Change it").await;
-    let call = room.call().await;
-    call.text("<file path=\"src/long.js\">const x0 = 1;\n// ... rest of the code unchanged</file>");
-    call.stop();
+    for _ in 0..3 {
+        let call = room.call().await;
+        call.text("<file path=\"src/long.js\">const x0 = 1;\n// ... rest of the code unchanged</file>");
+        call.stop();
+    }
     ada.wait_for_end(run).await;
     assert_eq!(read(&ada, "src/long.js").await, long);
     let refused = ada.seen.iter().find_map(|frame| match &frame.event {

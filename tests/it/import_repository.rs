@@ -36,6 +36,11 @@ pub(crate) struct CodeServer {
 impl CodeServer {
     /// `None`, said loudly, where there can be none.
     pub(crate) async fn start(suite: &str) -> Option<Self> {
+        Self::start_with_model(suite, 0).await
+    }
+
+    /// The same with a demo model of this speed.
+    pub(crate) async fn start_with_model(suite: &str, speed: u32) -> Option<Self> {
         if !git::can_host() {
             not_run(&format!("{suite}: there is no git with an HTTP backend"));
             return None;
@@ -49,7 +54,7 @@ impl CodeServer {
         let config = Cli::parse_from(arguments).config;
         let providers = Providers {
             store: Arc::new(SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("a store")),
-            models: Arc::new(DemoModel::new(DemoConfig { speed: 0 })),
+            models: Arc::new(DemoModel::new(DemoConfig { speed })),
             sandboxes,
             timing: Timing::default(),
             projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
@@ -65,6 +70,16 @@ impl CodeServer {
 
     pub(crate) async fn json(&self, path: &str) -> Value {
         self.http.get(self.url(path)).send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// Cancels the newest run of the newest project.
+    pub(crate) async fn cancel_newest_run(&self) {
+        let projects = self.json("/api/v1/projects").await;
+        let project = projects["projects"][0]["project"].as_str().expect("a project");
+        let state = self.json(&format!("/api/v1/projects/{project}")).await;
+        let run = state["state"]["runs"].as_array().and_then(|runs| runs.last()).expect("a run")["run"].clone();
+        let (status, reply) = self.command(project, json!({ "type": "cancel", "id": "stop", "run": run })).await;
+        assert_eq!(status, 202, "{reply}");
     }
 
     async fn command(&self, project: &str, command: Value) -> (u16, Value) {

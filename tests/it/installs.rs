@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The time limit of an install in these tests.
-const INSTALL_TIME_MAX: Duration = Duration::from_secs(40);
+const INSTALL_TIME_MAX: Duration = Duration::from_secs(90);
 /// Longest wait for anything else: the first sandbox builds the template.
 const STEP_TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -150,6 +150,6 @@ async fn a_registry_that_says_nothing() {
     let Some(server) = server("installs: a silent registry", config).await else { return };
     let (error, took) = fails(&server).await;
     assert_ne!(error.code, ErrorCode::SandboxTimeout, "npm gives up first, and says why: {error:?}");
-    assert!(error.message.starts_with("npm: ") && error.message.to_lowercase().contains("timeout"), "{error:?}");
+    assert!(error.message.starts_with("npm: ") && error.message.contains("network"), "{error:?}");
     assert!(took < INSTALL_TIME_MAX, "{took:?}");
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cli;
+mod code_processing;
 mod crash;
 mod drain;
 mod examiners;

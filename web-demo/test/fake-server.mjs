@@ -270,6 +270,8 @@ function attach(project, socket, hello, reply) {
     file_size_bytes_max: 2e6,
     files_max: 2000,
     queue_max: 32,
+    images_max: 4,
+    image_size_bytes_max: 1_048_576,
   };
   const rest = {
     participant: me,

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     model::demo::{DemoConfig, DemoModel},
+    pages::WebPages,
     project::{
         ProjectParts, ProjectRegistry, ProjectSettings,
         event_store::{AppendBatch, Durability, EventStore as _, StoredEvent},
@@ -70,6 +71,7 @@ fn registry(folder: &Path) -> Result<ProjectRegistry, BenchError> {
         store: Arc::new(store),
         models: Arc::new(DemoModel::new(DemoConfig::default())),
         sandboxes: Arc::new(NoSandboxes::new("not measured here")),
+        pages: Arc::new(WebPages::new().map_err(|error| unexpected(&error))?),
         settings: Arc::new(ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() }),
     }))
 }
@@ -83,7 +85,16 @@ async fn write(folder: &Path, project: &ProjectId) -> Result<(), BenchError> {
     let opened = store.open_project(project).await.map_err(|error| unexpected(&error))?;
     let head = opened.map_or(0, |opened| opened.head);
     let message = MessageId::new(1);
-    let added = MessageAdded { message, role: MessageRole::Assistant, text: String::new(), model: None, notice: None };
+    let added = MessageAdded {
+        message,
+        role: MessageRole::Assistant,
+        text: String::new(),
+        model: None,
+        notice: None,
+        images: Vec::new(),
+        url: None,
+        steers: false,
+    };
     let mut events = vec![stored(head + 1, Event::MessageAdded(added))?];
     for seq in head + 2..=EVENTS {
         let text = format!("word {seq} ");

@@ -6,7 +6,7 @@ use axum::{
 };
 use cobuild_protocol::{
     Command, ErrorBody, Event,
-    command::{Delivery, Generate, ModelChoice, Say},
+    command::{Generate, ModelChoice, Say},
 };
 use serde_json::{Value, json};
 
@@ -105,10 +105,9 @@ async fn reply(
     events: &Events,
 ) -> Result<Result<String, ErrorBody>, Gone> {
     let generate = Generate {
-        prompt: question.prompt.clone(),
         model: Some(ModelChoice::One(chosen.name.clone())),
         apply: false,
-        delivery: Delivery::Queue,
+        ..Generate::new(question.prompt.clone())
     };
     let run = match visit.begin(Command::Generate(generate)).await {
         Ok(run) => run,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    CommandFrame, Cursor, Event, FilePath, ParticipantId, RequestId, RunId, Seq,
-    event::{FileConflicted, ParticipantJoined, ParticipantLeft, RunFinished},
+    CommandFrame, Cursor, Event, FilePath, MessageId, ParticipantId, RequestId, RunId, Seq,
+    event::{FileConflicted, ParticipantJoined, ParticipantLeft, RunFinished, UsageUpdated},
     frame::{Accepted, ControlFrame, Rejected},
     state::FileInfo,
-    value::{FileOrigin, Outcome, Role},
+    value::{FileOrigin, Outcome, Role, Usage},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -20,7 +20,8 @@ use crate::project::{
     event_store::{StoreError, StoredSnapshot},
     file_tree::{Tree, check_base, check_lock, check_place, content_hash},
     handle::{Identity, Joined, Request},
-    run::{Reason, RefusedFile, Reporter, RunReport, StagedFile, Update, UpdateBody},
+    model_provider::ModelInfo,
+    run::{CallUsage, Reason, RefusedFile, Reporter, StagedFile, Update, UpdateBody},
 };
 
 /// Events between two stored snapshots. Folding this many takes a few tens of milliseconds at most, and that is what
@@ -168,6 +169,10 @@ impl ProjectActor {
             UpdateBody::Events(_) | UpdateBody::Conflict { .. } if !live => {}
             UpdateBody::Events(_) => unreachable!("the arms above"),
             UpdateBody::WriteFiles { files, origin, done } => self.write_files(files, origin, done, stamp, live, batch),
+            UpdateBody::OpenAnswer { model, done } if live => self.open_answer(model, done, &stamp, batch),
+            // The job's wait ends with it.
+            UpdateBody::OpenAnswer { .. } => {}
+            UpdateBody::Usage(call) => self.add_usage(call, if live { stamp } else { Stamp::default() }, batch),
             UpdateBody::Conflict { path, proposed, reason } => self.keep_both(path, proposed, reason, stamp, batch),
             UpdateBody::Restore { to, tree } => {
                 command::restore::push(batch, &self.state.view.files, to, &tree, stamp);
@@ -211,6 +216,31 @@ impl ProjectActor {
             stamp.command = None;
         }
         batch.after.push(After::Written(done, refused));
+    }
+
+    fn open_answer(&mut self, model: ModelInfo, done: oneshot::Sender<MessageId>, stamp: &Stamp, batch: &mut Batch) {
+        let message = self.state.next_message(0);
+        batch.push(Event::MessageAdded(command::generate::answer_message(message, &model)), stamp.clone());
+        batch.after.push(After::Opened(done, message));
+    }
+
+    /// A call of the model has its price, also when its run is over.
+    fn add_usage(&self, call: CallUsage, stamp: Stamp, batch: &mut Batch) {
+        let CallUsage { message, turn, usage, context_tokens_max } = call;
+        let view = &self.state.view;
+        let known = view.messages.iter().rev().find(|known| known.message == message);
+        let plus = |before: Option<&Usage>| before.map_or_else(|| usage.clone(), |before| before.plus(&usage));
+        let run = known.and_then(|known| known.run).and_then(|run| self.state.usage_of(run));
+        let updated = UsageUpdated {
+            message,
+            turn,
+            message_usage: plus(known.and_then(|known| known.usage.as_ref())),
+            run_usage: plus(run.as_ref()),
+            project_usage: view.usage.with(&usage),
+            usage,
+            context_tokens_max,
+        };
+        batch.push(Event::UsageUpdated(Box::new(updated)), stamp);
     }
 
     fn author(&self, run: Option<RunId>) -> Option<ParticipantId> {
@@ -291,17 +321,12 @@ impl ProjectActor {
         batch.after.extend(replies.into_iter().map(|reply| After::Reply(reply, answer.clone())));
     }
 
-    fn end_run(&mut self, run: Option<RunId>, result: Result<RunReport, ProjectError>, batch: &mut Batch) {
+    fn end_run(&mut self, run: Option<RunId>, result: Result<(), ProjectError>, batch: &mut Batch) {
         let Some(run) = run else { return };
         if self.runs.is_live(run) {
-            let finished = match result {
-                Ok(report) => {
-                    RunFinished { outcome: Outcome::Completed, error: None, usage: report.usage, cancelled_by: None }
-                }
-                Err(error) => {
-                    RunFinished { outcome: Outcome::Failed, error: Some(error.body()), usage: None, cancelled_by: None }
-                }
-            };
+            let outcome = if result.is_ok() { Outcome::Completed } else { Outcome::Failed };
+            let error = result.err().map(|error| error.body());
+            let finished = RunFinished { outcome, error, usage: self.state.usage_of(run), cancelled_by: None };
             batch.push(Event::RunFinished(finished), Stamp::run(run));
         }
         self.runs.ended(run);

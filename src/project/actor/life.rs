@@ -37,7 +37,7 @@ impl ProjectActor {
             let finished = RunFinished {
                 outcome: Outcome::Interrupted,
                 error: Some(ProjectError::Interrupted.body()),
-                usage: None,
+                usage: run.usage.clone(),
                 cancelled_by: None,
             };
             batch.push(Event::RunFinished(finished), Stamp::run(run.run));

@@ -8,7 +8,7 @@ use cobuild_protocol::{
     Event, ParticipantId, RunId, Seq,
     frame::{AttachMode, ControlFrame, Rejected, SnapshotFrame},
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{Appending, ProjectActor};
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
         event_store::StoreError,
         figures::Figures,
         handle::{Joined, Member},
-        run::{self, JobContext, Reporter, Work},
+        run::{self, JobContext, Reporter, STEERS_MAX, Work},
+        runs::Joinable,
     },
 };
 
@@ -112,6 +113,8 @@ impl ProjectActor {
             After::Sandbox(SandboxWish::Stop) => self.sandbox.stop(),
             After::Sandbox(SandboxWish::RestartPreview) => self.sandbox.restart_preview(),
             After::Start(run, by, work) => self.start(run, by, work),
+            After::Steer(place, wish) => drop(place.send(wish)),
+            After::Opened(done, message) => drop(done.send(message)),
             After::Written(done, refused) => drop(done.send(refused)),
             After::Compacted { kept, freed, done } => {
                 let kept = self.step_recorded(kept, freed);
@@ -126,12 +129,20 @@ impl ProjectActor {
         if needs_sandbox {
             self.sandbox.ensure(&self.tree);
         }
+        let (steers, joining) = mpsc::channel(STEERS_MAX);
+        let joinable = match &work {
+            Work::Generate(work) => Some(Joinable::new(work, steers)),
+            _ => None,
+        };
         let answer = self.state.view.messages.iter().rev().find(|message| message.run == Some(run));
         let context = JobContext {
             run,
             parts: self.parts.clone(),
             conversation: Conversation::before(&self.state.view, run),
             message: answer.map_or(self.state.next_message(0), |message| message.message),
+            steers: joinable.is_some().then_some(joining),
+            project_usage: self.state.view.usage.clone(),
+            was_broken: self.state.view.preview.error.is_some(),
             layout: if self.state.view.repository.is_some() { Layout::Repository } else { Layout::App },
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
@@ -141,7 +152,7 @@ impl ProjectActor {
         let cancel = self.cancel.child_token();
         match work {
             Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
-            _ => self.runs.started(run, by, needs_sandbox, cancel.clone()),
+            _ => self.runs.started(run, by, needs_sandbox, cancel.clone(), joinable),
         }
         run::spawn(&self.jobs, context, work, cancel);
     }
@@ -209,6 +220,8 @@ impl ProjectActor {
                 | After::QueueFirst(_)
                 | After::Reorder(_)
                 | After::Start(..)
+                | After::Steer(..)
+                | After::Opened(..)
                 | After::Written(..)
                 | After::Compacted { .. } => {}
             }

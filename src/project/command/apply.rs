@@ -1,13 +1,13 @@
 //! `apply`: a ready reply put into effect – and the second half of every `generate`.
 //!
-//! All files of a reply go into the tree in one step; then the sandbox gets its packages, the files and the commands, in
-//! that order, and the preview is looked at.
+//! All files of a reply go into the tree in one step, or – when an edit does not match – none of them; then the sandbox
+//! gets its packages, the files and the commands, in that order, and the preview is looked at.
 
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
     command::{Apply, Delivery},
-    event::{FileRefused, PackagesDetected, PreviewChanged},
+    event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError},
     value::{FileOrigin, PreviewState},
 };
 
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     codegen::{
         edit_match::apply_edits,
+        feedback::{self, HeldBack},
         lost_content,
         packages::{NeededPackages, PackageCollector},
         reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply_in},
@@ -29,8 +30,8 @@ use crate::{
         error::ProjectError,
         file_tree::{Tree, check_place, content_hash},
         reconcile::{Reconciled, Reconciler},
-        run::{JobContext, RunReport, StagedFile, UpdateBody, Work},
-        sandbox_link::read_content,
+        run::{JobContext, StagedFile, UpdateBody, Work},
+        sandbox_link::{SandboxLink, read_content},
     },
 };
 
@@ -49,115 +50,206 @@ pub(crate) async fn perform(
     context: JobContext,
     reply: String,
     packages: Vec<PackageSpec>,
-) -> Result<RunReport, ProjectError> {
+) -> Result<(), ProjectError> {
     let reply = parse_reply_in(&reply, context.layout);
-    let cut = reply.is_cut();
-    put_into_effect(&context, reply, packages, None).await?;
-    if cut {
+    let staging = stage(&context, &reply, None).await?;
+    refuse_all(&context, &staging.losses).await?;
+    if !staging.unmatched.is_empty() {
+        refuse_all(&context, &staging.unmatched).await?;
+        return Err(ProjectError::Conflict(
+            "edits of the reply could not be put into their files, so nothing of it was applied".into(),
+        ));
+    }
+    let effect = put_into_effect(&context, staging.files, packages, &reply).await?;
+    if let Some(Problem::Process(reason)) = effect.problem {
+        return Err(ProjectError::ProcessFailed(reason));
+    }
+    if reply.is_cut() {
         return Err(ProjectError::BadRequest("the reply is cut off; its complete files were applied".into()));
     }
-    Ok(RunReport::default())
+    Ok(())
 }
 
-/// Does what a reply says. `bases` is what its author knew of the files; `None`: what is there now.
+/// A reply worked out against the tree. All of it takes effect together, or – where there is something unmatched – none.
+#[derive(Debug, Default)]
+pub(super) struct Staging {
+    pub(super) files: Vec<StagedFile>,
+    /// Edits whose search text is not in their file, or not once.
+    pub(super) unmatched: Vec<HeldBack>,
+    /// Versions that would throw work away. The others can do without them.
+    pub(super) losses: Vec<HeldBack>,
+}
+
+/// What became of a reply.
+#[derive(Debug)]
+pub(super) struct Effect {
+    /// The files that are in the tree.
+    pub(super) written: Vec<FilePath>,
+    /// Why the app does not work, as far as that can be seen.
+    pub(super) problem: Option<Problem>,
+    /// Whether there was anything to do at all.
+    pub(super) acted: bool,
+}
+
+/// Why an app does not work.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// An install or a command failed, in its own words.
+    Process(String),
+    /// The preview shows an error.
+    Preview(PreviewError),
+}
+
+/// Does what a reply says: packages, files, commands, in that order; then looks at the preview.
 pub(super) async fn put_into_effect(
     context: &JobContext,
-    reply: ParsedReply,
+    staged: Vec<StagedFile>,
     packages: Vec<PackageSpec>,
-    bases: Option<Bases>,
-) -> Result<(), ProjectError> {
+    reply: &ParsedReply,
+) -> Result<Effect, ProjectError> {
     let now = context.tree.borrow().clone();
-    let staged = stage(context, &now, &reply, bases.as_ref()).await?;
-    let needed = detect(context, &now, &staged, packages, &reply).await?;
+    let needed = detect(context, &now, &staged, packages, reply).await?;
     // Held before the tree changes, so that the dev server never sees an import whose package is still missing: it would
     // remember, and fail to find the package even when it is there. So packages wait for a sandbox still being made.
     let link = if needed.packages.is_empty() { context.ready_link() } else { context.link().await.ok() };
     let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
     let written = write(context, staged).await?;
     if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
-        return Ok(());
+        return Ok(Effect { written, problem: None, acted: false });
     }
     let installed = if needed.packages.is_empty() { Ok(()) } else { install::install(context, needed.packages).await };
     drop(hold);
     let link = match context.link().await {
         Ok(link) => link,
         // Without a sandbox the files are all the same safe in the tree; only what needs one fails.
-        Err(_) if installed.is_ok() && reply.commands.is_empty() => return Ok(()),
+        Err(_) if installed.is_ok() && reply.commands.is_empty() => {
+            return Ok(Effect { written, problem: None, acted: true });
+        }
         Err(error) => return installed.and(Err(error.into())),
     };
     link.push().await?;
-    installed?;
-    run_commands(context, &reply.commands).await?;
-    // What a repository shows, if anything, is not known.
+    let ran = match installed {
+        Ok(()) => run_commands(context, &reply.commands).await,
+        Err(error) => Err(error),
+    };
+    let problem = match ran {
+        // What a repository shows, if anything, is not known.
+        Ok(()) if context.layout == Layout::Repository => None,
+        Ok(()) => show(context, preview_check::check(context, &link, &written).await).await?,
+        Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
+        Err(error) => return Err(error),
+    };
+    Ok(Effect { written, problem, acted: true })
+}
+
+/// Looks at the preview, and says to the room how it is.
+pub(super) async fn look_at_preview(
+    context: &JobContext,
+    link: &SandboxLink,
+    written: &[FilePath],
+) -> Result<(), ProjectError> {
     if context.layout == Layout::Repository {
         return Ok(());
     }
-    let verdict = match preview_check::check(context, &link, &written).await {
-        Verdict::Fine => {
-            let url = Some(context.preview_url.clone());
-            Event::PreviewChanged(PreviewChanged { state: PreviewState::Ready, url, error: None })
-        }
-        Verdict::Broken(problem) => Event::PreviewError(problem),
-        Verdict::Unknown => return Ok(()),
-    };
-    Ok(context.reporter.event(verdict).await?)
+    let verdict = preview_check::check(context, link, written).await;
+    show(context, verdict).await.map(drop)
 }
 
-/// Works out what every file of the reply becomes. Those that cannot be are reported and left out.
-async fn stage(
+async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>, ProjectError> {
+    match verdict {
+        Verdict::Fine => {
+            let url = Some(context.preview_url.clone());
+            let ready = PreviewChanged { state: PreviewState::Ready, url, error: None };
+            context.reporter.event(Event::PreviewChanged(ready)).await?;
+            Ok(None)
+        }
+        Verdict::Broken(problem) => {
+            context.reporter.event(Event::PreviewError(problem.clone())).await?;
+            Ok(Some(Problem::Preview(problem)))
+        }
+        Verdict::Unknown => Ok(None),
+    }
+}
+
+/// Works out what every file of the reply becomes. `bases` is what its author knew of the files; `None`: what is there
+/// now. Files that cannot be in the tree whatever is done are reported and left out.
+pub(super) async fn stage(
     context: &JobContext,
-    tree: &Tree,
     reply: &ParsedReply,
     bases: Option<&Bases>,
-) -> Result<Vec<StagedFile>, ProjectError> {
-    let mut staged = Vec::new();
+) -> Result<Staging, ProjectError> {
+    let tree = context.tree.borrow().clone();
+    let mut staging = Staging { unmatched: reply.unmatched.clone(), ..Staging::default() };
     for file in &reply.files {
-        let result = if file.complete {
-            stage_file(context, tree, reply, file).await?
-        } else {
-            Err("it was cut off before its end".to_owned())
-        };
-        match result {
-            Ok(content) => {
-                let base = match bases {
-                    Some(bases) => bases.get(&file.path).cloned(),
-                    None => tree.get(&file.path).map(|info| info.hash.clone()),
-                };
-                staged.push(StagedFile { path: file.path.clone(), content: Some(content), base });
-            }
-            Err(reason) => refuse(context, file.path.as_str(), reason).await?,
+        if !file.complete {
+            refuse(context, file.path.as_str(), "it was cut off before its end".to_owned()).await?;
+            continue;
         }
+        let content = match new_content(context, &tree, reply, file).await? {
+            NewContent::Text(content) => content,
+            NewContent::Unmatched(held) => {
+                staging.unmatched.push(held);
+                continue;
+            }
+            NewContent::Loss(held) => {
+                staging.losses.push(held);
+                continue;
+            }
+        };
+        if let Err(error) = check_place(&tree, &file.path, content.len()) {
+            refuse(context, file.path.as_str(), error.to_string()).await?;
+            continue;
+        }
+        let base = match bases {
+            Some(bases) => bases.get(&file.path).cloned(),
+            None => tree.get(&file.path).map(|info| info.hash.clone()),
+        };
+        staging.files.push(StagedFile { path: file.path.clone(), content: Some(content), base });
     }
     for refused in &reply.refused_files {
         refuse(context, &refused.name, refused.reason.clone()).await?;
     }
-    Ok(staged)
+    Ok(staging)
 }
 
-async fn stage_file(
+/// What a file of a reply becomes.
+enum NewContent {
+    Text(Bytes),
+    Unmatched(HeldBack),
+    Loss(HeldBack),
+}
+
+async fn new_content(
     context: &JobContext,
     tree: &Tree,
     reply: &ParsedReply,
     file: &ReplyFile,
-) -> Result<Result<Bytes, String>, ProjectError> {
-    let content = match &file.change {
-        ReplyChange::Whole(text) => {
-            if let Some(reason) = loses_content(context, tree, reply, file, text).await? {
-                return Ok(Err(format!("{reason}; the old version was kept")));
-            }
-            Bytes::from(text.clone())
-        }
+) -> Result<NewContent, ProjectError> {
+    let held = |reason: String, hint| HeldBack { path: file.path.clone(), reason, hint };
+    let unmatched = |reason: &str| Ok(NewContent::Unmatched(held(reason.to_owned(), None)));
+    match &file.change {
+        ReplyChange::Whole(text) => Ok(match loses_content(context, tree, reply, file, text).await? {
+            Some(reason) => NewContent::Loss(held(format!("{reason}; the old version was kept"), None)),
+            None => NewContent::Text(Bytes::from(text.clone())),
+        }),
         ReplyChange::Edit(blocks) => {
-            let Some(info) = tree.get(&file.path) else { return Ok(Err("there is no such file to edit".into())) };
+            let Some(info) = tree.get(&file.path) else { return unmatched("there is no such file to edit") };
             let original = read_content(&context.parts.store, info).await?;
-            let Ok(original) = std::str::from_utf8(&original) else { return Ok(Err("it is not a text file".into())) };
-            match apply_edits(original, blocks) {
-                Ok(text) => Bytes::from(text),
-                Err(error) => return Ok(Err(error.to_string())),
-            }
+            let Ok(original) = std::str::from_utf8(&original) else { return unmatched("it is not a text file") };
+            Ok(match apply_edits(original, blocks) {
+                Ok(text) => NewContent::Text(Bytes::from(text)),
+                Err(error) => NewContent::Unmatched(held(error.to_string(), feedback::hint(&error))),
+            })
         }
-    };
-    Ok(check_place(tree, &file.path, content.len()).map(|()| content).map_err(|error| error.to_string()))
+    }
+}
+
+/// Tells the room which changes were not made, and why.
+pub(super) async fn refuse_all(context: &JobContext, held: &[HeldBack]) -> Result<(), ProjectError> {
+    for HeldBack { path, reason, .. } in held {
+        refuse(context, path.as_str(), reason.clone()).await?;
+    }
+    Ok(())
 }
 
 /// Why a whole file must not replace the one there is.

@@ -9,6 +9,7 @@ use super::{Acceptance, Desk};
 use crate::project::{
     batch::{After, Batch, Stamp},
     error::ProjectError,
+    state::State,
 };
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance, ProjectError> {
@@ -21,20 +22,20 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance
         return Ok(Acceptance { run: Some(run), seq: None });
     }
     let stamp = desk.stamp(Some(run));
-    let seq = push_end(desk.batch, run, desk.by, stamp);
+    let seq = push_end(desk.batch, desk.state, run, desk.by, stamp);
     Ok(Acceptance { run: Some(run), seq: Some(seq) })
 }
 
 /// Ends a run as part of another command.
-pub(super) fn finish(batch: &mut Batch, run: RunId, by: ParticipantId) {
-    push_end(batch, run, by, Stamp { run: Some(run), by: Some(by), command: None });
+pub(super) fn finish(batch: &mut Batch, state: &State, run: RunId, by: ParticipantId) {
+    push_end(batch, state, run, by, Stamp { run: Some(run), by: Some(by), command: None });
 }
 
-fn push_end(batch: &mut Batch, run: RunId, by: ParticipantId, stamp: Stamp) -> Seq {
+fn push_end(batch: &mut Batch, state: &State, run: RunId, by: ParticipantId, stamp: Stamp) -> Seq {
     let finished = RunFinished {
         outcome: Outcome::Cancelled,
         error: Some(ProjectError::Cancelled.body()),
-        usage: None,
+        usage: state.usage_of(run),
         cancelled_by: Some(by),
     };
     let seq = batch.push(Event::RunFinished(finished), stamp);

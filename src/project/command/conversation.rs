@@ -24,7 +24,16 @@ pub(super) fn say(desk: &mut Desk<'_>, command: Say) -> Result<Acceptance, Proje
         return Err(ProjectError::TooLarge(format!("text has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
     }
     let message = desk.state.next_message(0);
-    let said = MessageAdded { message, role: MessageRole::User, text: command.text, model: None, notice: None };
+    let said = MessageAdded {
+        message,
+        role: MessageRole::User,
+        text: command.text,
+        model: None,
+        notice: None,
+        images: Vec::new(),
+        url: None,
+        steers: false,
+    };
     let seq = desk.batch.push(Event::MessageAdded(said), desk.stamp(None));
     Ok(Acceptance { run: None, seq: Some(seq) })
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{Acceptance, Desk, begin};
 use crate::project::{
     error::ProjectError,
-    run::{JobContext, RunReport, Work},
+    run::{JobContext, Work},
     sandbox_link::SandboxLink,
     sandbox_provider::{ExecRequest, Exit, OutputChunk, Program, SandboxError},
 };
@@ -46,13 +46,9 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Exec) -> Result<Acceptance, P
     Ok(Acceptance { run: Some(run), seq: Some(seq) })
 }
 
-pub(crate) async fn perform(
-    context: JobContext,
-    command: String,
-    timeout: Duration,
-) -> Result<RunReport, ProjectError> {
+pub(crate) async fn perform(context: JobContext, command: String, timeout: Duration) -> Result<(), ProjectError> {
     match run_shell(&context, &command, timeout).await? {
-        Ok(()) => Ok(RunReport::default()),
+        Ok(()) => Ok(()),
         Err(reason) => Err(ProjectError::ProcessFailed(reason)),
     }
 }

@@ -19,7 +19,7 @@ use super::{Acceptance, Desk};
 use crate::project::{
     error::ProjectError,
     repository::RepositoryUrl,
-    run::{JobContext, RunReport, Work},
+    run::{JobContext, Work},
     sandbox_link::SandboxLink,
     sandbox_provider::{ExecRequest, Exit, NetworkRule, Program, SandboxError},
 };
@@ -90,7 +90,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: &ImportRepository) -> Result<
     desk.begin_or_queue(Work::Import { url }, Delivery::Queue)
 }
 
-pub(crate) async fn perform(context: JobContext, url: RepositoryUrl) -> Result<RunReport, ProjectError> {
+pub(crate) async fn perform(context: JobContext, url: RepositoryUrl) -> Result<(), ProjectError> {
     let link = context.link().await?;
     link.push().await?;
     let before = link.held().await?;
@@ -109,7 +109,7 @@ pub(crate) async fn perform(context: JobContext, url: RepositoryUrl) -> Result<R
     tracing::debug!(files = selection.paths.len(), left_out = selection.left_out_total, "a repository is imported");
     link.pull(context.reporter.clone(), Some(before)).await?;
     context.reporter.event(Event::RepositoryImported(event)).await?;
-    Ok(RunReport::default())
+    Ok(())
 }
 
 /// Clones the repository's default branch without its history, before everybody's eyes.

@@ -11,7 +11,7 @@ use cobuild_protocol::{
 use super::{Acceptance, Desk, exec};
 use crate::project::{
     error::ProjectError,
-    run::{JobContext, RunReport, Work},
+    run::{JobContext, Work},
     sandbox_provider::{Exit, Program},
 };
 
@@ -30,9 +30,8 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Install) -> Result<Acceptance
     desk.begin_or_queue(Work::Install { packages: command.packages }, Delivery::Queue)
 }
 
-pub(crate) async fn perform(context: JobContext, packages: Vec<PackageSpec>) -> Result<RunReport, ProjectError> {
-    install(&context, packages).await?;
-    Ok(RunReport::default())
+pub(crate) async fn perform(context: JobContext, packages: Vec<PackageSpec>) -> Result<(), ProjectError> {
+    install(&context, packages).await
 }
 
 /// Runs the package manager and takes over what it changed.

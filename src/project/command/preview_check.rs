@@ -1,116 +1,181 @@
-//! Looks at the preview after a change: does the dev server still serve the page and the files that were written?
+//! Looks at the preview after a change: does the dev server serve the page and everything it imports, as it is now? Do the
+//! modules fit together?
+//!
+//! | room | owns |
+//! |---|---|
+//! | `dev_server` | one request to the dev server |
+//! | `modules` | the page's modules, one after the other, and what the dev server says about them |
 
-use std::time::Duration;
+mod dev_server;
+mod modules;
 
-use cobuild_protocol::{FilePath, event::PreviewError};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::project::{
-    run::JobContext,
-    sandbox_link::SandboxLink,
-    sandbox_provider::{SandboxError, SandboxHealth},
+use cobuild_protocol::{FilePath, event::PreviewError, value::PreviewErrorSource};
+
+use crate::{
+    codegen::module_links,
+    project::{
+        error::ProjectError,
+        run::JobContext,
+        sandbox_link::{SandboxLink, read_content},
+        sandbox_provider::SandboxHealth,
+    },
 };
 
 /// How long a dev server may take to come up before the check is given up.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long one file may take to be served. Tailwind's first pass over a large project takes seconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How much of an answer is read: an error page is smaller, and more of a module is not needed.
-const ANSWER_SIZE_BYTES_MAX: usize = 512 * 1024;
 /// How much of the dev server's words an event quotes, in bytes.
 const MESSAGE_SIZE_BYTES_MAX: usize = 4 * 1024;
-/// What the dev server compiles.
-const COMPILED: [&str; 6] = ["js", "jsx", "ts", "tsx", "mjs", "css"];
+/// An error counts only when it is still there after this: while packages are being bundled anew, a dev server answers
+/// with errors that are gone a moment later.
+const SECOND_LOOK_AFTER: Duration = Duration::from_millis(400);
+/// How long a dev server may take to start anew with another configuration.
+const RESTART_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to notice that it must.
+const RESTART_NOTICED_WITHIN: Duration = Duration::from_millis(700);
+/// Pause between two looks at its log.
+const LOG_PAUSE: Duration = Duration::from_millis(50);
+/// Scripts larger than this are not looked into: nobody wrote them by hand.
+const SCRIPT_SIZE_BYTES_MAX: u64 = 256 * 1024;
 
 /// How the preview is.
 pub(super) enum Verdict {
-    /// Everything that was written is served.
+    /// Everything is served and fits together.
     Fine,
-    /// Something is not.
+    /// Something does not.
     Broken(PreviewError),
     /// It could not be looked at: no dev server, or it is too slow.
     Unknown,
 }
 
-/// Looks at the page and at the files that were written.
+/// Looks at the page and at the files that were written. Takes milliseconds when nothing is wrong.
 pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Verdict {
     let mut health = link.sandbox().health();
     let up = health.wait_for(|health| !matches!(health, SandboxHealth::Ready));
     match tokio::time::timeout(READY_WITHIN, up).await.map(|health| health.map(|health| health.clone())) {
         Ok(Ok(SandboxHealth::PreviewReady)) => {}
         Ok(Ok(SandboxHealth::PreviewFailed(reason) | SandboxHealth::Lost(reason))) => {
-            return Verdict::Broken(PreviewError { message: reason, file: None });
+            let log = tail(&plain(&link.sandbox().preview_log()));
+            let message = if log.is_empty() { reason } else { format!("{reason}\n{log}") };
+            return broken(&message, None);
         }
         Ok(Ok(SandboxHealth::Ready) | Err(_)) | Err(_) => return Verdict::Unknown,
     }
-    let compiled = |path: &&FilePath| COMPILED.contains(&path.extension()) && path.as_str().starts_with("src/");
-    let files = written.iter().filter(compiled).map(|path| (format!("/{path}"), Some(path.to_string())));
-    for (target, file) in std::iter::once(("/".to_owned(), None)).chain(files) {
-        match get(link, &target).await {
-            Ok((status, body)) if status.is_server_error() => {
-                return Verdict::Broken(PreviewError { message: shorten(&body), file });
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::info!(run = %context.run, %error, "the preview could not be checked");
-                return Verdict::Unknown;
-            }
-        }
+    if let Some(problem) = bad_configuration(link, written).await {
+        return problem;
     }
-    Verdict::Fine
-}
-
-/// One GET to the dev server, as a browser's module loader asks.
-async fn get(link: &SandboxLink, target: &str) -> Result<(StatusCode, String), SandboxError> {
-    let failed =
-        |error: &dyn std::fmt::Display| SandboxError::Failed(format!("the dev server did not answer: {error}"));
-    let exchange = async {
-        let stream = link.sandbox().connect_preview().await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        let request = Request::get(encode(target))
-            .header(header::HOST, "localhost:5173")
-            .header(header::ACCEPT, "*/*")
-            .body(Empty::<bytes::Bytes>::new())
-            .map_err(|error| failed(&error))?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_SIZE_BYTES_MAX).collect().await;
-            let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-            Ok((status, body))
-        };
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            // The connection ends before the answer only when it fails.
-            end = connection => Err(failed(&end.err().map_or_else(|| "closed".to_owned(), |error| error.to_string()))),
+    let contents = match contents(context, written).await {
+        Ok(contents) => contents,
+        Err(error) => {
+            tracing::info!(run = %context.run, %error, "the preview could not be checked");
+            return Verdict::Unknown;
         }
     };
-    tokio::time::timeout(ANSWER_WITHIN, exchange)
-        .await
-        .unwrap_or_else(|_| Err(SandboxError::TimedOut("the dev server took too long".into())))
+    let mut verdict = modules::look(link, &contents).await;
+    if matches!(verdict, Verdict::Broken(_)) {
+        tokio::time::sleep(SECOND_LOOK_AFTER).await;
+        verdict = modules::look(link, &contents).await;
+    }
+    match verdict {
+        Verdict::Fine => misfits(context, written).await,
+        other => other,
+    }
 }
 
-/// Percent-encodes what cannot stand in a request line.
-fn encode(target: &str) -> String {
-    let mut encoded = String::with_capacity(target.len());
-    for byte in target.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'@' => {
-                encoded.push(char::from(byte))
+/// What a changed configuration did to the dev server: it starts anew, or says why it cannot and goes on with the old one.
+async fn bad_configuration(link: &SandboxLink, written: &[FilePath]) -> Option<Verdict> {
+    let is_configuration = |path: &FilePath| {
+        let name = path.as_str();
+        !name.contains('/') && (name.contains(".config.") || name.starts_with(".env") || name.starts_with("tsconfig"))
+    };
+    if !written.iter().any(is_configuration) {
+        return None;
+    }
+    let started = tokio::time::Instant::now();
+    loop {
+        let log = plain(&link.sandbox().preview_log());
+        let since = log.rfind("restarting server").map(|at| &log[at..]);
+        match since {
+            Some(since) if since.contains("server restarted") => return None,
+            Some(since) if since.contains("failed") || since.contains("Error") => {
+                return Some(broken(&tail(since), None));
             }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            Some(_) if started.elapsed() > RESTART_WITHIN => return None,
+            None if started.elapsed() > RESTART_NOTICED_WITHIN => return None,
+            Some(_) | None => tokio::time::sleep(LOG_PAUSE).await,
         }
     }
-    encoded
+}
+
+/// The texts of these files as they are in the tree.
+async fn contents(context: &JobContext, paths: &[FilePath]) -> Result<BTreeMap<FilePath, String>, ProjectError> {
+    let tree = context.tree.borrow().clone();
+    let mut contents = BTreeMap::new();
+    for path in paths {
+        let Some(info) = tree.get(path).filter(|info| info.size_bytes <= SCRIPT_SIZE_BYTES_MAX) else { continue };
+        if let Ok(text) = String::from_utf8(read_content(&context.parts.store, info).await?.to_vec()) {
+            contents.insert(path.clone(), text);
+        }
+    }
+    Ok(contents)
+}
+
+/// Names that one module imports from another in vain.
+async fn misfits(context: &JobContext, written: &[FilePath]) -> Verdict {
+    let is_script =
+        |path: &FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "js" | "jsx" | "mjs");
+    if !written.iter().any(is_script) {
+        return Verdict::Fine;
+    }
+    let scripts: Vec<FilePath> = context.tree.borrow().keys().filter(|path| is_script(path)).cloned().collect();
+    let Ok(scripts) = contents(context, &scripts).await else { return Verdict::Unknown };
+    let missing = module_links::missing_exports(&scripts);
+    match missing.first() {
+        None => Verdict::Fine,
+        Some(first) => {
+            let sentences: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            broken(&sentences.join("\n"), Some(first.importer.to_string()))
+        }
+    }
+}
+
+fn broken(message: &str, file: Option<String>) -> Verdict {
+    Verdict::Broken(PreviewError { message: shorten(message), file, source: PreviewErrorSource::Build })
 }
 
 fn shorten(message: &str) -> String {
     let message = message.trim();
-    let end =
-        (0..=message.len().min(MESSAGE_SIZE_BYTES_MAX)).rev().find(|&at| message.is_char_boundary(at)).unwrap_or(0);
-    message[..end].to_owned()
+    message[..message.floor_char_boundary(MESSAGE_SIZE_BYTES_MAX.min(message.len()))].to_owned()
+}
+
+/// The end of a log, in whole characters.
+fn tail(log: &str) -> String {
+    let log = log.trim();
+    log[log.ceil_char_boundary(log.len().saturating_sub(MESSAGE_SIZE_BYTES_MAX / 2))..].to_owned()
+}
+
+/// Without the colours that tools print.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        plain.push_str(&rest[..at]);
+        let sequence = &rest[at + 2..];
+        let end = sequence.find(|c: char| c.is_ascii_alphabetic()).map_or(sequence.len(), |end| end + 1);
+        rest = &sequence[end..];
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_go_and_ends_stay() {
+        assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m b\u{1b}["), "ared b");
+        assert_eq!(tail(&format!("{}end", "ü".repeat(MESSAGE_SIZE_BYTES_MAX))).len(), MESSAGE_SIZE_BYTES_MAX / 2 - 1);
+        assert_eq!(shorten(" ü "), "ü");
+    }
 }

@@ -245,8 +245,8 @@ impl House {
         let number = self.sent.len();
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
-        let generate = |prompt, delivery| {
-            Command::Generate(Generate { prompt, model: None, apply: number.is_multiple_of(2), delivery })
+        let generate = |prompt: String, delivery| {
+            Command::Generate(Generate { apply: number.is_multiple_of(2), delivery, ..Generate::new(prompt) })
         };
         match *wish {
             Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),

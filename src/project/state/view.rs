@@ -6,12 +6,12 @@ use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
     event::{
         FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
-        ProjectCreated,
+        ProjectCreated, TurnStarted, UsageUpdated,
     },
-    state::{FileInfo, RepositoryInfo, RunInfo, RunState},
+    state::{ConversationSummary, FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
-        FileOrigin, FilePartState, Message, MessagePart, MessageRole, Participant, PassedOver, PreviewInfo, Role,
-        RunKind, SandboxInfo, Step,
+        FileOrigin, FilePartState, GenerateMode, Message, MessagePart, MessageRole, Participant, PassedOver,
+        PreviewInfo, Role, RunKind, RunTurn, SandboxInfo, Step,
     },
 };
 
@@ -41,12 +41,12 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             view.locks.retain(|_, locker| *locker != left.participant);
         }
         Event::RunQueued(queued) => {
-            begin(view, frame, queued.kind, queued.prompt.clone());
+            begin(view, frame, queued.kind, queued.prompt.clone(), queued.mode);
             line_up(view, frame.run, queued.position);
         }
         Event::RunStarted(started) => {
             let (model, edit) = (started.model.clone(), started.edit);
-            if let Some(run) = begin(view, frame, started.kind, started.prompt.clone()) {
+            if let Some(run) = begin(view, frame, started.kind, started.prompt.clone(), started.mode) {
                 run.state = RunState::Running;
                 run.model = model;
                 run.edit = edit;
@@ -58,7 +58,9 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
                 run.state = RunState::Finished;
                 run.outcome = Some(finished.outcome);
                 run.error = finished.error.clone();
-                run.usage = finished.usage.clone();
+                if finished.usage.is_some() {
+                    run.usage.clone_from(&finished.usage);
+                }
                 run.finished_at = Some(frame.at.clone());
             }
             conversation::record_run(view, frame);
@@ -157,7 +159,14 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileLocked(locked) => drop(view.locks.insert(locked.path.clone(), locked.participant)),
         Event::FileUnlocked(unlocked) => drop(view.locks.remove(&unlocked.path)),
         // The changes that make it so follow.
-        Event::Restored(_) => {}
+        Event::Restored(_) | Event::Reverted(_) => {}
+        Event::TurnStarted(started) => start_turn(view, started, frame.run),
+        Event::UsageUpdated(updated) => update_usage(view, updated),
+        Event::ContextTrimmed(_) => {}
+        Event::ConversationCompacted(compacted) => {
+            let (through, text) = (compacted.through, compacted.summary.clone());
+            view.summary = Some(ConversationSummary { through, text });
+        }
         Event::RepositoryImported(imported) => {
             view.repository = Some(Box::new(RepositoryInfo {
                 url: imported.url.clone(),
@@ -214,6 +223,7 @@ fn begin<'a>(
     frame: &EventFrame,
     kind: RunKind,
     prompt: Option<String>,
+    mode: GenerateMode,
 ) -> Option<&'a mut RunInfo> {
     let id = frame.run?;
     if !view.runs.iter().any(|run| run.run == id) {
@@ -230,6 +240,8 @@ fn begin<'a>(
             outcome: None,
             error: None,
             usage: None,
+            mode,
+            turns: Vec::new(),
             edit: false,
             steps: Vec::new(),
             files: Vec::new(),
@@ -280,6 +292,10 @@ fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame
         at: frame.at.clone(),
         model: added.model.clone(),
         notice: added.notice.clone(),
+        images: added.images.clone(),
+        url: added.url.clone(),
+        steers: added.steers,
+        usage: None,
         passed_over: Vec::new(),
         reply: None,
         parts,
@@ -288,6 +304,32 @@ fn add_message(view: &mut ProjectState, added: &MessageAdded, frame: &EventFrame
     if view.messages.len() > MESSAGES_KEPT_MAX {
         view.messages.remove(0);
         view.messages_dropped += 1;
+    }
+}
+
+/// How many further turns of one run are listed: more than there can be of one kind, and a limit all the same.
+const TURNS_KEPT_MAX: usize = 100;
+
+fn start_turn(view: &mut ProjectState, started: &TurnStarted, run: Option<RunId>) {
+    if let Some(run) = run_mut(view, run)
+        && run.turns.len() < TURNS_KEPT_MAX
+    {
+        let TurnStarted { message: _, turn, reason, round, detail } = started.clone();
+        run.turns.push(RunTurn { turn, reason, round, detail, usage: None });
+    }
+}
+
+/// The event may come after its run's end – a cancelled call has a price, too – so the message says which run it is.
+fn update_usage(view: &mut ProjectState, updated: &UsageUpdated) {
+    view.usage = updated.project_usage.clone();
+    let Some(message) = message_mut(view, updated.message) else { return };
+    message.usage = Some(updated.message_usage.clone());
+    let run = message.run;
+    if let Some(run) = run_mut(view, run) {
+        run.usage = Some(updated.run_usage.clone());
+        if let Some(turn) = run.turns.iter_mut().find(|turn| turn.turn == updated.turn) {
+            turn.usage = Some(updated.usage.clone());
+        }
     }
 }
 

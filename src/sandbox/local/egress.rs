@@ -2,7 +2,6 @@
 //! as long as it runs. It accepts on a socket that the helper bound inside; what it decides, it decides from the
 //! request's target alone, and when in doubt refuses.
 
-mod address;
 mod client_hello;
 mod grants;
 mod outwards;
@@ -29,6 +28,9 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_SIZE_BYTES_MAX: usize = 8 * 1024;
 /// How long a client may take for the request's head and the first bytes of TLS.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the registry may take to answer the first bytes of TLS. npm itself waits for that without end; a tunnel that is
+/// closed makes it try again, and then say why it gives up.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a tunnel may be silent: longer than npm's own patience with a slow registry.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Most bytes through one tunnel in one direction: far above the largest package, an end for a leak.
@@ -196,7 +198,15 @@ async fn tunnel(mut client: TcpStream, policy: &Policy, grants: &Grants, sandbox
     }
     server.write_all(&hello.bytes).await?;
     match grant {
-        None => copy_both(client, server, None).await,
+        None => {
+            let mut first = vec![0; COPY_SIZE_BYTES];
+            let Ok(length) = timeout(ANSWER_TIME_MAX, server.read(&mut first)).await else {
+                tracing::warn!(%sandbox, registry = %target, "the package registry does not answer");
+                return Ok(());
+            };
+            client.write_all(&first[..length?]).await?;
+            copy_both(client, server, None).await
+        }
         Some(grant) => tokio::select! {
             // Nothing outlives the command it was granted to.
             () = grant.ended() => Ok(()),

@@ -190,7 +190,7 @@ async fn attack_36_typing_into_a_terminal() {
     // TIOCSTI and TIOCLINUX, on a terminal of the probe's own where there is a program that makes one.
     let probe = |request: u32| {
         format!(
-            "open(my $t, '+<', '/dev/tty') or open($t, '<', '/dev/null'); my $c = 'x'; \
+            "my $t; open($t, '+<', '/dev/tty') or open($t, '<', '/dev/null'); my $c = 'x'; \
              print ioctl($t, {request}, $c) ? 'typed' : 'errno ' . ($! + 0);"
         )
     };

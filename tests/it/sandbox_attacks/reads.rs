@@ -3,7 +3,8 @@
 use super::*;
 
 /// All that a sandboxed process's environment holds.
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: [&str; 12] = [
+    "GIT_SSL_CAINFO",
     "HOME",
     "HTTPS_PROXY",
     "HTTP_PROXY",

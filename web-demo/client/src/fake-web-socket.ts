@@ -53,6 +53,8 @@ export function welcome(overrides: Partial<Welcome> = {}): ServerFrame {
       file_size_bytes_max: 1,
       files_max: 1,
       queue_max: 1,
+      images_max: 4,
+      image_size_bytes_max: 1_048_576,
     },
     default_model: { model: "demo/scripted" },
     ...overrides,

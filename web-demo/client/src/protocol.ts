@@ -106,6 +106,27 @@ export type ConflictSide = "current" | "proposed";
 export type ContentHash = string;
 
 /**
+ * Not everything that the model should have seen fits into its window.
+ */
+export type ContextTrimmed = {
+/**
+ * How many of the oldest messages it was not sent.
+ */
+messages_dropped: number,
+/**
+ * How many files it was told the names of, but not their text.
+ */
+files_without_text: number,
+/**
+ * How much text fits, as far as is known; in bytes.
+ */
+budget_bytes: number,
+/**
+ * Most tokens the model takes in one call, where that is known.
+ */
+context_tokens_max?: number, };
+
+/**
  * What the server sends to one client.
  */
 export type ControlFrame = { "type": "welcome" } & Welcome | { "type": "snapshot" } & SnapshotFrame | { "type": "synced" } & Synced | { "type": "accepted" } & Accepted | { "type": "result" } & ResultFrame | { "type": "rejected" } & Rejected | { "type": "ping" } & Ping | { "type": "presence" } & PresenceFrame;
@@ -118,6 +139,23 @@ export type ConversationCleared = {
  * How much of it is left behind.
  */
 clear: Clearing, };
+
+/**
+ * The older part of the conversation goes to the model as a summary from now on. People still see all of it.
+ */
+export type ConversationCompacted = {
+/**
+ * The last message that the summary stands for.
+ */
+through: MessageId,
+/**
+ * How many messages it stands for, those of an earlier summary not counted.
+ */
+messages: number,
+/**
+ * The summary, as a model wrote it.
+ */
+summary: string, };
 
 /**
  * What the conversation is about, and what came of it so far.
@@ -159,6 +197,19 @@ created_at: string,
  * When it changed last: RFC 3339, UTC.
  */
 updated_at: string, };
+
+/**
+ * What stands for the older part of the conversation when a model is asked.
+ */
+export type ConversationSummary = {
+/**
+ * The last message it stands for.
+ */
+through: MessageId,
+/**
+ * The summary, as a model wrote it.
+ */
+text: string, };
 
 /**
  * The conversation is about something else, or its people like something else. What is absent stays as it is.
@@ -310,7 +361,7 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "model_switched" } & ModelSwitched | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "model_switched" } & ModelSwitched | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "turn_started" } & TurnStarted | { "type": "usage_updated" } & UsageUpdated | { "type": "context_trimmed" } & ContextTrimmed | { "type": "conversation_compacted" } & ConversationCompacted | { "type": "reverted" } & Reverted | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError);
 
 /**
  * One step of a project's evolution.
@@ -498,7 +549,7 @@ export type FilePartState = "typing" | "typed" | "written" | "refused";
 export type FilePath = string;
 
 /**
- * A file of a reply was not written; the others were.
+ * A file of a reply was not written.
  */
 export type FileRefused = {
 /**
@@ -589,7 +640,24 @@ apply?: boolean,
 /**
  * What to do when another run is under way.
  */
-delivery?: Delivery, };
+delivery?: Delivery,
+/**
+ * `plan`: say how it would be done, touch no file and run nothing.
+ */
+mode?: GenerateMode,
+/**
+ * Pictures that belong to the prompt; how many and how large is announced in `welcome.limits`.
+ */
+images?: Array<ImageData>,
+/**
+ * A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
+ */
+url?: string, };
+
+/**
+ * What a `generate` may do.
+ */
+export type GenerateMode = "build" | "plan";
 
 /**
  * The first frame of a connection: `{"type":"hello","protocol":1,…}`.
@@ -629,6 +697,41 @@ since?: Cursor, };
  * The fixed text `hello`.
  */
 export type HelloTag = "hello";
+
+/**
+ * A picture on its way to a model.
+ */
+export type ImageData = {
+/**
+ * Its format.
+ */
+media_type: ImageType,
+/**
+ * The file's bytes, as Base64 with padding.
+ */
+data: string, };
+
+/**
+ * A picture of the conversation; the store has it under its hash.
+ */
+export type ImageInfo = {
+/**
+ * Its format.
+ */
+media_type: ImageType,
+/**
+ * What it holds.
+ */
+hash: ContentHash,
+/**
+ * How long it is.
+ */
+size_bytes: number, };
+
+/**
+ * The formats of pictures that models take.
+ */
+export type ImageType = "image/png" | "image/jpeg" | "image/webp" | "image/gif";
 
 /**
  * Makes the files of a git repository's default branch the project's, in place of those it has: `accepted{run}`, then
@@ -696,7 +799,15 @@ files_max: number,
 /**
  * Most runs waiting in the queue.
  */
-queue_max: number, };
+queue_max: number,
+/**
+ * Most pictures of one prompt.
+ */
+images_max: number,
+/**
+ * Largest picture; all of a prompt's must fit into one frame besides.
+ */
+image_size_bytes_max: number, };
 
 /**
  * Keeps others – participants and runs – from changing a file until it is unlocked or the locker leaves. What a run
@@ -741,6 +852,22 @@ model?: string,
  */
 notice?: string,
 /**
+ * The pictures that came with it.
+ */
+images?: Array<ImageInfo>,
+/**
+ * The page it wants to be imitated.
+ */
+url?: string,
+/**
+ * Whether it joined a run that was under way.
+ */
+steers?: boolean,
+/**
+ * What the model consumed for it so far.
+ */
+usage?: Usage,
+/**
  * Models that were to write it before and failed before their first byte, in order.
  */
 passed_over?: Array<PassedOver>,
@@ -776,7 +903,19 @@ model?: string,
 /**
  * Something the reader must know about it, such as that the answer is canned.
  */
-notice?: string, };
+notice?: string,
+/**
+ * The pictures that came with a user's message.
+ */
+images?: Array<ImageInfo>,
+/**
+ * The page a user wants to be imitated.
+ */
+url?: string,
+/**
+ * Whether a user's message joined a run that was under way.
+ */
+steers?: boolean, };
 
 /**
  * A message of the project's conversation.
@@ -1143,13 +1282,22 @@ error?: string, };
  */
 export type PreviewError = {
 /**
- * What the dev server says.
+ * What the dev server or the page says.
  */
 message: string,
 /**
  * The file it names.
  */
-file?: string, };
+file?: string,
+/**
+ * Who says so.
+ */
+source?: PreviewErrorSource, };
+
+/**
+ * Who found an error in the preview.
+ */
+export type PreviewErrorSource = "build" | "page";
 
 /**
  * The live preview as everybody in the room sees it.
@@ -1275,7 +1423,15 @@ conflicts: Array<FileConflicted>,
 /**
  * Everybody who was ever in the room.
  */
-participants: { [key in ParticipantId]: Participant }, };
+participants: { [key in ParticipantId]: Participant },
+/**
+ * What all model calls consumed.
+ */
+usage: UsageTotal,
+/**
+ * What stands for the older part of the conversation when a model is asked.
+ */
+summary?: ConversationSummary, };
 
 /**
  * How somebody who has models is.
@@ -1556,6 +1712,27 @@ id: RequestId,
 data: unknown, };
 
 /**
+ * A run could not make the app work: the files it changed are as they were before it.
+ */
+export type Reverted = {
+/**
+ * How often the model was asked to mend it.
+ */
+rounds: number,
+/**
+ * What is wrong with what it wrote.
+ */
+problem: string,
+/**
+ * The files that were changed back.
+ */
+paths: Array<FilePath>,
+/**
+ * What the run consumed.
+ */
+usage: Usage, };
+
+/**
  * What a participant may do.
  */
 export type Role = "viewer" | "editor" | "owner";
@@ -1652,6 +1829,14 @@ error?: ErrorBody,
  */
 usage?: Usage,
 /**
+ * What a `generate` may do.
+ */
+mode?: GenerateMode,
+/**
+ * The further calls of the model, in order.
+ */
+turns?: Array<RunTurn>,
+/**
  * For `apply`: whether it changes an app that is there rather than making one.
  */
 edit?: boolean,
@@ -1688,7 +1873,11 @@ not_steered?: boolean,
 /**
  * The prompt, for `generate`.
  */
-prompt?: string, };
+prompt?: string,
+/**
+ * What a `generate` may do.
+ */
+mode?: GenerateMode, };
 
 /**
  * A run began.
@@ -1707,6 +1896,10 @@ prompt?: string,
  */
 model?: string,
 /**
+ * What a `generate` may do.
+ */
+mode?: GenerateMode,
+/**
  * For `apply`: whether it changes an app that is there rather than making one.
  */
 edit?: boolean, };
@@ -1715,6 +1908,31 @@ edit?: boolean, };
  * Where a run is in its life.
  */
 export type RunState = "queued" | "running" | "finished";
+
+/**
+ * A further call of the model in a run.
+ */
+export type RunTurn = {
+/**
+ * Which call of the run, from 1.
+ */
+turn: number,
+/**
+ * Why.
+ */
+reason: TurnReason,
+/**
+ * The how-manieth for this reason, from 1.
+ */
+round: number,
+/**
+ * What is wrong, in the words the model is told.
+ */
+detail?: string,
+/**
+ * What it consumed; absent while it runs.
+ */
+usage?: Usage, };
 
 /**
  * The sandbox is in another state.
@@ -1902,6 +2120,37 @@ message: MessageId,
 text: string, };
 
 /**
+ * Why a model is asked once more in the same run.
+ */
+export type TurnReason = "prompt" | "edit_unmatched" | "continuation" | "repair" | "steer" | "compaction";
+
+/**
+ * The model is asked once more in the same run. A run's first call has no such event, unless it is for something else
+ * than the prompt.
+ */
+export type TurnStarted = {
+/**
+ * The message its answer goes to.
+ */
+message: MessageId,
+/**
+ * Which call of the run, from 1.
+ */
+turn: number,
+/**
+ * Why.
+ */
+reason: TurnReason,
+/**
+ * The how-manieth for this reason, from 1.
+ */
+round: number,
+/**
+ * What is wrong, in the words the model is told.
+ */
+detail?: string, };
+
+/**
  * Lets others change a file again. For the locker and owners.
  */
 export type UnlockFile = {
@@ -1967,6 +2216,60 @@ prices_as_of?: string,
  * True when the stream broke before the vendor reported usage and these are our own counts.
  */
 estimated?: boolean, };
+
+/**
+ * What all model calls of a project consumed together.
+ */
+export type UsageTotal = {
+/**
+ * The sum. Its cost is absent – unknown – as soon as one call's cost is unknown.
+ */
+usage: Usage,
+/**
+ * How many calls.
+ */
+calls: number,
+/**
+ * How many of them have an unknown cost.
+ */
+calls_of_unknown_cost: number,
+/**
+ * What the others cost together, in 10⁻⁹ US dollars. This is what a budget is held against.
+ */
+known_cost_nano_usd: number, };
+
+/**
+ * A call of the model is over. The totals include it.
+ */
+export type UsageUpdated = {
+/**
+ * The message the call was for.
+ */
+message: MessageId,
+/**
+ * Which call of the run, from 1.
+ */
+turn: number,
+/**
+ * What the call consumed.
+ */
+usage: Usage,
+/**
+ * What the message's calls consumed.
+ */
+message_usage: Usage,
+/**
+ * What the run's calls consumed.
+ */
+run_usage: Usage,
+/**
+ * What the project's calls consumed.
+ */
+project_usage: UsageTotal,
+/**
+ * Most tokens the model takes in one call, where that is known: `usage` says how full it was.
+ */
+context_tokens_max?: number, };
 
 /**
  * The answer to `hello`.

@@ -14,6 +14,7 @@ import type {
   ProjectState,
   RunId,
   RunInfo,
+  RunTurn,
   Step,
 } from "./protocol.ts";
 import { appendTail } from "./tail.ts";
@@ -26,6 +27,8 @@ const RUNS_KEPT_MAX = 100;
 const PARTICIPANTS_KEPT_MAX = 1000;
 /** How many open conflicts the state keeps. */
 const CONFLICTS_KEPT_MAX = 100;
+/** How many further turns of one run the state keeps. */
+const TURNS_KEPT_MAX = 100;
 /** How many of a run's files are listed. */
 const RUN_FILES_KEPT_MAX = 200;
 /** How many edits, and how many steps of the evolution, the conversation keeps. */
@@ -55,6 +58,7 @@ export function emptyState(): ProjectState {
     locks: {},
     conflicts: [],
     participants: {},
+    usage: { usage: {}, calls: 0, calls_of_unknown_cost: 0, known_cost_nano_usd: 0 },
   };
 }
 
@@ -220,6 +224,18 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
         ...(frame.role === undefined ? { removed: true } : {}),
       });
     }
+    case "turn_started": {
+      const { turn, reason, round, detail } = frame;
+      const further: RunTurn = { turn, reason, round, ...given("detail", detail) };
+      return updateRun(state, frame.run, (run) => {
+        const turns = run.turns ?? [];
+        return turns.length < TURNS_KEPT_MAX ? { ...run, turns: [...turns, further] } : run;
+      });
+    }
+    case "usage_updated":
+      return updateUsage(state, frame);
+    case "conversation_compacted":
+      return { ...state, summary: { through: frame.through, text: frame.summary } };
     case "repository_imported": {
       const { url, name, branch, commit, seq } = frame;
       return {
@@ -229,7 +245,9 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
     }
     // What follows them says what became of it.
     case "packages_detected":
+    case "context_trimmed":
     case "restored":
+    case "reverted":
       return state;
     default:
       frame satisfies never;
@@ -368,6 +386,7 @@ function beginRun(state: ProjectState, frame: Of<"run_queued" | "run_started">):
     ...given("by", frame.by),
     ...given("prompt", frame.prompt),
     accepted_at: frame.at,
+    ...given("mode", frame.mode),
     steps: [],
     files: [],
   };
@@ -402,11 +421,30 @@ function addMessage(state: ProjectState, frame: Of<"message_added">): ProjectSta
     at: frame.at,
     ...given("model", frame.model),
     ...given("notice", frame.notice),
+    ...given("images", frame.images),
+    ...given("url", frame.url),
+    ...given("steers", frame.steers),
     parts: isUser ? [{ type: "text", text: frame.text ?? "" }] : [],
   };
   const messages = [...state.messages, message];
   if (messages.length <= MESSAGES_KEPT_MAX) return { ...state, messages };
   return { ...state, messages: messages.slice(1), messages_dropped: state.messages_dropped + 1 };
+}
+
+/** The event may come after its run's end – a cancelled call has a price, too – so the message says which run it is. */
+function updateUsage(state: ProjectState, frame: Of<"usage_updated">): ProjectState {
+  const total = { ...state, usage: frame.project_usage };
+  const index = total.messages.findLastIndex((message) => message.message === frame.message);
+  const message = total.messages[index];
+  if (!message) return total;
+  const messages = total.messages.with(index, { ...message, usage: frame.message_usage });
+  return updateRun({ ...total, messages }, message.run, (run) => {
+    const used = { ...run, usage: frame.run_usage };
+    const at = run.turns?.findIndex((further) => further.turn === frame.turn) ?? -1;
+    const further = run.turns?.[at];
+    if (!run.turns || !further) return used;
+    return { ...used, turns: run.turns.with(at, { ...further, usage: frame.usage }) };
+  });
 }
 
 function switchModel(state: ProjectState, frame: Of<"model_switched">): ProjectState {

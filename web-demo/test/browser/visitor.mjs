@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { examineFrames } from "./frames.mjs";
 
 export { until } from "./until.mjs";
 
@@ -29,6 +30,7 @@ export class Visitor {
     context.setDefaultTimeout(SHOW_MS_MAX);
     const visitor = new Visitor();
     visitor.page = await context.newPage();
+    examineFrames(visitor.page, (found) => visitor.complaints.push(found));
     visitor.page.on("pageerror", (error) => visitor.#complain(`uncaught: ${error}`));
     visitor.page.on("console", (message) => {
       const { url, lineNumber } = message.location();

@@ -13,7 +13,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Denial, Target, address::is_public};
+use super::{Denial, Target};
+use crate::public_address::is_public;
 
 /// How long name resolution and the connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);

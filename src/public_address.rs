@@ -1,4 +1,4 @@
-//! Which addresses are on the public internet.
+//! Which addresses are on the public internet: for everything that goes out on somebody else's word.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv6 addresses that carry an IPv4 address which is one of these.
 ///
 /// The ranges for documentation count as public: they lead nowhere on the internet and to nothing of the host's.
-pub(super) fn is_public(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),

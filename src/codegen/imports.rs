@@ -2,7 +2,8 @@
 //! templates don't fool it. It never fails: what it cannot make sense of, it skips.
 
 /// The module specifiers of a file, in order, as written. Type-only imports are left out.
-pub(super) fn of_script(code: &str) -> Vec<&str> {
+#[must_use]
+pub fn of_script(code: &str) -> Vec<&str> {
     let tokens = tokens(code);
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -24,7 +25,8 @@ pub(super) fn of_script(code: &str) -> Vec<&str> {
 
 /// The package specifiers of a style sheet that uses Tailwind's `@plugin` or imports from a package. A name that ends
 /// in `.css` is more likely a neighbour than a package.
-pub(super) fn of_style(css: &str) -> Vec<&str> {
+#[must_use]
+pub fn of_style(css: &str) -> Vec<&str> {
     let specifier = |line: &'_ str| -> Option<std::ops::Range<usize>> {
         let rest = line.trim_start();
         let rest = rest.strip_prefix("@plugin").or_else(|| rest.strip_prefix("@import"))?.trim_start();
@@ -61,11 +63,11 @@ fn export_source<'a>(rest: &[Token<'a>]) -> Option<&'a str> {
 }
 
 /// Behind `import type`, anything but the end of the clause means types: `import type from "x"` is a default import.
-fn is_type_import(next: Kind<'_>) -> bool {
+pub(super) fn is_type_import(next: Kind<'_>) -> bool {
     !matches!(next, Kind::Word("from") | Kind::Punct(','))
 }
 
-fn source_after_from<'a>(rest: &[Token<'a>]) -> Option<&'a str> {
+pub(super) fn source_after_from<'a>(rest: &[Token<'a>]) -> Option<&'a str> {
     for pair in rest.windows(2) {
         match (pair[0].kind, pair[1].kind) {
             (Kind::Word("from"), Kind::Text(text)) => return Some(text),
@@ -77,14 +79,14 @@ fn source_after_from<'a>(rest: &[Token<'a>]) -> Option<&'a str> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Token<'a> {
-    kind: Kind<'a>,
+pub(super) struct Token<'a> {
+    pub(super) kind: Kind<'a>,
     /// It is the first of its line, or follows a `;`.
-    starts_line: bool,
+    pub(super) starts_line: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     Word(&'a str),
     /// A string, or a template without substitutions.
     Text(&'a str),
@@ -93,7 +95,7 @@ enum Kind<'a> {
     Other,
 }
 
-fn tokens(code: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(code: &str) -> Vec<Token<'_>> {
     let mut tokens: Vec<Token<'_>> = Vec::new();
     let mut starts_line = true;
     let mut rest = code;

@@ -1,0 +1,245 @@
+//! Whether the app works after an answer, and what to do when it does not: ask again, at most so often – and when that is
+//! of no use, go back to where it worked.
+
+use std::collections::BTreeMap;
+
+use cobuild_protocol::{
+    Event, FilePath,
+    event::Reverted,
+    state::FileInfo,
+    value::{ContentHash, FileOrigin, UsageTotal},
+};
+
+use super::{Bases, talk::Ending};
+use crate::{
+    codegen::{
+        feedback::{self, HeldBack},
+        reply::ParsedReply,
+    },
+    project::{
+        command::apply::{self, Effect, Problem},
+        error::ProjectError,
+        model_provider::ModelInfo,
+        reconcile::Reconciler,
+        run::{JobContext, StagedFile},
+        sandbox_link::read_content,
+    },
+};
+
+/// How often a model may try to mend what it broke. One attempt with the error's text doubles success; what three don't
+/// mend, a fourth hardly does.
+const REPAIRS_MAX: u32 = 3;
+/// How often one answer's edits may be written again because they don't match.
+const CORRECTIONS_MAX: u32 = 2;
+/// What a package manager changes besides what a reply asks for.
+const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// How things are after an answer.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// As they should be.
+    Fine,
+    /// The answer could not be finished; what is whole of it is in effect.
+    Cut,
+    /// Nothing is in effect: these changes could not be put into their files.
+    Unmatched(Vec<HeldBack>),
+    /// Everything is in effect, and this is wrong.
+    Broken(String),
+}
+
+impl Look {
+    pub(super) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Broken(problem) => Some(problem),
+            Self::Fine | Self::Cut | Self::Unmatched(_) => None,
+        }
+    }
+}
+
+impl From<Ending> for Look {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Complete => Self::Fine,
+            Ending::Cut => Self::Cut,
+        }
+    }
+}
+
+/// What a run changed, and how often it was asked to mend it.
+pub(super) struct Mending<'a> {
+    context: &'a JobContext,
+    /// Answers from a list are no better the second time.
+    is_canned: bool,
+    /// What the model knows of the files.
+    bases: Bases,
+    /// What each file the run changed was before it, and what the run made of it. `None`: no such file.
+    touched: BTreeMap<FilePath, (Option<FileInfo>, Option<ContentHash>)>,
+    repairs: u32,
+    corrections: u32,
+    /// What is wrong now.
+    problem: Option<String>,
+}
+
+impl<'a> Mending<'a> {
+    pub(super) fn new(context: &'a JobContext, model: &ModelInfo) -> Self {
+        let seen = context.tree.borrow().clone();
+        let bases = seen.iter().map(|(path, info)| (path.clone(), info.hash.clone())).collect();
+        Self {
+            context,
+            is_canned: model.canned,
+            bases,
+            touched: BTreeMap::new(),
+            repairs: 0,
+            corrections: 0,
+            problem: None,
+        }
+    }
+
+    /// Somebody wants something else now: it is tried as often as anything.
+    pub(super) fn begin_anew(&mut self) {
+        (self.repairs, self.corrections) = (0, 0);
+    }
+
+    /// Puts an answer into effect – all of it, or nothing where an edit cannot be matched – and looks whether the app works.
+    pub(super) async fn apply(&mut self, reply: ParsedReply, ending: Ending) -> Result<Look, ProjectError> {
+        let staging = apply::stage(self.context, &reply, Some(&self.bases)).await?;
+        let only_losses = staging.unmatched.is_empty();
+        if !only_losses || (!staging.losses.is_empty() && self.can_correct()) {
+            let changes = staging.unmatched.into_iter().chain(staging.losses).collect();
+            return Ok(Look::Unmatched(changes));
+        }
+        apply::refuse_all(self.context, &staging.losses).await?;
+        self.corrections = 0;
+        let before = self.context.tree.borrow().clone();
+        let effect = apply::put_into_effect(self.context, staging.files, Vec::new(), &reply).await?;
+        let Effect { written, problem, acted } = effect;
+        let now = self.context.tree.borrow().clone();
+        let changed_manifests = MANIFESTS
+            .iter()
+            .filter_map(|name| name.parse::<FilePath>().ok())
+            .filter(|path| before.get(path).map(|info| &info.hash) != now.get(path).map(|info| &info.hash));
+        for path in written.into_iter().chain(changed_manifests) {
+            let hash = now.get(&path).map(|info| info.hash.clone());
+            match &hash {
+                Some(hash) => drop(self.bases.insert(path.clone(), hash.clone())),
+                None => drop(self.bases.remove(&path)),
+            }
+            let original = before.get(&path).cloned();
+            self.touched.entry(path).or_insert((original, None)).1 = hash;
+        }
+        let problem = problem.map(|problem| match problem {
+            Problem::Process(sentence) => sentence,
+            Problem::Preview(problem) => match problem.file {
+                Some(file) if !problem.message.contains(&file) => format!("{file}: {}", problem.message),
+                _ => problem.message,
+            },
+        });
+        Ok(match problem {
+            Some(problem) => Look::Broken(problem),
+            // Nothing was done about it.
+            None if !acted && self.problem.is_some() => Look::Broken(self.problem.clone().unwrap_or_default()),
+            None if ending == Ending::Cut => Look::Cut,
+            None => {
+                self.problem = None;
+                Look::Fine
+            }
+        })
+    }
+
+    /// Whether edits that don't match may be written again. Counts the attempt when it is made.
+    pub(super) fn may_correct(&mut self) -> bool {
+        let can = self.can_correct();
+        self.corrections += u32::from(can);
+        can
+    }
+
+    fn can_correct(&self) -> bool {
+        !self.is_canned && self.corrections < CORRECTIONS_MAX
+    }
+
+    /// Why the model is not asked to mend this; `None`: it is, and the attempt counts.
+    pub(super) fn why_not_repair(&mut self, problem: &str) -> Option<ProjectError> {
+        let is_same = self.problem.as_deref().is_some_and(|before| feedback::is_same_problem(before, problem));
+        let reason = if self.is_canned {
+            Some("the app does not work".to_owned())
+        } else if self.repairs > 0 && is_same {
+            Some(format!("the app does not work, and the model's {} did not change that", attempts(self.repairs)))
+        } else if self.repairs >= REPAIRS_MAX {
+            Some(format!("the app does not work after {}", attempts(self.repairs)))
+        } else {
+            None
+        };
+        self.problem = Some(problem.to_owned());
+        if reason.is_none() {
+            self.repairs += 1;
+        }
+        reason.map(ProjectError::Unrepaired)
+    }
+
+    /// The text files that the run touched, as they are now; from here on the model knows them.
+    pub(super) async fn touched_files(&mut self) -> Result<Vec<(FilePath, String)>, ProjectError> {
+        let now = self.context.tree.borrow().clone();
+        let mut files = Vec::new();
+        for path in self.touched.keys().filter(|path| path.name() != "package-lock.json") {
+            let Some(info) = now.get(path) else { continue };
+            self.bases.insert(path.clone(), info.hash.clone());
+            if let Ok(text) = String::from_utf8(read_content(&self.context.parts.store, info).await?.to_vec()) {
+                files.push((path.clone(), text));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Edits that never matched: nothing of them is in effect, and what came before is taken back if it is broken.
+    pub(super) async fn refuse(&mut self, changes: Vec<HeldBack>, spent: &UsageTotal) -> Result<(), ProjectError> {
+        apply::refuse_all(self.context, &changes).await?;
+        let error = ProjectError::Conflict(
+            "changes of the answer could not be put into their files, so nothing of it was applied".into(),
+        );
+        self.give_up(error, spent).await
+    }
+
+    /// The run ends with this error. If the app is broken by it, its files become what they were.
+    pub(super) async fn give_up(&mut self, error: ProjectError, spent: &UsageTotal) -> Result<(), ProjectError> {
+        let Some(problem) = self.problem.take().filter(|_| !self.context.was_broken && !self.touched.is_empty()) else {
+            return Err(error);
+        };
+        let paths: Vec<FilePath> = self.touched.keys().cloned().collect();
+        let (rounds, usage) = (self.repairs, spent.usage.clone());
+        let reverted = Reverted { rounds, problem: feedback::shown(&problem), paths, usage };
+        self.context.reporter.event(Event::Reverted(reverted)).await?;
+        self.revert().await?;
+        Err(match error {
+            ProjectError::Unrepaired(sentence) => ProjectError::Unrepaired(format!(
+                "{sentence}: {}. Its files are as they were before",
+                feedback::first_line(&problem)
+            )),
+            error => error,
+        })
+    }
+
+    /// What somebody else changed meanwhile is merged, or kept beside.
+    async fn revert(&mut self) -> Result<(), ProjectError> {
+        let context = self.context;
+        let mut staged = Vec::new();
+        for (path, (original, made)) in std::mem::take(&mut self.touched) {
+            let content = match original {
+                Some(info) => Some(read_content(&context.parts.store, &info).await?),
+                None => None,
+            };
+            staged.push(StagedFile { path, content, base: made });
+        }
+        let paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
+        let reconciler = Reconciler { store: &context.parts.store, tree: &context.tree, reporter: &context.reporter };
+        reconciler.write(staged, FileOrigin::Restore).await?;
+        if let Ok(link) = context.link().await {
+            link.push().await?;
+            apply::look_at_preview(context, &link, &paths).await?;
+        }
+        Ok(())
+    }
+}
+
+fn attempts(count: u32) -> String {
+    if count == 1 { "one attempt to mend it".to_owned() } else { format!("{count} attempts to mend it") }
+}

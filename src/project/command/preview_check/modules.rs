@@ -1,0 +1,185 @@
+//! The page's modules as the dev server serves them: from the page on, everything that is imported.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use cobuild_protocol::{FilePath, event::PreviewError, value::PreviewErrorSource};
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+
+use super::{Verdict, dev_server, plain, shorten};
+use crate::{
+    codegen::imports,
+    project::{sandbox_link::SandboxLink, sandbox_provider::SandboxError},
+};
+
+/// Most modules that are looked at: more than any app written here has.
+const MODULES_MAX: usize = 400;
+/// Modules asked for at once, as a browser does.
+const AT_ONCE: usize = 6;
+/// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
+const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
+/// Pause between two looks at a file that is still served as it was.
+const PAUSE: Duration = Duration::from_millis(30);
+/// What the dev server compiles into modules.
+const COMPILED: [&str; 7] = ["js", "jsx", "ts", "tsx", "mjs", "css", "json"];
+
+/// Walks through all modules. `written` is what was just changed, and must be served as it is now.
+pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>) -> Verdict {
+    let page = match dev_server::get(link, "/").await {
+        Ok((status, body)) if status.is_server_error() => return Verdict::Broken(problem(&body, None)),
+        Ok((_, body)) => body,
+        Err(error) => return unknown(&error),
+    };
+    let mut next: Vec<String> = entries(&page);
+    let own = written.keys().filter(|path| path.as_str().starts_with("src/") && COMPILED.contains(&path.extension()));
+    next.extend(own.map(|path| format!("/{path}{}", if path.extension() == "json" { "?import" } else { "" })));
+    let mut seen: HashSet<String> = HashSet::new();
+    while !next.is_empty() {
+        next.retain(|target| seen.len() < MODULES_MAX && seen.insert(key(target)));
+        let answers: Vec<_> = stream::iter(std::mem::take(&mut next))
+            .map(|target| async move {
+                let answer = get_current(link, &target, written).await;
+                (target, answer)
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        for (target, answer) in answers {
+            match answer {
+                Ok((true, body)) => return Verdict::Broken(problem(&body, Some(key(&target)))),
+                Ok((false, body)) => next.extend(imported(&body)),
+                Err(error) => return unknown(&error),
+            }
+        }
+    }
+    Verdict::Fine
+}
+
+fn unknown(error: &SandboxError) -> Verdict {
+    tracing::info!(%error, "the preview could not be checked");
+    Verdict::Unknown
+}
+
+/// A module as it is now; true: it is an error.
+async fn get_current(
+    link: &SandboxLink,
+    target: &str,
+    written: &BTreeMap<FilePath, String>,
+) -> Result<(bool, String), SandboxError> {
+    let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
+    let started = tokio::time::Instant::now();
+    loop {
+        let (status, body) = dev_server::get(link, target).await?;
+        // Errors are never remembered by the dev server, so they are current.
+        let is_old = !status.is_server_error() && content.is_some_and(|content| is_of(&body, content) == Some(false));
+        if !is_old || started.elapsed() > NOTICED_WITHIN {
+            return Ok((status.is_server_error(), body));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether a served module was made from this text, which its source map tells; `None`: it has none.
+fn is_of(module: &str, content: &str) -> Option<bool> {
+    let (_, map) = module.rsplit_once("//# sourceMappingURL=data:application/json;base64,")?;
+    let map = BASE64.decode(map.split_whitespace().next()?).ok()?;
+    let map: Value = serde_json::from_slice(&map).ok()?;
+    let sources = map.get("sourcesContent")?.as_array()?;
+    let source = sources.iter().find_map(Value::as_str)?;
+    Some(source.trim() == content.trim())
+}
+
+/// A target without leading slash and query: the path of its file.
+fn key(target: &str) -> String {
+    target.split(['?', '#']).next().unwrap_or_default().trim_start_matches('/').to_owned()
+}
+
+/// The scripts of the page that are the project's own.
+fn entries(page: &str) -> Vec<String> {
+    let scripts = page.match_indices("<script").filter_map(|(at, _)| page[at..].split('>').next());
+    let sources = scripts.filter_map(|tag| {
+        let behind = tag.split_once("src=")?.1;
+        let quote = behind.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        behind[1..].split(quote).next()
+    });
+    sources.filter(|source| is_own(source)).map(str::to_owned).collect()
+}
+
+fn imported(module: &str) -> Vec<String> {
+    imports::of_script(module).into_iter().filter(|specifier| is_own(specifier)).map(str::to_owned).collect()
+}
+
+/// Whether a target is a file of the project rather than a package or a part of the dev server. What the server injects is
+/// served by it, not by the dev server.
+fn is_own(target: &str) -> bool {
+    target.starts_with('/')
+        && !target.starts_with("//")
+        && !target.starts_with("/@")
+        && !target.starts_with("/node_modules/")
+        && !target.starts_with("/__cobuild/")
+}
+
+/// The error that an answer of the dev server shows.
+fn problem(body: &str, file: Option<String>) -> PreviewError {
+    let shown = overlay(body);
+    let text = |name: &str| shown.as_ref().and_then(|error| error.get(name)?.as_str()).map(plain);
+    let message = match (text("message"), text("frame")) {
+        (Some(message), Some(frame)) if !message.contains(frame.trim()) => format!("{message}\n{frame}"),
+        (Some(message), _) => message,
+        (None, _) => body.to_owned(),
+    };
+    let named = text("id").and_then(|id| {
+        let id = id.split('?').next().unwrap_or_default().to_owned();
+        id.find("/src/").map(|at| id[at + 1..].to_owned())
+    });
+    let file = named.or(file).filter(|file| !file.is_empty());
+    PreviewError { message: shorten(&message), file, source: PreviewErrorSource::Build }
+}
+
+/// What the page of an error gives to Vite's overlay.
+fn overlay(body: &str) -> Option<Value> {
+    let (_, json) = body.split_once("const error = ")?;
+    serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overlays_words_are_found() {
+        let body = "<script type=\"module\">\nconst error = {\"message\":\"\\u001b[31mUnexpected token\\u001b[39m\",\
+                    \"frame\":\"1 | <\\n  | ^\",\"id\":\"/project/src/a/B.jsx?t=1\",\"stack\":\"x\"}\ntry {";
+        let found = problem(body, Some("src/App.jsx".into()));
+        assert_eq!(
+            (found.message.as_str(), found.file.as_deref()),
+            ("Unexpected token\n1 | <\n  | ^", Some("src/a/B.jsx"))
+        );
+        let found = problem("plain words", Some("src/App.jsx".into()));
+        assert_eq!((found.message.as_str(), found.file.as_deref()), ("plain words", Some("src/App.jsx")));
+    }
+
+    #[test]
+    fn modules_lead_to_modules() {
+        let page = "<script type=\"module\" src=\"/@vite/client\"></script><script src='/src/main.jsx' type=module></script>\
+                    <script src=\"https://x.y/z.js\"></script><script>1</script>";
+        assert_eq!(entries(page), ["/src/main.jsx"]);
+        let module = "import { x } from \"/node_modules/.vite/deps/react.js?v=1\";\nimport data from \"/src/data.json?import\";\n\
+                      import \"/src/index.css?t=2\";";
+        assert_eq!(imported(module), ["/src/data.json?import", "/src/index.css?t=2"]);
+        assert_eq!(key("/src/index.css?t=2"), "src/index.css");
+    }
+
+    #[test]
+    fn a_source_map_tells_what_a_module_was_made_from() {
+        let map = BASE64.encode(r#"{"version":3,"sourcesContent":["one\n"]}"#);
+        let module = format!("code\n//# sourceMappingURL=data:application/json;base64,{map}\n");
+        assert_eq!(is_of(&module, "one"), Some(true));
+        assert_eq!(is_of(&module, "two"), Some(false));
+        assert_eq!(is_of("code", "two"), None);
+    }
+}

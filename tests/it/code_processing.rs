@@ -1,0 +1,201 @@
+//! `POST /code` and `GET /stream-dummy`: a real sandbox, real git, the demo model.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::import_repository::CodeServer;
+
+/// Longest a whole job may take on a busy machine; the first one builds the template.
+const JOB_TIME_MAX: Duration = Duration::from_secs(400);
+
+/// What `POST /code` says, event by event, with each network read on its own.
+async fn process(server: &CodeServer, url: &str, prompt: &str) -> Vec<Value> {
+    let body = json!({ "repoUrl": url, "prompt": prompt });
+    let answer = server.http.post(server.url("/code")).json(&body).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
+    let mut chunks = answer.bytes_stream();
+    let mut events = Vec::new();
+    let reading = async {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.expect("the stream ends properly");
+            assert!(chunk.is_ascii());
+            let text = std::str::from_utf8(&chunk).expect("ASCII").to_owned();
+            if text.starts_with(':') {
+                continue;
+            }
+            let json = text.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n"));
+            let json = json.unwrap_or_else(|| panic!("not one whole event: {text:?}"));
+            events.push(serde_json::from_str::<Value>(json).expect("one event"));
+        }
+    };
+    timeout(JOB_TIME_MAX, reading).await.expect("the job ends");
+    for event in &events {
+        assert!(event["type"].is_string() && event["message"].is_string() && event["timestamp"].is_u64(), "{event}");
+    }
+    events
+}
+
+#[track_caller]
+fn last_error<'a>(events: &'a [Value], step: &str) -> &'a str {
+    let errors: Vec<&Value> = events.iter().filter(|event| event["type"] == "error").collect();
+    assert_eq!(errors, [events.last().expect("events")], "{events:#?}");
+    assert_eq!(errors[0]["step"], step);
+    assert!(events.iter().all(|event| event["type"] != "summary"));
+    errors[0]["message"].as_str().expect("a sentence")
+}
+
+#[tokio::test]
+async fn a_good_job_has_the_seven_steps_and_a_summary_of_what_was_done() {
+    let Some(server) = CodeServer::start("code").await else { return };
+    let commands = "echo 'print(1)' > main.py && mkdir lib && echo 'x = 1' > lib/x.py && echo '# T' > README.md
+        ln -s / root";
+    server.git.host("fastapi/fastapi", "master", Some(commands));
+    let prompt = "Grüße ✓: add better error handling";
+    let events = process(&server, "https://github.com/fastapi/fastapi.git", prompt).await;
+
+    let mut order: Vec<&str> = events.iter().filter_map(|event| event["step"].as_str()).collect();
+    order.dedup();
+    assert_eq!(order, ["init", "validation", "clone", "analysis", "planning", "implementation", "complete"]);
+    let progress: Vec<u64> = events.iter().filter_map(|event| event["progress"].as_u64()).collect();
+    assert!(progress.is_sorted() && progress.first() == Some(&10) && progress.last() == Some(&100), "{progress:?}");
+    let said = |kind: &str, step: &str, progress: u64, message: &str| {
+        let found = events.iter().any(|event| {
+            event["type"] == kind
+                && event["step"] == step
+                && event["progress"] == progress
+                && event["message"] == message
+        });
+        assert!(found, "{kind} {step} {progress} {message}: {events:#?}");
+    };
+    said("info", "init", 10, "Initializing local sandbox...");
+    said("success", "validation", 30, "Repository URL validated: fastapi");
+    said("success", "clone", 50, "Repository cloned successfully: fastapi");
+    said("success", "analysis", 65, "Repository analyzed. Found 2 code files");
+    said("info", "planning", 70, &format!("Planning changes based on prompt: '{prompt}'"));
+    said("success", "planning", 90, "Change plan generated successfully");
+    said("info", "implementation", 92, "Implementing planned changes...");
+    said("info", "implementation", 93, "Changed COBUILD_DEMO.md");
+    said("success", "complete", 100, "Code processing completed successfully!");
+    let warnings: Vec<&Value> = events.iter().filter(|event| event["type"] == "warning").collect();
+    let warned = |text: &str| warnings.iter().any(|event| event["message"].as_str().expect("text").contains(text));
+    assert!(warned("root (a symbolic link)") && warned("Demo: canned answers, no AI"), "{warnings:?}");
+
+    let last = events.last().expect("events");
+    assert_eq!((&last["type"], &last["message"]), (&json!("summary"), &json!("Processing completed")));
+    let summary = last["summary"].as_object().expect("an object");
+    assert_eq!(summary.len(), 5, "{summary:?}");
+    assert_eq!((&summary["repository"], &summary["prompt"]), (&json!("fastapi"), &json!(prompt)));
+    assert_eq!(summary["files_modified"], 1);
+    assert!(summary["duration_ms"].as_u64().is_some_and(|ms| ms > 0) && summary["sandbox_id"].is_string());
+
+    // It is a project like any other, and its sandbox is gone.
+    let projects = server.json("/api/v1/projects").await;
+    assert_eq!(projects["projects"][0]["name"], "fastapi");
+    let project = projects["projects"][0]["project"].as_str().expect("an id");
+    let state = server.json(&format!("/api/v1/projects/{project}")).await;
+    assert_eq!(state["state"]["sandbox"]["state"], "stopped");
+    let diff = format!("/api/v1/projects/{project}/diff?from={}", state["state"]["repository"]["seq"]);
+    let diff = server.http.get(server.url(&diff)).send().await.expect("an answer").text().await.expect("text");
+    assert!(diff.contains("+> Grüße ✓: add better error handling"), "{diff}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_ends_in_one_error() {
+    let Some(server) = CodeServer::start("code").await else { return };
+    for bad in [
+        "ftp://x",
+        "https://10.0.0.1/a/b",
+        "file:///etc",
+        "ssh://git@github.com/a/b",
+        "https://me:secret@github.com/a/b",
+        "--upload-pack=id",
+    ] {
+        let events = process(&server, bad, "p").await;
+        let progress: Vec<&Value> = events.iter().map(|event| &event["progress"]).collect();
+        assert_eq!(progress, [&json!(10), &json!(25), &Value::Null], "{bad}");
+        let sentence = last_error(&events, "validation");
+        assert!(sentence.starts_with("Processing failed: Invalid GitHub repository URL: "), "{sentence}");
+        assert!(!sentence.contains("secret"));
+    }
+    assert_eq!(server.json("/api/v1/projects").await["projects"], json!([]), "nothing was made for any of them");
+
+    let events = process(&server, "git@github.com:a/missing.git", "p").await;
+    let sentence = last_error(&events, "clone");
+    assert!(
+        sentence.starts_with("Processing failed: Failed to clone repository. Exit code: 128. Error: fatal:"),
+        "{sentence}"
+    );
+
+    let project = server.json("/api/v1/projects").await["projects"][0]["project"].clone();
+    let state = server.json(&format!("/api/v1/projects/{}", project.as_str().expect("an id"))).await;
+    assert_eq!(state["state"]["sandbox"]["state"], "stopped", "it was released");
+}
+
+#[tokio::test]
+async fn a_cancelled_job_ends_in_an_error_and_a_lost_client_ends_nothing() {
+    let Some(server) = CodeServer::start_with_model("code", 40).await else { return };
+    server.git.host("a/b", "main", Some("echo x > x.py"));
+    let body = json!({ "repoUrl": "https://github.com/a/b", "prompt": "p" });
+
+    // Cancelled by somebody else in the room, in the middle of the model's answer.
+    let answer = server.http.post(server.url("/code")).json(&body).send().await.expect("an answer");
+    let mut chunks = answer.bytes_stream();
+    let mut text = String::new();
+    let reading = async {
+        let mut cancelled = false;
+        while let Some(chunk) = chunks.next().await {
+            text.push_str(std::str::from_utf8(&chunk.expect("whole")).expect("text"));
+            if text.contains("The model is answering") && !cancelled {
+                cancelled = true;
+                server.cancel_newest_run().await;
+            }
+        }
+    };
+    timeout(JOB_TIME_MAX, reading).await.expect("the job ends");
+    let last = text.trim_end().lines().last().expect("events");
+    assert!(last.contains("\"error\"") && last.contains("cancelled") && last.contains("planning"), "{text}");
+
+    // Left alone by its client as soon as it has begun.
+    let mut answer = server.http.post(server.url("/code")).json(&body).send().await.expect("an answer");
+    answer.chunk().await.expect("a chunk");
+    drop(answer);
+    let done = async {
+        loop {
+            let projects = server.json("/api/v1/projects").await;
+            for project in projects["projects"].as_array().expect("a list") {
+                let id = project["project"].as_str().expect("an id");
+                let files = server.json(&format!("/api/v1/projects/{id}/files")).await.to_string();
+                let state = server.json(&format!("/api/v1/projects/{id}")).await;
+                if files.contains("COBUILD_DEMO.md") && state["state"]["sandbox"]["state"] == "stopped" {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(JOB_TIME_MAX, done).await.expect("it is done without anybody");
+}
+
+#[tokio::test]
+async fn bodies_are_checked_as_the_other_endpoints_check_theirs() {
+    let Some(server) = CodeServer::start("code").await else { return };
+    let answer = server.http.post(server.url("/code")).json(&json!({ "prompt": "p" })).send().await.expect("an answer");
+    assert_eq!(answer.status(), 422);
+    let expected = json!({ "detail": [
+        { "type": "missing", "loc": ["body", "repoUrl"], "msg": "Field required", "input": { "prompt": "p" } }
+    ] });
+    assert_eq!(answer.json::<Value>().await.expect("JSON"), expected);
+    assert_eq!(server.http.get(server.url("/code")).send().await.expect("an answer").status(), 405);
+
+    let mut dummy = server.http.get(server.url("/stream-dummy")).send().await.expect("an answer");
+    let mut reads = Vec::new();
+    while let Some(chunk) = timeout(JOB_TIME_MAX, dummy.chunk()).await.expect("in time").expect("a chunk") {
+        reads.push(String::from_utf8(chunk.to_vec()).expect("text"));
+    }
+    let expected: Vec<String> = (0..5).map(|step| format!("data: {{\"step\":{step}}}\n\n")).collect();
+    assert_eq!(reads, expected);
+}
