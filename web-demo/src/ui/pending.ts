@@ -1,12 +1,15 @@
 // Prompts that have no reply yet. They outlive a reload of the page, with the ids they were sent by.
 
-import type { Delivery } from "../protocol.ts";
+import type { Delivery, GenerateMode, ImageData } from "../protocol.ts";
 
 /** A prompt that has no reply yet. */
 export interface PendingPrompt {
   id: string;
   text: string;
-  delivery?: Delivery;
+  delivery?: Delivery | undefined;
+  mode?: GenerateMode | undefined;
+  images?: ImageData[] | undefined;
+  url?: string | undefined;
 }
 
 export class Pending {

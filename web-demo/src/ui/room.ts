@@ -14,19 +14,24 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 import type {
   ConflictId,
   ContentHash,
+  ContextTrimmed,
   Delivery,
   EventFrame,
   FilePath,
+  GenerateMode,
+  ImageData,
   ParticipantId,
   Presence,
   PreviewError,
   ProjectState,
+  Reverted,
   Role,
   RunId,
   Welcome,
 } from "../protocol.ts";
 import { keepToken, tokenFor } from "./access.ts";
 import { socketUrl } from "./api.ts";
+import { tokensOf } from "./chat/usage.ts";
 import { countLines, type LineCount } from "./code/edit-lines.ts";
 import { Edits } from "./code/edits.ts";
 import { explain } from "./errors.ts";
@@ -50,6 +55,20 @@ export type FileContent =
   | { kind: "binary" }
   | { kind: "error"; message: string };
 
+/** What is only told while it happens. */
+export interface RunNotes {
+  trimmed?: ContextTrimmed;
+  reverted?: Reverted;
+}
+
+/** What a prompt may come with. */
+export interface PromptOptions {
+  delivery?: Delivery | undefined;
+  mode?: GenerateMode | undefined;
+  images?: ImageData[] | undefined;
+  url?: string | undefined;
+}
+
 export type RoomDialog =
   | { type: "share" }
   | { type: "history" }
@@ -72,6 +91,9 @@ export interface RoomView {
   /** Whom this page follows. */
   following: ParticipantId | undefined;
   edits: Edits["all"];
+  /** How much of the model's window the last call has filled, 0 to 1. */
+  contextFill: number | undefined;
+  runNotes: ReadonlyMap<RunId, RunNotes>;
   contents: ReadonlyMap<ContentHash, FileContent>;
   /** The answers' files that were seen being typed, by what they became; the state forgets their text. */
   lineCounts: ReadonlyMap<ContentHash, LineCount>;
@@ -93,6 +115,8 @@ export class Room {
   #view: RoomView;
   #loaded = false;
   #previewError: PreviewError | undefined;
+  #contextFill: number | undefined;
+  #runNotes: ReadonlyMap<RunId, RunNotes> = new Map();
   #contents: ReadonlyMap<ContentHash, FileContent> = new Map();
   #lineCounts: ReadonlyMap<ContentHash, LineCount> = new Map();
   /** The state before the change that is being told. */
@@ -151,15 +175,19 @@ export class Room {
   /** Sends a prompt. Resolves to whether it was accepted; when not, the person has been told why. */
   async prompt(
     text: string,
-    { id = randomId(), delivery }: { id?: string; delivery?: Delivery | undefined } = {},
+    { id = randomId(), ...options }: PromptOptions & { id?: string } = {},
   ): Promise<boolean> {
-    this.#pending.add({ id, text, ...(delivery && { delivery }) });
+    this.#pending.add({ id, text, ...options });
+    const { delivery, mode, images, url } = options;
     const model = chosenModel.get();
     const command: Command = {
       type: "generate",
       prompt: text,
       ...(model !== undefined && { model }),
       ...(delivery && { delivery }),
+      ...(mode && { mode }),
+      ...(images && images.length > 0 && { images }),
+      ...(url !== undefined && { url }),
     };
     const reply = await this.send(command, id);
     // Left in the middle of it: whoever comes back to the page sends it again.
@@ -275,6 +303,12 @@ export class Room {
       this.#previewError = undefined;
     }
     if (event.type === "file_written") this.#count(event.hash, event.run, event.path);
+    if (event.type === "usage_updated" && event.context_tokens_max) {
+      const tokens = tokensOf(event.usage);
+      this.#contextFill = tokens === undefined ? undefined : tokens / event.context_tokens_max;
+    }
+    if (event.type === "context_trimmed") this.#note(event.run, { trimmed: event });
+    if (event.type === "reverted") this.#note(event.run, { reverted: event });
     if (event.type === "run_queued" && event.not_steered && event.by === this.#client.welcome?.participant) {
       const text = "It had no turn left to take it up. Your prompt waits in the queue instead.";
       toast({ tone: "info", title: "Not added to the answer under way", text });
@@ -284,6 +318,11 @@ export class Room {
       const oldest = this.#eventOf.keys().next().value;
       if (this.#eventOf.size > EVENTS_KEPT_MAX && oldest !== undefined) this.#eventOf.delete(oldest);
     }
+  }
+
+  #note(run: RunId | undefined, note: RunNotes): void {
+    if (run === undefined) return;
+    this.#runNotes = remember(this.#runNotes, run, { ...this.#runNotes.get(run), ...note });
   }
 
   #checkName(): void {
@@ -335,6 +374,8 @@ export class Room {
       presence,
       following: this.#company.following,
       edits: this.edits.all,
+      contextFill: this.#contextFill,
+      runNotes: this.#runNotes,
       contents: this.#contents,
       lineCounts: this.#lineCounts,
     };

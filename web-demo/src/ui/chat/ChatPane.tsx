@@ -15,6 +15,7 @@ export function ChatPane() {
   const runs = useView((view) => view.state.runs);
   const dropped = useView((view) => view.state.messages_dropped);
   const participants = useView((view) => view.state.participants);
+  const summary = useView((view) => view.state.summary);
   const loaded = useView((view) => view.loaded);
   const items = useMemo(() => timeline(messages, runs), [messages, runs]);
   const { scroller, content, atEnd, toEnd } = useStickToEnd();
@@ -30,6 +31,7 @@ export function ChatPane() {
             item.type === "message" ? (
               <MessageView
                 key={item.message.message}
+                summary={item.message.message === summary?.through ? summary.text : undefined}
                 message={item.message}
                 by={item.message.by && participants[item.message.by]}
                 run={item.run}

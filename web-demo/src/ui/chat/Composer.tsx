@@ -7,6 +7,8 @@ import { Segments } from "../parts/Segments.tsx";
 import { useCanEdit, useRoom, useView } from "../room.ts";
 import { activeRun } from "../select.ts";
 import { draft } from "./draft.ts";
+import { ExtrasMenu, ExtrasShown, NO_EXTRAS, useAddImages } from "./Extras.tsx";
+import { UsageMenu } from "./UsageMenu.tsx";
 
 const encoder = new TextEncoder();
 /** Nothing typed for this long: one is no longer writing. */
@@ -32,6 +34,8 @@ export function Composer() {
     return view.role === "owner" || (run?.by !== undefined && run.by === view.welcome?.participant);
   });
   const [delivery, setDelivery] = useState<Delivery>("queue");
+  const [extras, setExtras] = useState(NO_EXTRAS);
+  const addImages = useAddImages({ extras, onChange: setExtras });
   const connection = useView((view) => view.connection);
   const isFresh = useView((view) => view.state.messages.length === 0);
 
@@ -64,9 +68,17 @@ export function Composer() {
   async function send() {
     const prompt = text.trim();
     setText("");
-    const accepted = await room.prompt(prompt, running === undefined ? {} : { delivery });
+    setExtras((extras) => ({ ...NO_EXTRAS, plan: extras.plan }));
+    const accepted = await room.prompt(prompt, {
+      delivery: running === undefined ? undefined : delivery,
+      mode: extras.plan ? "plan" : undefined,
+      images: extras.images.map(({ image }) => image),
+      url: extras.url,
+    });
+    if (accepted) return;
     // What was refused comes back, unless something else has been written meanwhile.
-    if (!accepted) setText((current) => current || prompt);
+    setText((current) => current || prompt);
+    setExtras((current) => (current.images.length > 0 || current.url !== undefined ? current : extras));
   }
 
   return (
@@ -84,6 +96,8 @@ export function Composer() {
         onStop={running === undefined || !canEdit ? undefined : () => room.cancel(running)}
         disabled={isViewer || connection.phase === "refused"}
         blocked={tooLarge}
+        head={<ExtrasShown extras={extras} onChange={setExtras} />}
+        onFiles={(files) => void addImages(files)}
         placeholder={placeholder(isViewer, running !== undefined, isFresh)}
         footer={
           running !== undefined && canEdit && text.trim() !== "" ? (
@@ -95,7 +109,11 @@ export function Composer() {
               testId="delivery"
             />
           ) : (
-            <ModelPicker standard={model} project={room.project} up />
+            <>
+              {canEdit && <ExtrasMenu extras={extras} onChange={setExtras} />}
+              <ModelPicker standard={model} project={room.project} up />
+              <UsageMenu />
+            </>
           )
         }
       />

@@ -96,6 +96,7 @@ function Unused({ path, run }: { path: string; run: Run }) {
       </p>
     );
   }
+  if (run?.mode === "plan") return <p className="file-note">Part of the plan; nothing was written.</p>;
   const words =
     run?.outcome === "completed"
       ? "It was changed elsewhere too; what is in the project was made of both, or chosen."

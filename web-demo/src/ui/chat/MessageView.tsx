@@ -1,3 +1,4 @@
+import { Globe, Image, ListChecks, MessageSquarePlus } from "lucide-react";
 import { memo } from "react";
 import type {
   Message,
@@ -7,7 +8,7 @@ import type {
   RunInfo,
   SandboxInfo,
 } from "../../protocol.ts";
-import { timeOfDay } from "../format.ts";
+import { count, size, timeOfDay } from "../format.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Logo } from "../parts/Logo.tsx";
 import { ModelTag } from "../parts/ModelTag.tsx";
@@ -16,10 +17,16 @@ import type { FilePart } from "../select.ts";
 import { FileCards } from "./FileCards.tsx";
 import { Markdown } from "./Markdown.tsx";
 import { RunFooter } from "./RunFooter.tsx";
+import { RunNotes } from "./RunNotes.tsx";
 import { Steps } from "./Steps.tsx";
+import { Turns } from "./Turns.tsx";
+import { usageWords } from "./usage.ts";
+import "./usage.css";
 
 interface MessageViewProps {
   message: Message;
+  /** What goes to models in place of this message and all before it. */
+  summary: string | undefined;
   by: Participant | "" | undefined;
   run: RunInfo | undefined;
   /** The run's steps and outcome belong below this message. */
@@ -29,6 +36,7 @@ interface MessageViewProps {
 
 export const MessageView = memo(function MessageView({
   message,
+  summary,
   by,
   run,
   isLast,
@@ -38,13 +46,15 @@ export const MessageView = memo(function MessageView({
   return (
     <article className={`message ${message.role}`} data-testid="message" data-role={message.role}>
       {message.role === "user" ? (
-        <UserMessage message={message} by={by || undefined} />
+        <UserMessage message={message} by={by || undefined} isPlan={run?.mode === "plan"} />
       ) : (
         <AssistantMessage message={message} run={run} isRunning={isRunning} />
       )}
       {isLast && run && (
         <>
+          <Turns turns={run.turns} />
           <Steps steps={run.steps} />
+          <RunNotes run={run} message={message.role === "assistant" ? message : undefined} />
           {isRunning ? (
             <Working message={message} run={run} />
           ) : (
@@ -52,11 +62,23 @@ export const MessageView = memo(function MessageView({
           )}
         </>
       )}
+      {summary !== undefined && (
+        <details className="conversation-mark">
+          <summary>Models are told what is above in short</summary>
+          <p>{summary}</p>
+        </details>
+      )}
     </article>
   );
 });
 
-function UserMessage({ message, by }: { message: Message; by: Participant | undefined }) {
+interface UserMessageProps {
+  message: Message;
+  by: Participant | undefined;
+  isPlan: boolean;
+}
+
+function UserMessage({ message, by, isPlan }: UserMessageProps) {
   const text = message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
   return (
     <>
@@ -66,7 +88,39 @@ function UserMessage({ message, by }: { message: Message; by: Participant | unde
         <time dateTime={message.at}>{timeOfDay(message.at)}</time>
       </header>
       <div className="bubble">{text}</div>
+      <Attached message={message} isPlan={isPlan} />
     </>
+  );
+}
+
+/** What came with a prompt. */
+function Attached({ message, isPlan }: { message: Message; isPlan: boolean }) {
+  const { images = [], url, steers } = message;
+  if (images.length === 0 && url === undefined && !steers && !isPlan) return null;
+  const bytes = images.reduce((sum, image) => sum + image.size_bytes, 0);
+  return (
+    <div className="attached">
+      {isPlan && (
+        <span>
+          <ListChecks size={12} aria-hidden="true" /> plan only
+        </span>
+      )}
+      {steers && (
+        <span>
+          <MessageSquarePlus size={12} aria-hidden="true" /> added to the answer under way
+        </span>
+      )}
+      {images.length > 0 && (
+        <span>
+          <Image size={12} aria-hidden="true" /> {count(images.length, "picture")} · {size(bytes)}
+        </span>
+      )}
+      {url !== undefined && (
+        <span>
+          <Globe size={12} aria-hidden="true" /> <span className="truncate">like {url}</span>
+        </span>
+      )}
+    </div>
   );
 }
 
@@ -87,6 +141,9 @@ function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
         ) : (
           <span className="model mono truncate">{message.model}</span>
         )}
+        {message.usage && run && run.usage !== undefined && !sameUsage(message, run) && (
+          <span className="queue-by">{usageWords(message.usage)}</span>
+        )}
       </header>
       {grouped(message.parts).map((group, index) => {
         // Parts are only ever appended, so a group's place is its identity.
@@ -98,6 +155,11 @@ function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
       })}
     </>
   );
+}
+
+/** A run of one message has consumed what its message has; it is said once, below. */
+function sameUsage(message: Message, run: RunInfo): boolean {
+  return JSON.stringify(message.usage) === JSON.stringify(run.usage);
 }
 
 function Reasoning({ text }: { text: string }) {

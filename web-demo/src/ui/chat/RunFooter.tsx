@@ -2,6 +2,7 @@ import { CircleCheck, CircleSlash, CircleX, Unplug } from "lucide-react";
 import type { Message, RunInfo } from "../../protocol.ts";
 import { meaning } from "../errors.ts";
 import { count, duration } from "../format.ts";
+import { usageWords } from "./usage.ts";
 import "./run-footer.css";
 
 const OUTCOMES = {
@@ -23,9 +24,7 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
     duration(run.started_at, run.finished_at),
     files > 0 && count(files, "file"),
     by && `for ${by}`,
-    run.usage?.output_tokens &&
-      `${run.usage.estimated ? "≈ " : ""}${count(run.usage.output_tokens, "token")}`,
-    run.usage?.cost_nano_usd !== undefined && `$${(run.usage.cost_nano_usd / 1e9).toFixed(4)}`,
+    run.usage && usageWords(run.usage),
   ].filter(Boolean);
   const showsError = run.error && run.outcome !== "cancelled";
   return (

@@ -42,6 +42,8 @@ const StepView = memo(function StepView({ step }: { step: Step }) {
 
 function titleOf(step: Step) {
   if (step.type === "command") return <span className="mono">{step.command}</span>;
+  // A newer server may do more in a sandbox than this page knows of.
+  if (step.type !== "install") return "Something in the sandbox";
   const words = step.finished ? (step.error ? "Could not install" : "Installed") : "Installing";
   return (
     <>
@@ -60,7 +62,7 @@ function Output({ text, isGrowing }: { text: string; isGrowing: boolean }) {
   useEffect(() => {
     if (isGrowing && area.current) area.current.scrollTop = area.current.scrollHeight;
   }, [text, isGrowing]);
-  const shown = text.replace(ESCAPES, "").trim();
+  const shown = (text ?? "").replace(ESCAPES, "").trim();
   return (
     <pre className="step-output" ref={area}>
       {shown || "No output"}

@@ -155,7 +155,8 @@ function Others({ providers }: { providers: ProviderReport[] }) {
       <ul>
         {providers.map(({ provider, title, detail, variable }) => (
           <li key={provider}>
-            <strong>{title}</strong>: {detail ?? (variable ? `set ${variable} on the server` : "not there")}
+            {detail ??
+              `${title}: ${variable ? `set ${variable} on the server` : "not found on this machine"}`}
           </li>
         ))}
       </ul>

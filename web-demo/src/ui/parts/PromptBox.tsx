@@ -10,7 +10,11 @@ interface PromptBoxProps {
   /** Shown beside the send button while something runs that can be stopped. */
   onStop?: (() => void) | undefined;
   placeholder: string;
+  /** Above the text. */
+  head?: ReactNode;
   footer?: ReactNode;
+  /** Files that were pasted or dropped. */
+  onFiles?: (files: File[]) => void;
   large?: boolean;
   autoFocus?: boolean;
   /** A prompt is on its way; another one has to wait. */
@@ -24,6 +28,7 @@ interface PromptBoxProps {
 export function PromptBox(props: PromptBoxProps) {
   const { value, onChange, onSend, onStop, placeholder, footer, large, autoFocus, busy, blocked, disabled } =
     props;
+  const { head, onFiles } = props;
   const field = useRef<HTMLTextAreaElement>(null);
   const canSend = value.trim() !== "" && !busy && !blocked && !disabled;
 
@@ -46,14 +51,26 @@ export function PromptBox(props: PromptBoxProps) {
     if (canSend) onSend();
   }
 
+  /** Takes files over from the browser; text is its own business. */
+  function take(event: { preventDefault: () => void }, data: DataTransfer | null) {
+    const files = [...(data?.files ?? [])];
+    if (files.length === 0 || !onFiles || disabled) return;
+    event.preventDefault();
+    onFiles(files);
+  }
+
   return (
     <form
+      onPaste={(event) => take(event, event.clipboardData)}
+      onDrop={(event) => take(event, event.dataTransfer)}
+      onDragOver={(event) => onFiles && event.preventDefault()}
       className={large ? "prompt-box large" : "prompt-box"}
       onSubmit={(event) => {
         event.preventDefault();
         if (canSend) onSend();
       }}
     >
+      {head}
       <textarea
         ref={field}
         rows={1}

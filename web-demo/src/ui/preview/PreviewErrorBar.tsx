@@ -16,7 +16,10 @@ export function PreviewErrorBar() {
     <div className="preview-error" role="alert" data-testid="preview-error">
       <TriangleAlert size={17} aria-hidden="true" />
       <div className="preview-error-words">
-        <strong>The preview shows an error{where}</strong>
+        <strong>
+          {error.source === "page" ? "The app has thrown an error" : "The preview shows an error"}
+          {where}
+        </strong>
         <p className="mono">{error.message}</p>
       </div>
       <button
