@@ -4,6 +4,7 @@
 //! Written here on top of schemars, which the protocol's own schema is made with: utoipa would want a second derive on
 //! every type of the protocol and writes OpenAPI 3.1 only; aide, in its stable version, knows an older schemars.
 
+mod legacy;
 mod native;
 
 use std::collections::BTreeMap;
@@ -31,12 +32,20 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     frame-ancestors 'none'";
 
 /// Groups of operations, in the order in which they are shown.
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 13] = [
     ("Server", "Whether it is well, and the models it has."),
     ("Projects", "Rooms in which apps are built."),
     ("Events", "What happens in a project, live and as a record. The same events as over the WebSocket."),
     ("Files", "A project's files, now and then."),
     ("Sharing", "Links that let others in."),
+    ("AI Generation", "Builder AI Engine: a model's answer."),
+    ("Code Application", "Builder AI Engine: an answer put into effect."),
+    ("Conversation State", "Builder AI Engine: what was said."),
+    ("Package Management", "Builder AI Engine: npm packages."),
+    ("Package Detection", "Builder AI Engine: the packages that files import."),
+    ("Sandbox Management", "Builder AI Engine: where the app runs."),
+    ("File Operations", "Builder AI Engine: the files."),
+    ("Code Processing", "The code-processing backend."),
 ];
 
 /// Routes and their descriptions, in the making.
@@ -58,7 +67,7 @@ pub(crate) struct Operation<'a> {
 
 /// All documented routes, and those of the document itself.
 pub(crate) fn routes() -> Router<HttpState> {
-    let api = native::routes(Api::new());
+    let api = documented();
     let text = Bytes::from(api.document.finish().to_string());
     let document = async move || {
         let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
@@ -69,6 +78,13 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/docs", get(swagger))
         .route("/docs", get(swagger))
         .route("/api/redoc", get(redoc))
+}
+
+/// Everything that is described. The older systems' routes are their own façade's.
+fn documented() -> Api {
+    let mut api = native::routes(Api::new());
+    legacy::describe(&mut api.document);
+    api
 }
 
 async fn swagger(state: State<HttpState>, method: Method, headers: HeaderMap) -> Response {
@@ -279,6 +295,13 @@ impl Operation<'_> {
         self.answer("default".into(), json!({ "description": "Any other failure.", "content": content }))
     }
 
+    /// A failure in a shape of its own.
+    pub(crate) fn fails_with<T: JsonSchema>(&mut self, status: &str, what: &str) -> &mut Self {
+        let schema = self.schema::<T>();
+        let content = json!({ "application/json": { "schema": schema } });
+        self.answer(status.to_owned(), json!({ "description": what, "content": content }))
+    }
+
     fn answer(&mut self, status: String, answer: Value) -> &mut Self {
         let responses = self.object.entry("responses").or_insert_with(|| json!({}));
         responses.as_object_mut().expect("invariant: it was made as an object").insert(status, answer);
@@ -296,7 +319,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_id_is_one() {
-        let document = native::routes(Api::new()).document.finish();
+        let document = documented().document.finish();
         let text = document.to_string();
         assert!(!text.contains("$defs") && !text.contains("\"const\""), "that is no OpenAPI 3.0");
         for reference in
@@ -314,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_known_group_and_says_how_it_answers() {
-        let document = native::routes(Api::new()).document.finish();
+        let document = documented().document.finish();
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for (method, operation) in methods.as_object().expect("methods") {
                 let tag = operation["tags"][0].as_str().unwrap_or_default();

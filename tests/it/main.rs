@@ -2,6 +2,7 @@
 
 mod auth;
 mod cli;
+mod code_examples;
 mod code_processing;
 mod crash;
 mod drain;
@@ -23,6 +24,7 @@ mod sandbox_attacks;
 mod sandbox_contract;
 mod sandbox_local;
 mod sandbox_support;
+mod schemathesis;
 mod shutdown;
 mod support;
 mod ws;

@@ -3,6 +3,7 @@
 mod fault_proxy;
 mod history;
 mod node_packages;
+mod python;
 mod random;
 mod schema;
 mod server_process;
@@ -31,6 +32,7 @@ use cobuild_protocol::Seq;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use self::python::python_programs;
 pub(crate) use self::{
     fault_proxy::{Ending, Fault, FaultProxy, Pace, Place},
     history::History,

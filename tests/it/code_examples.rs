@@ -1,0 +1,167 @@
+//! The code-processing backend's documentation, word for word: its shell, Python and browser examples run as real
+//! programs against a real server on the port they name. That `github.com` is the test's own git host is the server's
+//! configuration, and nothing else is.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{
+    fakes::git::{self, GitServer},
+    support::{not_run, python_programs},
+};
+
+/// The documentation as it was published.
+const DOCUMENT: &str = include_str!("../fixtures/legacy/code-processing-backend.md");
+const PORT: u16 = 8000;
+const REQUIREMENTS: &str = "aiohttp==3.14.5\n";
+/// Longest a step may take on a busy machine; the first one builds the sandboxes' template.
+const STEP_TIME_MAX: Duration = Duration::from_secs(400);
+
+/// The blocks of a language, in the order they stand there.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let opening = format!("```{language}\n");
+    let after = DOCUMENT.split(opening.as_str()).skip(1);
+    after.map(|rest| rest.split_once("```").expect("a block ends").0).collect()
+}
+
+struct Server {
+    _child: Child,
+    _git: GitServer,
+    folder: PathBuf,
+}
+
+impl Server {
+    async fn start() -> Option<Self> {
+        if !git::can_host() {
+            not_run("the documented examples of POST /code: there is no git with an HTTP backend");
+            return None;
+        }
+        if TcpListener::bind(("127.0.0.1", PORT)).is_err() {
+            not_run("the documented examples of POST /code: port 8000, which they name, is taken");
+            return None;
+        }
+        let git = GitServer::start().await;
+        git.host("fastapi/fastapi", "master", Some("mkdir fastapi && echo 'x = 1' > fastapi/main.py"));
+        // Kept for its template; everything else is made anew.
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("code-examples");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                std::fs::remove_file(path).expect("removed");
+            }
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
+        command.current_dir(&folder).env_clear().kill_on_drop(true);
+        for name in ["PATH", "HOME"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.args(["serve", "--port", &PORT.to_string(), "--demo-speed", "0", "--log-level", "error"]);
+        command.arg("--data-dir").arg(&folder);
+        command.args(["--git-hosts", &git.hosts()]).arg("--sandbox-ca-file").arg(git.ca_file());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("started");
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        timeout(STEP_TIME_MAX, output.read_line(&mut line)).await.expect("in time").expect("text");
+        assert!(line.contains(&PORT.to_string()), "{line}");
+        tokio::spawn(async move { while output.read_line(&mut String::new()).await.is_ok_and(|read| read > 0) {} });
+        Some(Self { _child: child, _git: git, folder })
+    }
+
+    async fn run(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program.as_ref());
+        command.args(arguments).current_dir(&self.folder).env("NO_PROXY", "localhost");
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        timeout(STEP_TIME_MAX, command.output()).await.expect("in time").expect("started")
+    }
+}
+
+fn text(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// What the documentation promises about the lines `type: message`.
+#[track_caller]
+fn check_lines(lines: &[&str]) {
+    let place = |wanted: &str| {
+        lines.iter().position(|line| *line == wanted).unwrap_or_else(|| panic!("{wanted:?} is not in {lines:#?}"))
+    };
+    let order = [
+        place("info: Initializing local sandbox..."),
+        place("info: Validating repository URL..."),
+        place("info: Cloning repository: https://github.com/fastapi/fastapi.git"),
+        place("success: Repository cloned successfully: fastapi"),
+        place("success: Repository analyzed. Found 1 code files"),
+        place("info: Planning changes based on prompt: 'Add better error handling'"),
+        place("info: Implementing planned changes..."),
+        place("info: Cleaning up sandbox..."),
+        place("success: Code processing completed successfully!"),
+        place("summary: Processing completed"),
+    ];
+    assert!(order.is_sorted() && order[0] == 0 && order[9] == lines.len() - 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn every_documented_example_runs_as_written() {
+    let Some(server) = Server::start().await else { return };
+    curl(&server).await;
+    python(&server).await;
+    browser(&server).await;
+}
+
+async fn curl(server: &Server) {
+    let block = blocks("bash").into_iter().find(|block| block.contains("localhost:8000/code")).expect("documented");
+    let said = text(&server.run("bash", &["-euc", block]).await);
+    // While the sandbox is made, there may be comments in between.
+    let data = said.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+    let events: Vec<Value> = data.map(|json| serde_json::from_str(json).expect("JSON")).collect();
+    let lines: Vec<String> = events
+        .iter()
+        .map(|event| format!("{}: {}", event["type"].as_str().expect("text"), event["message"].as_str().expect("text")))
+        .collect();
+    check_lines(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let summary = &events.last().expect("events")["summary"];
+    assert_eq!((summary["repository"].as_str(), summary["files_modified"].as_u64()), (Some("fastapi"), Some(1)));
+
+    let said = text(&server.run("curl", &["-sN", "http://localhost:8000/stream-dummy"]).await);
+    assert_eq!(said.matches("data: ").count(), 5);
+}
+
+async fn python(server: &Server) {
+    let Some(programs) = python_programs("code-examples-python", REQUIREMENTS) else { return };
+    let blocks = blocks("python");
+    let [client, test_client] = blocks[..] else { panic!("two programs are documented: {blocks:#?}") };
+    // The first one is a function that somebody has to call.
+    let client = format!("{client}\nimport asyncio\nasyncio.run(process_code())\n");
+    for (name, program) in [("client.py", client.as_str()), ("test_client.py", test_client)] {
+        std::fs::write(server.folder.join(name), program).expect("written");
+        let said = text(&server.run(programs.join("python"), &[name]).await);
+        check_lines(&said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>());
+    }
+}
+
+async fn browser(server: &Server) {
+    let blocks = blocks("javascript");
+    let [snippet] = blocks[..] else { panic!("one program is documented: {blocks:#?}") };
+    std::fs::write(server.folder.join("example.js"), snippet).expect("written");
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("web-demo/test/run-in-page.mjs");
+    let driver = driver.to_str().expect("text");
+    let output = server.run("node", &[driver, "http://localhost:8000/docs", "example.js"]).await;
+    if output.status.code() == Some(3) {
+        return not_run(&format!("the documented browser example: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    check_lines(&text(&output).lines().filter(|line| !line.is_empty()).collect::<Vec<_>>());
+}
