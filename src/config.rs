@@ -11,13 +11,19 @@ use clap::{ArgAction, Args, ValueEnum};
 
 pub use self::models::ModelConfig;
 pub use crate::{http::legacy::DialectChoice, secret::Secret};
-use crate::{model::demo::DEMO_SPEED_DEFAULT, project::repository::GitHost};
+use crate::{
+    model::demo::DEMO_SPEED_DEFAULT,
+    project::{LogLimits, repository::GitHost},
+};
 
 /// Where packages come from when nothing else is said.
 const NPM_REGISTRY_DEFAULT: &str = crate::sandbox::local::REGISTRY_DEFAULT;
 
 /// What a server logs when nothing else is said.
 pub const LOG_LEVEL_DEFAULT: &str = "info";
+
+/// Fewer frames than this are a few runs: then hardly anybody who was away could resume.
+const LOG_FRAMES_MAX_MIN: u64 = 1000;
 
 /// Everything that can be set. Each field is a flag and a variable.
 #[derive(Debug, Clone, Args)]
@@ -123,6 +129,15 @@ pub struct Config {
     /// File of certificates (PEM) that sandboxes trust beside the system's: for a registry or a git host of your own
     #[arg(long, env = "SANDBOX_CA_FILE", global = true)]
     pub sandbox_ca_file: Option<PathBuf>,
+
+    /// How many frames of each project's log are kept one by one. What is older can no longer be read as it was or restored
+    #[arg(long, env = "LOG_FRAMES_MAX", default_value_t = LogLimits::default().frames, global = true, value_parser = clap::value_parser!(u64).range(LOG_FRAMES_MAX_MIN..))]
+    pub log_frames_max: u64,
+
+    /// How long a server that is told to stop waits for runs under way, in milliseconds; then they are interrupted. Whoever
+    /// stops it should wait some seconds longer before killing it
+    #[arg(long, env = "DRAIN_MS", default_value_t = 5000, global = true)]
+    pub drain_ms: u64,
 
     /// What to log: error, warn, info, debug, trace, or filters such as `info,cobuild::http=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = LOG_LEVEL_DEFAULT, global = true, value_parser = log_level)]

@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod extract;
 mod figures;
+mod leaving;
 pub(crate) mod legacy;
 mod listener;
 mod models;
@@ -40,6 +41,7 @@ use tower::ServiceExt as _;
 use self::{
     auth::Access,
     error::Problem,
+    leaving::Leaving,
     origin::{OriginPolicy, Target},
 };
 pub use self::{auth::DoorError, models::list as model_list};
@@ -126,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Who writes to the sockets of each room.
     pub(crate) casters: ws::Casters,
+    /// When clients should come back.
+    pub(crate) leaving: Leaving,
 }
 
 impl Deref for HttpState {
@@ -187,6 +191,7 @@ impl App {
             code_jobs: Arc::new(Semaphore::new(legacy::code::JOBS_MAX)),
             shutdown: CancellationToken::new(),
             casters: ws::Casters::new(tasks.clone()),
+            leaving: Leaving::new(tasks.clone()),
             tasks,
         }));
         Self { router: routes(state.clone()), state }
@@ -202,6 +207,11 @@ impl App {
     #[must_use]
     pub fn connections(&self) -> CancellationToken {
         self.state.shutdown.clone()
+    }
+
+    /// Says that the server stops after `at_most`: whoever comes from now on is told when to come back.
+    pub fn leave(&self, at_most: Duration) {
+        self.state.leaving.begin(at_most);
     }
 
     /// Ends every connection that is still open, WebSockets with a code that says "come back", and waits until all are

@@ -21,6 +21,7 @@
 mod actor;
 mod batch;
 mod command;
+mod compaction;
 mod conversation;
 pub mod error;
 pub mod event_log;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use self::{
     command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
+    compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},

@@ -28,7 +28,7 @@ use crate::{
     },
     pages::WebPages,
     project::{
-        Budget, ProjectParts, ProjectRegistry, ProjectSettings,
+        Budget, LogLimits, ProjectParts, ProjectRegistry, ProjectSettings,
         event_store::SharedStore,
         model_provider::{ModelError, ModelProvider},
         sandbox_provider::SandboxProvider,
@@ -116,6 +116,8 @@ pub struct RunningServer {
     owner_link: Option<String>,
     app: App,
     registry: ProjectRegistry,
+    /// How long runs may take to come to their own end.
+    drain: Duration,
     stop: DropGuard,
     /// Dropped after the others: ends what is still connected.
     _connections: DropGuard,
@@ -135,6 +137,7 @@ impl Providers {
             sandboxes: sandboxes(config),
             timing: Timing::default(),
             projects: ProjectSettings {
+                log_limits: LogLimits { frames: config.log_frames_max, ..LogLimits::default() },
                 run_budget: budget(config.run_budget_usd, config.run_budget_tokens),
                 project_budget: budget(config.project_budget_usd, config.project_budget_tokens),
                 ..ProjectSettings::default()
@@ -184,7 +187,8 @@ impl RunningServer {
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let connections = app.connections().drop_guard();
-        Ok(Self { address, url, owner_link, app, registry, stop: stop.drop_guard(), _connections: connections })
+        let drain = Duration::from_millis(config.drain_ms);
+        Ok(Self { address, url, owner_link, app, registry, drain, stop: stop.drop_guard(), _connections: connections })
     }
 
     /// Where it listens.
@@ -205,10 +209,13 @@ impl RunningServer {
         self.owner_link.as_deref()
     }
 
-    /// Stops accepting, brings every project to an orderly end, tells clients to come back, and returns when all is
-    /// quiet or its time is up.
+    /// Begins nothing new and waits for the runs under way, for as long as `DRAIN_MS` says; whoever comes meanwhile is
+    /// told when to come back. Then it stops accepting, brings every project to an orderly end, tells clients when to come
+    /// back, and returns when all is quiet or its time is up.
     pub async fn shutdown(self) {
-        let Self { app, registry, stop, .. } = self;
+        let Self { app, registry, drain, stop, .. } = self;
+        app.leave(drain);
+        registry.drain(drain).await;
         drop(stop);
         if timeout(PROJECTS_CLOSE_MAX, registry.shutdown()).await.is_err() {
             tracing::error!("projects did not come to an end in time");

@@ -562,7 +562,8 @@ pub struct SandboxChanged {
     /// What is being done, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Why there is none, and what to do about it.
+    /// Why there is none, and what to do about it; while it is `ready`: what is not as it should be, such as packages
+    /// that could not be installed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

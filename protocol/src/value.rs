@@ -432,7 +432,8 @@ pub struct SandboxInfo {
     /// What is being done, for a person: "Installing the template's packages (one-time)".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Why there is none, and what to do about it.
+    /// Why there is none, and what to do about it; while it is `ready`: what is not as it should be, such as packages
+    /// that could not be installed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -12,12 +12,13 @@ mod report;
 mod room;
 mod rooms;
 mod session;
+mod soak;
 
 use std::{io, path::PathBuf, process::ExitCode, thread};
 
 use clap::{Args, Subcommand};
 
-use self::{machine::Machine, report::Report, rooms::RoomsArgs};
+use self::{machine::Machine, report::Report, rooms::RoomsArgs, soak::SoakArgs};
 use super::CliError;
 use crate::config::Config;
 
@@ -52,6 +53,8 @@ enum BenchPart {
     Models,
     /// What it takes to open a project with a long log
     Log,
+    /// Many busy rooms for a long time: whether memory and database stay within their bounds. Only when asked for
+    Soak(SoakArgs),
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
@@ -121,6 +124,9 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
 fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError> {
     if matches!(args.part, None | Some(BenchPart::Session)) {
         session::measure(args.rounds, report)?;
+    }
+    if let Some(BenchPart::Soak(soak)) = &args.part {
+        return soak::measure(soak, report);
     }
     if matches!(args.part, None | Some(BenchPart::Models)) {
         models::measure(args.rounds, report)?;

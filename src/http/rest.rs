@@ -76,6 +76,8 @@ pub(crate) struct FileList {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Readiness {
     ready: bool,
+    /// The server is about to stop: it begins nothing new.
+    draining: bool,
     store: PartReadiness,
     sandbox: PartReadiness,
 }
@@ -114,14 +116,16 @@ pub(crate) async fn health() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "healthy", "service": "cobuild", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /ready`: what works. 503 when the store takes no writes; without sandboxes the rest still works, and the body
-/// says why there are none.
+/// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the
+/// rest still works, and the body says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
     let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
     let part = |failure: Option<String>| PartReadiness { ok: failure.is_none(), reason: failure };
-    let ready = store.is_ok();
+    let draining = state.registry.draining().is_cancelled();
+    let ready = store.is_ok() && !draining;
     let body = Readiness {
         ready,
+        draining,
         store: part(store.err().map(|error| error.to_string())),
         sandbox: part(sandbox.err().map(|error| error.to_string())),
     };

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::project::{
     Member, ProjectError, ProjectHandle,
-    event_log::{Feed, FeedError, Frame},
+    event_log::{CloseReason, Feed, FeedError, Frame},
 };
 
 /// Most events and bytes in one write.
@@ -68,6 +68,10 @@ pub(crate) async fn events(
         Some(id) => id.parse().ok(),
         None => since.map(|since| since.parse::<Cursor>()).transpose()?,
     };
+    if state.registry.draining().is_cancelled() {
+        // A browser would take an error for the last word.
+        return Ok(stream_of(Body::from(come_back(state.leaving.retry_after_drain()))));
+    }
     let handle = state.registry.get(&caller.project).await?;
     let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller).await?) } else { None };
     let removal = member.as_ref().map(|member| RemovalWatch::new(member.participant(), handle.log().head()));
@@ -77,6 +81,7 @@ pub(crate) async fn events(
     let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace);
     let reader = EventStream {
         first: Some(first),
+        ended: false,
         feed,
         handle,
         heartbeat,
@@ -87,22 +92,31 @@ pub(crate) async fn events(
         _following: Following::new(Transport::Sse),
         delivered: figures::delivered(Transport::Sse),
     };
-    let body = Body::from_stream(stream::unfold(reader, EventStream::next));
+    Ok(stream_of(Body::from_stream(stream::unfold(reader, EventStream::next))))
+}
+
+fn stream_of(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
         // nginx would collect events until its buffer is full.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    Ok((headers, body).into_response())
+    (headers, body).into_response()
+}
+
+/// Sets how long the reader waits before it comes back.
+fn come_back(after: Duration) -> Bytes {
+    format!("retry: {}\n\n", after.as_millis()).into()
 }
 
 /// Where the reader's place is: after what it has seen, or after a snapshot.
 async fn begin(handle: &ProjectHandle, seen: Option<Cursor>) -> Result<(Bytes, Feed), ProjectError> {
     let log = handle.log();
-    let retry = format!("retry: {}\n\n", RETRY.as_millis());
-    if let Some(seen) = seen.filter(|seen| seen.epoch == *log.epoch() && seen.seq <= log.head()) {
-        return Ok((retry.into(), log.feed(seen.seq)));
+    let retry = come_back(RETRY);
+    let known = |seen: &Cursor| seen.epoch == *log.epoch() && (log.base()..=log.head()).contains(&seen.seq);
+    if let Some(seen) = seen.filter(known) {
+        return Ok((retry, log.feed(seen.seq)));
     }
     let (seq, state) = handle.state().await?;
     let snapshot = ControlFrame::Snapshot(Box::new(SnapshotFrame { seq, state }));
@@ -111,11 +125,14 @@ async fn begin(handle: &ProjectHandle, seen: Option<Cursor>) -> Result<(Bytes, F
         ProjectError::Internal
     })?;
     let at = Cursor { epoch: log.epoch().clone(), seq };
-    Ok((format!("{retry}event: reset\nid: {at}\ndata: {json}\n\n").into(), log.feed(seq)))
+    let reset = format!("event: reset\nid: {at}\ndata: {json}\n\n");
+    Ok(([&retry[..], reset.as_bytes()].concat().into(), log.feed(seq)))
 }
 
 struct EventStream {
     first: Option<Bytes>,
+    /// The last chunk was the last.
+    ended: bool,
     feed: Feed,
     handle: ProjectHandle,
     heartbeat: Interval,
@@ -133,6 +150,7 @@ impl EventStream {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let chunk = match self.first.take() {
             Some(first) => first,
+            None if self.ended => return None,
             None => self.wait().await?,
         };
         Some((Ok(chunk), self))
@@ -141,7 +159,7 @@ impl EventStream {
     async fn wait(&mut self) -> Option<Bytes> {
         let mut frames = Vec::new();
         let taken = tokio::select! {
-            () = self.state.shutdown.cancelled() => return None,
+            () = self.state.shutdown.cancelled() => return Some(self.going_away()),
             // The way back in says why.
             _ = self.pass.ended() => return None,
             _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT_COMMENT)),
@@ -165,13 +183,20 @@ impl EventStream {
                 tracing::warn!(project = %self.handle.project(), error = &error as &dyn std::error::Error, "a reader's events could not be read");
                 None
             }
-            Err(FeedError::Closed(_)) => None,
+            Err(FeedError::Closed(CloseReason::Unloaded)) => Some(self.going_away()),
+            Err(FeedError::Closed(CloseReason::Deleted | CloseReason::Failed)) => None,
         }
+    }
+
+    /// The last chunk: when to come back.
+    fn going_away(&mut self) -> Bytes {
+        self.ended = true;
+        come_back(self.state.leaving.retry_after())
     }
 }
 
-/// `GET /api/v1/projects/{project}/log`: every event from `?from=` up to now, one per line, byte for byte what clients
-/// were sent.
+/// `GET /api/v1/projects/{project}/log`: every event from `?from=` (else the oldest that is kept) up to now, one per line:
+/// what clients were sent, with the deltas of ended runs merged.
 pub(crate) async fn log(
     State(state): State<HttpState>,
     caller: Caller,
@@ -179,7 +204,12 @@ pub(crate) async fn log(
 ) -> Result<Response, Problem> {
     let handle = rest::readable(&state, &caller).await?;
     let head = handle.log().head();
-    let after = from.unwrap_or(1).saturating_sub(1).min(head);
+    let base = handle.log().base();
+    if from.is_some_and(|from| from.max(1) <= base) {
+        let kept = format!("the log of this project is kept from event {} on", base + 1);
+        return Err(ProjectError::NotFound(kept).into());
+    }
+    let after = from.map_or(base, |from| from.saturating_sub(1)).min(head);
     let feed = handle.log().feed(after);
     let lines = stream::unfold(feed, move |mut feed| async move {
         if feed.cursor() >= head {

@@ -80,11 +80,8 @@ impl Closing {
     }
 
     /// The server stops, or the project left memory. Clients come back spread over a while, not all at once.
-    fn going_away() -> Self {
-        /// Spread of the clients' return.
-        const RETURN_SPREAD_MS: u64 = 1500;
-        let retry_after_ms = rand::random_range(0..RETURN_SPREAD_MS);
-        Self::new(CloseCode::GoingAway, format!("going away; retry_after_ms={retry_after_ms}"))
+    fn going_away(retry_after: Duration) -> Self {
+        Self::new(CloseCode::GoingAway, format!("going away; retry_after_ms={}", retry_after.as_millis()))
     }
 
     fn put_into(&self, out: &mut BytesMut) {
@@ -174,9 +171,12 @@ async fn serve(
     mut incoming: Incoming,
     wire: Wire,
 ) {
+    let draining = state.registry.draining();
     let attached = tokio::select! {
+        biased;
+        () = state.shutdown.cancelled() => Err(Some(Closing::going_away(state.leaving.retry_after()))),
+        () = draining.cancelled() => Err(Some(Closing::going_away(state.leaving.retry_after_drain()))),
         attached = attach(&state, &project, bearer, &mut incoming, &wire) => attached,
-        () = state.shutdown.cancelled() => Err(Some(Closing::going_away())),
     };
     match attached {
         Ok(attached) => run(&state, connection, incoming, wire, attached),
@@ -307,6 +307,7 @@ fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire
         replies,
         heard: heard.clone(),
         stopping: state.shutdown.clone(),
+        leaving: state.leaving.clone(),
         timing: state.timing,
         presence: handle.presence().view(),
         pace,

@@ -5,6 +5,7 @@
 //! So the state is always the fold of what is stored, and nobody ever sees an event that a restart could lose. The loop
 //! itself waits for nothing slow: models, processes and sandboxes are jobs that report back.
 
+mod compaction;
 mod intake;
 mod life;
 mod outcome;
@@ -23,13 +24,17 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     batch::Batch,
     command,
+    compaction::Occasion,
     event_log::{CloseReason, EventLog},
-    event_store::StoreError,
+    event_store::{KeptLog, StoreError},
     figures::Figures,
     file_tree::Tree,
     handle::{Preview, Request},
@@ -50,6 +55,8 @@ const WAITING_MAX: usize = 256;
 enum Wake {
     /// The project is to close.
     Closing,
+    /// Nothing new is to begin.
+    Draining,
     /// The batch under way is stored, or cannot be.
     Appended(Result<(), StoreError>),
     /// Jobs reported; the updates are in the backlog.
@@ -95,10 +102,19 @@ pub(crate) struct ProjectActor {
     tree: watch::Sender<Arc<Tree>>,
     encoded_snapshot: Option<(Seq, bytes::Bytes)>,
     snapshot_stored: Seq,
+    /// What is kept of the log.
+    kept: KeptLog,
+    compacting: bool,
+    /// A run has ended since compaction last began.
+    run_ended: bool,
     last_used: Instant,
     jobs: TaskTracker,
     figures: Figures,
     cancel: CancellationToken,
+    /// Cancelled when nothing new is to begin any more.
+    drain: CancellationToken,
+    /// Held until nothing runs, and nothing will.
+    undrained: Option<TaskTrackerToken>,
     /// What readers of the log are told at the end.
     close_reason: CloseReason,
 }
@@ -112,9 +128,12 @@ pub(crate) struct ActorParts {
     pub(crate) presence: PresenceBoard,
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
+    pub(crate) kept: KeptLog,
     pub(crate) mailbox: mpsc::Receiver<Request>,
     pub(crate) mailbox_sender: mpsc::WeakSender<Request>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) drain: CancellationToken,
+    pub(crate) undrained: TaskTrackerToken,
 }
 
 impl ProjectActor {
@@ -127,9 +146,12 @@ impl ProjectActor {
             presence,
             remembered,
             snapshot_stored,
+            kept,
             mailbox,
             mailbox_sender,
             cancel,
+            drain,
+            undrained,
         } = parts;
         let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
         let (tree, _) = watch::channel(Arc::new(state.view.files.clone()));
@@ -167,10 +189,15 @@ impl ProjectActor {
             tree,
             encoded_snapshot: None,
             snapshot_stored,
+            kept,
+            compacting: false,
+            run_ended: false,
             last_used: Instant::now(),
             jobs,
             figures: Figures::new(),
             cancel,
+            drain,
+            undrained: Some(undrained),
             close_reason: CloseReason::Unloaded,
         }
     }
@@ -178,8 +205,10 @@ impl ProjectActor {
     /// Lives until the project is closed or nobody has used it for a while.
     pub(crate) async fn run(mut self) {
         self.recover();
+        self.compact(Occasion::Loaded);
         loop {
             self.pump();
+            self.drained_if_quiet();
             match self.next_wake().await {
                 Wake::Closing | Wake::Asked(None) => break,
                 Wake::Appended(result) => {
@@ -187,7 +216,7 @@ impl ProjectActor {
                         return self.fail(reason).await;
                     }
                 }
-                Wake::Reported => {}
+                Wake::Reported | Wake::Draining => {}
                 Wake::Asked(Some(request)) => self.on_request(request),
                 Wake::Time => {
                     if self.is_unused() {
@@ -201,11 +230,13 @@ impl ProjectActor {
 
     async fn next_wake(&mut self) -> Wake {
         let deadline = self.next_deadline();
+        let undrained = self.undrained.is_some() && !self.drain.is_cancelled();
         let appending = self.appending.as_mut();
         let mut reported = Vec::new();
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Wake::Closing,
+            () = self.drain.cancelled(), if undrained => Wake::Draining,
             result = async { appending.expect("guarded by the condition").result.as_mut().await },
                 if appending.is_some() => Wake::Appended(result),
             _ = self.updates.recv_many(&mut reported, UPDATES_MAX), if self.backlog.is_empty() => {
@@ -223,6 +254,14 @@ impl ProjectActor {
         let free = self.appending.is_none() && retry.is_none();
         let departure = self.room.next_departure().filter(|_| free);
         [retry, departure].into_iter().flatten().fold(unload, Instant::min)
+    }
+
+    /// When nothing is to begin and nothing runs any more, the server need not wait for this project.
+    fn drained_if_quiet(&mut self) {
+        let open = self.appending.is_some() || self.refused.is_some() || !self.backlog.is_empty();
+        if self.drain.is_cancelled() && !open && !self.runs.is_running() {
+            self.undrained = None;
+        }
     }
 
     /// Nothing runs, nobody is here, and it has been so for a while.

@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     command::SandboxWish,
+    compaction::Freed,
     error::ProjectError,
-    event_store::{AppendBatch, Durability, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
+    event_store::{AppendBatch, Compaction, Durability, KeptLog, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
     file_tree::content_hash,
     handle::Joined,
     queue::Waiting,
@@ -61,6 +62,8 @@ pub(crate) enum After {
     Opened(oneshot::Sender<MessageId>, MessageId),
     /// Tell a job what became of its files.
     Written(oneshot::Sender<Vec<RefusedFile>>, Vec<RefusedFile>),
+    /// Count what compaction has left, and tell its job.
+    Compacted { kept: KeptLog, freed: Freed, done: oneshot::Sender<KeptLog> },
 }
 
 /// A join whose subscription is made when the log is up to date.
@@ -82,6 +85,8 @@ pub(crate) struct Batch {
     pub(crate) stored: Vec<StoredEvent>,
     blobs: Vec<NewBlob>,
     pub(crate) replies: Vec<StoredReply>,
+    /// A step of compaction; it has a batch to itself.
+    pub(crate) compaction: Option<Compaction>,
     pub(crate) after: Vec<After>,
     durability: Durability,
 }
@@ -96,6 +101,7 @@ impl Batch {
             stored: Vec::new(),
             blobs: Vec::new(),
             replies: Vec::new(),
+            compaction: None,
             after: Vec::new(),
             durability: Durability::Process,
         }
@@ -103,7 +109,7 @@ impl Batch {
 
     /// Whether there is nothing to append. (There may be something to do all the same.)
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.replies.is_empty()
+        self.events.is_empty() && self.replies.is_empty() && self.compaction.is_none()
     }
 
     /// Whether there is nothing at all in it yet.
@@ -120,7 +126,7 @@ impl Batch {
         let Stamp { run, by, command } = stamp;
         let frame = EventFrame { event, seq, seq_first: None, at: self.at.clone(), run, by, command };
         let json = serde_json::to_vec(&frame).expect("an event has only string keys and finite numbers");
-        self.stored.push(StoredEvent { seq, frame: Bytes::from(json) });
+        self.stored.push(StoredEvent::new(seq, Bytes::from(json)));
         self.events.push(frame);
         seq
     }
@@ -168,6 +174,7 @@ impl Batch {
             blobs: self.blobs.clone(),
             replies: self.replies.clone(),
             snapshot,
+            compaction: self.compaction.clone(),
             durability: self.durability,
             at: self.at.clone(),
         }

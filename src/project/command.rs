@@ -127,6 +127,19 @@ impl Later {
     }
 }
 
+/// Whether the command begins what takes its time, which a server that is about to stop no longer does.
+pub(crate) const fn begins_something(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Generate(_)
+            | Command::Apply(_)
+            | Command::Install(_)
+            | Command::Exec(_)
+            | Command::ImportRepository(_)
+            | Command::StartSandbox(_)
+    )
+}
+
 /// Carries a command out as far as the log is concerned.
 pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, ProjectError> {
     let done = match command {

@@ -1,8 +1,13 @@
 //! Why the core refused a command or ended a run, and the stable code a client sees for it.
 
+use std::time::Duration;
+
 use cobuild_protocol::{ErrorBody, ErrorCode};
 
 use super::{event_store::StoreError, model_provider::ModelError, sandbox_provider::SandboxError};
+
+/// When to try again what a closing project did not take: the next server is there by then.
+const CLOSING_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a command was refused or a run failed. The sentences are for the people in the room.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,6 +45,9 @@ pub enum ProjectError {
     /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// The model's answer ended before it was whole.
+    #[error("{0}")]
+    CutOff(&'static str),
     /// A process in the sandbox failed, in its own words.
     #[error("{0}")]
     ProcessFailed(String),
@@ -92,6 +100,7 @@ impl ProjectError {
                 SandboxError::Refused(_) => ErrorCode::BadRequest,
                 SandboxError::Failed(_) => ErrorCode::Internal,
             },
+            Self::CutOff(_) => ErrorCode::ModelFailed,
             Self::ProcessFailed(_) => ErrorCode::Unsupported,
             Self::Cancelled => ErrorCode::Cancelled,
             Self::Store(_) | Self::Interrupted | Self::Closing | Self::Internal => ErrorCode::Internal,
@@ -102,10 +111,12 @@ impl ProjectError {
     #[must_use]
     pub fn body(&self) -> ErrorBody {
         let mut body = ErrorBody::new(self.code(), self.to_string());
+        let milliseconds = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         match self {
             Self::Model(ModelError::RateLimited { retry_after }) => {
-                body.retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                body.retry_after_ms = retry_after.map(milliseconds);
             }
+            Self::Closing => body.retry_after_ms = Some(milliseconds(CLOSING_RETRY_AFTER)),
             Self::Model(
                 ModelError::UnknownModel { instead, .. }
                 | ModelError::RetiredModel { instead, .. }

@@ -11,17 +11,22 @@ mod feed;
 mod frame;
 mod merge;
 mod ring;
+pub(in crate::project) mod span;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use cobuild_protocol::{Epoch, ProjectId, Seq};
 use tokio::sync::watch;
 
+pub(in crate::project) use self::merge::append_delta;
 use self::ring::Ring;
 pub use self::{
     feed::{Feed, FeedError, Lag},
@@ -66,6 +71,8 @@ struct Shared {
     epoch: Arc<Epoch>,
     store: SharedStore,
     ring: RwLock<Ring>,
+    /// The last event that is no longer kept as such. It only grows.
+    base: AtomicU64,
     /// Changed after the ring, so that whoever sees a head finds its events.
     position: watch::Sender<Position>,
 }
@@ -91,7 +98,13 @@ impl EventLog {
     pub fn with_limits(project: ProjectId, epoch: Epoch, head: Seq, store: SharedStore, limits: RingLimits) -> Self {
         let (position, _) = watch::channel(Position { head, published_bytes: 0, closed: None });
         let ring = RwLock::new(Ring::new(limits));
-        Self { shared: Arc::new(Shared { project, epoch: Arc::new(epoch), store, ring, position }) }
+        let base = AtomicU64::new(0);
+        Self { shared: Arc::new(Shared { project, epoch: Arc::new(epoch), store, ring, base, position }) }
+    }
+
+    /// Says that the store keeps events up to `base` no longer one by one.
+    pub fn set_base(&self, base: Seq) {
+        self.shared.base.fetch_max(base, Ordering::AcqRel);
     }
 
     /// The reading end.
@@ -157,7 +170,13 @@ impl EventLogReader {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The events after `from`, stored and future. `from` must not be above the head: such a position is not one of
+    /// The last event that is no longer kept as such, 0 while all are: where the oldest feed can begin.
+    #[must_use]
+    pub fn base(&self) -> Seq {
+        self.shared.base.load(Ordering::Acquire)
+    }
+
+    /// The events after `from`, stored and future. `from` must be between base and head: no other position is one of
     /// this log, and the feed fails with [`FeedError::PositionLost`].
     #[must_use]
     pub fn feed(&self, from: Seq) -> Feed {

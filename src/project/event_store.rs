@@ -34,9 +34,13 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// somebody else writes, and the caller must stop (fencing).
     async fn append(&self, batch: AppendBatch) -> Result<(), StoreError>;
 
-    /// Reads events with `from <= seq`, in order, at most `limits.events` of them and about `limits.size_bytes`,
-    /// but at least one if there is one.
+    /// Reads frames with `from <= seq`, in order, at most `limits.events` of them and about `limits.size_bytes`,
+    /// but at least one if there is one. The first may begin before `from` when compaction has merged it.
+    /// [`StoreError::Folded`] when `from` is part of the log's base.
     async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The log's base: the fold of every event that is no longer kept as such. `None` while all are.
+    async fn base(&self, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError>;
 
     /// Reads a blob.
     async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError>;
@@ -81,6 +85,21 @@ pub struct OpenedProject {
     pub snapshot: Option<StoredSnapshot>,
     /// Replies that left no event (rejections), oldest first; bounded by [`REPLIES_KEPT_MAX`].
     pub replies: Vec<StoredReply>,
+    /// How much of the log is kept.
+    pub kept: KeptLog,
+}
+
+/// What compaction has left of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptLog {
+    /// The last event of the base; 0 while there is none. Everything after it can be read.
+    pub base: Seq,
+    /// Up to here compaction has merged what can be merged.
+    pub merged: Seq,
+    /// Frames after the base.
+    pub frames: u64,
+    /// Their size.
+    pub size_bytes: u64,
 }
 
 /// How many eventless replies a store keeps per project. A client repeats a command within seconds of a lost
@@ -108,10 +127,35 @@ pub struct StoredReply {
 /// An event as it stands in the log: exactly the bytes clients are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place in the log.
+    /// Its place in the log; of a merged frame the last one.
     pub seq: Seq,
     /// The event frame's JSON.
     pub frame: Bytes,
+    /// For a frame that compaction made of several.
+    pub span: Option<Span>,
+}
+
+/// The places of the log one merged frame stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The first of them.
+    pub first: Seq,
+    /// How the frame is taken apart again, in the core's own format; opaque to the store.
+    pub cuts: Bytes,
+}
+
+impl StoredEvent {
+    /// An event that stands for itself.
+    #[must_use]
+    pub const fn new(seq: Seq, frame: Bytes) -> Self {
+        Self { seq, frame, span: None }
+    }
+
+    /// The first place of the log it stands for.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.span.as_ref().map_or(self.seq, |span| span.first)
+    }
 }
 
 /// A file's content on its way into the store.
@@ -148,10 +192,23 @@ pub struct AppendBatch {
     pub replies: Vec<StoredReply>,
     /// A snapshot of the state after the batch, replacing the one before.
     pub snapshot: Option<StoredSnapshot>,
+    /// A step of compaction: the same history in less space. The head does not move by it.
+    pub compaction: Option<Compaction>,
     /// When the append may return.
     pub durability: Durability,
     /// When: RFC 3339, UTC; becomes the project's `updated_at`.
     pub at: String,
+}
+
+/// A step of compaction. [`StoreError::Conflict`], and nothing is changed, when it does not fit the log as it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// Each takes the place of the frames stored for exactly its places.
+    pub merged: Vec<StoredEvent>,
+    /// The new [`KeptLog::merged`].
+    pub merged_upto: Seq,
+    /// The log's new base; frames up to its `seq` go. It must be the last place of a stored frame.
+    pub base: Option<StoredSnapshot>,
 }
 
 /// A project's beginning.
@@ -197,4 +254,10 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// The event is no longer kept as such.
+    #[error("events up to {upto} are no longer kept one by one")]
+    Folded {
+        /// The last event of the log's base.
+        upto: Seq,
+    },
 }

@@ -6,8 +6,10 @@ use cobuild_protocol::{Event, EventFrame, ProjectId, Seq, state::FileInfo};
 
 use super::{
     error::ProjectError,
-    event_store::{ReadLimits, SharedStore, StoreError},
+    event_log::span,
+    event_store::{ReadLimits, SharedStore, StoreError, StoredSnapshot},
     file_tree::Tree,
+    state::State,
 };
 
 pub use self::points::{Cause, Point};
@@ -16,15 +18,33 @@ pub(crate) use self::points::{POINTS_MAX, points};
 /// How much of the log is read at once.
 const READ_LIMITS: ReadLimits = ReadLimits { events: 2048, size_bytes: 4 * 1024 * 1024 };
 
-/// The tree after event `seq`. Reads the log from its beginning: a look into the past is rare and may take a moment.
+/// The tree after event `seq`. Reads the log from its base on: a look into the past is rare and may take a moment.
 pub(crate) async fn tree_at(store: &SharedStore, project: &ProjectId, seq: Seq) -> Result<Tree, ProjectError> {
-    let (mut tree, mut last) = (Tree::new(), 0);
+    loop {
+        match fold_up_to(store, project, seq).await {
+            // The base has moved on meanwhile; from the new one on, everything is there.
+            Err(ProjectError::Store(StoreError::Folded { .. })) => {}
+            folded => return folded,
+        }
+    }
+}
+
+async fn fold_up_to(store: &SharedStore, project: &ProjectId, seq: Seq) -> Result<Tree, ProjectError> {
+    let (mut tree, mut last) = match store.base(project).await? {
+        Some(base) if seq < base.seq => {
+            let first = base.seq;
+            return Err(ProjectError::NotFound(format!("the history of this project is kept from event {first} on")));
+        }
+        Some(base) => (read_state(&base)?.view.files, base.seq),
+        None => (Tree::new(), 0),
+    };
     while last < seq {
-        let events = store.read(project, last + 1, READ_LIMITS).await?;
+        let events = span::read(store, project, last + 1, READ_LIMITS).await?;
         if events.is_empty() {
             return Err(ProjectError::NotFound(format!("there is no event {seq}")));
         }
-        for stored in events.into_iter().take_while(|stored| stored.seq <= seq) {
+        // A merged frame may reach beyond `seq`: it is of deltas, which change no file.
+        for stored in events.into_iter().take_while(|stored| stored.first() <= seq) {
             last = stored.seq;
             let frame: EventFrame = serde_json::from_slice(&stored.frame)
                 .map_err(|error| StoreError::Corrupt(format!("event {}: {error}", stored.seq).into()))?;
@@ -32,6 +52,12 @@ pub(crate) async fn tree_at(store: &SharedStore, project: &ProjectId, seq: Seq) 
         }
     }
     Ok(tree)
+}
+
+/// The state a stored fold holds.
+pub(crate) fn read_state(stored: &StoredSnapshot) -> Result<State, StoreError> {
+    serde_json::from_slice(&stored.state)
+        .map_err(|error| StoreError::Corrupt(format!("the fold of events up to {}: {error}", stored.seq).into()))
 }
 
 fn apply(tree: &mut Tree, event: Event) {

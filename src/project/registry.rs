@@ -8,17 +8,24 @@ use cobuild_protocol::{
     value::{FileEntry, UsageTotal},
 };
 use dashmap::DashMap;
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     actor::{ActorParts, ProjectActor},
     batch::{Batch, Stamp, now},
+    compaction::LogLimits,
     error::ProjectError,
-    event_log::EventLog,
-    event_store::{NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError},
+    event_log::{EventLog, span},
+    event_store::{
+        NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError, StoredSnapshot,
+    },
     file_tree::content_hash,
     handle::{MAILBOX_MAX, ProjectHandle},
+    history::read_state,
     model_provider::ModelProvider,
     page_reader::PageReader,
     presence::PresenceBoard,
@@ -59,6 +66,8 @@ pub struct ProjectSettings {
     pub install_time_max: Duration,
     /// Whether entering a room makes its sandbox, so that the preview is there when it is looked at.
     pub sandbox_on_join: bool,
+    /// How much of a project's log is kept event by event.
+    pub log_limits: LogLimits,
     /// What one run may consume.
     pub run_budget: Budget,
     /// What all runs of a project may consume together.
@@ -101,6 +110,7 @@ impl Default for ProjectSettings {
             unload_after: Duration::from_secs(600),
             install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
+            log_limits: LogLimits::default(),
             run_budget: Budget::default(),
             project_budget: Budget::default(),
             git_hosts: vec![GitHost::github()],
@@ -122,6 +132,10 @@ struct Shared {
     slots: DashMap<ProjectId, Arc<Mutex<Slot>>>,
     actors: TaskTracker,
     cancel: CancellationToken,
+    /// Cancelled when nothing new is to begin any more.
+    draining: CancellationToken,
+    /// Each actor holds a token of it until nothing runs in its project and nothing will.
+    undrained: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -154,8 +168,14 @@ impl ProjectRegistry {
     /// A registry without any project in memory.
     #[must_use]
     pub fn new(parts: ProjectParts) -> Self {
-        let shared =
-            Shared { parts, slots: DashMap::new(), actors: TaskTracker::new(), cancel: CancellationToken::new() };
+        let shared = Shared {
+            parts,
+            slots: DashMap::new(),
+            actors: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            draining: CancellationToken::new(),
+            undrained: TaskTracker::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -195,7 +215,7 @@ impl ProjectRegistry {
             return Ok(handle.clone());
         }
         slot.clear().await;
-        if self.shared.cancel.is_cancelled() {
+        if self.shared.draining.is_cancelled() || self.shared.cancel.is_cancelled() {
             return Err(ProjectError::Closing);
         }
         let opened = self.store().open_project(id).await?;
@@ -249,6 +269,22 @@ impl ProjectRegistry {
         Ok(())
     }
 
+    /// Begins nothing new, and waits until every run has come to its own end, but for no longer than `at_most`. What
+    /// waits in a queue stays there. Rooms stay open meanwhile.
+    pub async fn drain(&self, at_most: Duration) {
+        self.shared.draining.cancel();
+        self.shared.undrained.close();
+        if timeout(at_most, self.shared.undrained.wait()).await.is_err() {
+            tracing::info!("runs are still under way; they are interrupted");
+        }
+    }
+
+    /// Cancelled as soon as nothing new begins any more.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
     /// Closes every project in order – no run stays without an end – and then the store and the sandboxes.
     pub async fn shutdown(&self) {
         self.shared.cancel.cancel();
@@ -267,10 +303,11 @@ impl ProjectRegistry {
 
     async fn start(&self, id: &ProjectId, opened: OpenedProject) -> Result<Running, ProjectError> {
         let parts = self.shared.parts.clone();
-        let OpenedProject { epoch, head, snapshot, replies } = opened;
+        let OpenedProject { epoch, head, snapshot, replies, kept } = opened;
         let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
-        let state = load(&parts.store, id, snapshot.map(|snapshot| snapshot.state), head).await?;
+        let state = load(&parts.store, id, snapshot.filter(|snapshot| snapshot.seq >= kept.base), head).await?;
         let log = EventLog::new(id.clone(), epoch, head, Arc::clone(&parts.store));
+        log.set_base(kept.base);
         let mut remembered = Remembered::default();
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
@@ -291,9 +328,12 @@ impl ProjectRegistry {
             presence,
             remembered,
             snapshot_stored,
+            kept,
             mailbox,
             mailbox_sender: weak_sender,
             cancel: self.shared.cancel.child_token(),
+            drain: self.shared.draining.clone(),
+            undrained: self.shared.undrained.token(),
         });
         let (registry, project) = (self.clone(), id.clone());
         let actor = self.shared.actors.spawn(async move {
@@ -316,19 +356,19 @@ impl ProjectRegistry {
 async fn load(
     store: &SharedStore,
     id: &ProjectId,
-    snapshot: Option<bytes::Bytes>,
+    snapshot: Option<StoredSnapshot>,
     head: Seq,
 ) -> Result<State, ProjectError> {
-    let mut state = match snapshot.map(|snapshot| serde_json::from_slice(&snapshot)) {
+    let mut state = match snapshot.as_ref().map(read_state) {
         Some(Ok(state)) => state,
         Some(Err(error)) => {
             tracing::warn!(project = %id, %error, "a snapshot of another format; the whole log is read instead");
-            State::default()
+            load_base(store, id).await?
         }
-        None => State::default(),
+        None => load_base(store, id).await?,
     };
     while state.seq < head {
-        let events = store.read(id, state.seq + 1, LOAD_LIMITS).await?;
+        let events = span::read(store, id, state.seq + 1, LOAD_LIMITS).await?;
         if events.is_empty() {
             return Err(StoreError::Corrupt("the log ends before its head".into()).into());
         }
@@ -342,6 +382,12 @@ async fn load(
         }
     }
     Ok(state)
+}
+
+/// Where a log begins: with the fold of what is no longer kept of it.
+async fn load_base(store: &SharedStore, id: &ProjectId) -> Result<State, ProjectError> {
+    let base = store.base(id).await?;
+    Ok(base.map_or_else(|| Ok(State::default()), |base| read_state(&base))?)
 }
 
 /// A project's first event and the contents it speaks of.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     batch::Stamp,
     command::{apply, exec, generate, import_repository, install},
+    compaction,
     conversation::Conversation,
     error::ProjectError,
     file_tree::Tree,
@@ -194,6 +195,10 @@ pub(crate) enum UpdateBody {
     Restore { to: Seq, tree: Tree },
     /// A command that took a while is done; its reply is in the state, unless it failed.
     Settled { id: RequestId, result: Result<(), ProjectError> },
+    /// Put this step of compaction on record.
+    Compact(compaction::Step),
+    /// Compaction is done, or cannot go on.
+    Compacted(Result<(), compaction::Stopped>),
     /// The job is over and everything it used is free again.
     Ended(Result<(), ProjectError>),
     /// A sandbox was made, or could not be.

@@ -59,6 +59,11 @@ impl Runs {
         self.active.is_none()
     }
 
+    /// Whether anything runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.active.is_some() || !self.execs.is_empty()
+    }
+
     /// Whether nothing runs or waits at all.
     pub(crate) fn is_quiet(&self) -> bool {
         self.is_idle() && self.execs.is_empty()

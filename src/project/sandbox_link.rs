@@ -52,8 +52,17 @@ pub(crate) enum SandboxStatus {
 pub(crate) struct SandboxMade {
     /// Which attempt this was; an older one is stopped at once.
     pub(crate) generation: u64,
-    /// The sandbox and the tree it holds.
-    pub(crate) result: Result<(Arc<dyn Sandbox>, Tree), SandboxError>,
+    pub(crate) result: Result<Made, SandboxError>,
+}
+
+/// A sandbox that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) sandbox: Arc<dyn Sandbox>,
+    /// The tree it holds.
+    pub(crate) held: Tree,
+    /// What is not as it should be, for the room.
+    pub(crate) problem: Option<String>,
 }
 
 /// A sandbox that follows the tree.

@@ -22,7 +22,7 @@ use super::{
     handle::Preview,
     registry::ProjectParts,
     run::{Reporter, Update, UpdateBody},
-    sandbox_link::{SandboxLink, SandboxMade, SandboxStatus, read_tree},
+    sandbox_link::{Made, SandboxLink, SandboxMade, SandboxStatus, read_tree},
     sandbox_provider::{ExecRequest, Exit, OutputChunk, Program, Sandbox, SandboxError, SandboxHealth, SandboxSpec},
 };
 
@@ -33,6 +33,8 @@ const REVIVALS_MAX: usize = 3;
 const REVIVAL_WINDOW: Duration = Duration::from_secs(60);
 /// When bringing a project's own packages into a new sandbox is given up.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(180);
+/// How much of what npm said last is told when it failed: its reason is at the end.
+const NPM_TAIL_SIZE_BYTES_MAX: usize = 600;
 
 /// The place for a sandbox.
 pub(crate) struct SandboxSlot {
@@ -138,8 +140,8 @@ impl SandboxSlot {
         tree: &watch::Sender<Arc<Tree>>,
         store: &SharedStore,
     ) -> Vec<Event> {
-        let (sandbox, held) = match made.result {
-            Ok((sandbox, _)) if made.generation != self.generation => {
+        let Made { sandbox, held, problem } = match made.result {
+            Ok(Made { sandbox, .. }) if made.generation != self.generation => {
                 self.jobs.spawn(async move { sandbox.stop().await });
                 return Vec::new();
             }
@@ -167,7 +169,7 @@ impl SandboxSlot {
             self.cancel.child_token(),
         );
         self.status.send_replace(SandboxStatus::Ready(link));
-        vec![self.sandbox_event(SandboxState::Ready, None, None)]
+        vec![self.sandbox_event(SandboxState::Ready, None, problem)]
     }
 
     fn watch_health(&self, sandbox: &Arc<dyn Sandbox>) {
@@ -365,7 +367,7 @@ fn new_id() -> String {
 }
 
 impl Maker {
-    async fn make(mut self) -> Result<(Arc<dyn Sandbox>, Tree), SandboxError> {
+    async fn make(mut self) -> Result<Made, SandboxError> {
         self.say(None).await;
         let tree = Arc::clone(&self.tree.borrow_and_update());
         let files = read_tree(&self.parts.store, &tree)
@@ -381,10 +383,12 @@ impl Maker {
                 Some(sentence) = sentences.recv() => self.say(Some(sentence)).await,
             }
         };
+        let mut problem = None;
         if own_packages && let Err(error) = self.restore_packages(sandbox.as_ref()).await {
             tracing::warn!(project = %self.project, %error, "the project's packages were not restored");
+            problem = Some(format!("The project's packages could not all be installed again: {error}"));
         }
-        Ok((sandbox, (*tree).clone()))
+        Ok(Made { sandbox, held: (*tree).clone(), problem })
     }
 
     async fn say(&self, detail: Option<String>) {
@@ -415,11 +419,15 @@ impl Maker {
         let mut process = sandbox.exec(request, output).await?;
         let mut last = String::new();
         while let Some(chunk) = chunks.recv().await {
-            last = chunk.text;
+            last.push_str(&chunk.text);
+            if last.len() > NPM_TAIL_SIZE_BYTES_MAX {
+                last.drain(..last.ceil_char_boundary(last.len() - NPM_TAIL_SIZE_BYTES_MAX));
+            }
         }
         match process.wait().await {
             Exit::Code(0) => Ok(()),
-            exit => Err(SandboxError::Failed(format!("npm install: {exit:?}: {last}"))),
+            Exit::Code(code) => Err(SandboxError::Failed(format!("npm ended with {code}: {}", last.trim()))),
+            exit => Err(SandboxError::Failed(format!("npm did not end by itself ({exit:?}): {}", last.trim()))),
         }
     }
 }

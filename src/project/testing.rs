@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::mpsc;
 
 use super::{
-    Identity, Member, ProjectHandle, ProjectParts, ProjectRegistry, ProjectSettings, Subscription,
+    Identity, LogLimits, Member, ProjectHandle, ProjectParts, ProjectRegistry, ProjectSettings, Subscription,
     event_log::{Feed, FeedError},
     event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
@@ -112,6 +112,7 @@ pub(crate) struct TestRoom {
     pub(crate) sandboxes: MemoryProvider,
     pub(crate) calls: mpsc::UnboundedReceiver<Call>,
     store: SharedStore,
+    log_limits: LogLimits,
 }
 
 impl TestRoom {
@@ -120,7 +121,12 @@ impl TestRoom {
     }
 
     pub(crate) async fn with(store: SharedStore, sandboxes: MemoryProvider) -> Self {
-        let room = Self::open(store, sandboxes);
+        Self::with_limits(store, sandboxes, LogLimits::default()).await
+    }
+
+    /// A room whose log is kept within other limits.
+    pub(crate) async fn with_limits(store: SharedStore, sandboxes: MemoryProvider, log_limits: LogLimits) -> Self {
+        let room = Self::open(store, sandboxes, log_limits);
         room.registry.create(Some(project()), None).await.unwrap();
         room
     }
@@ -132,12 +138,14 @@ impl TestRoom {
         room
     }
 
-    fn open(store: SharedStore, sandboxes: MemoryProvider) -> Self {
-        Self::open_with(store, sandboxes, ProjectSettings::default(), ModelInfo::default())
+    fn open(store: SharedStore, sandboxes: MemoryProvider, log_limits: LogLimits) -> Self {
+        let settings = ProjectSettings { log_limits, ..ProjectSettings::default() };
+        Self::open_with(store, sandboxes, settings, ModelInfo::default())
     }
 
     fn open_with(store: SharedStore, sandboxes: MemoryProvider, settings: ProjectSettings, info: ModelInfo) -> Self {
         let (calls, received) = mpsc::unbounded_channel();
+        let log_limits = settings.log_limits;
         let settings = ProjectSettings { sandbox_on_join: false, ..settings };
         let parts = ProjectParts {
             store: Arc::clone(&store),
@@ -146,12 +154,12 @@ impl TestRoom {
             pages: Arc::new(OnePage),
             settings: Arc::new(settings),
         };
-        Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store }
+        Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store, log_limits }
     }
 
     /// A new core over the same store, as after a crash: the old one is not told.
     pub(crate) fn crash(self) -> Self {
-        Self::open(self.store, MemoryProvider::default())
+        Self::open(self.store, MemoryProvider::default(), self.log_limits)
     }
 
     pub(crate) async fn handle(&self) -> ProjectHandle {
@@ -244,7 +252,7 @@ impl Client {
                 let event: EventFrame = serde_json::from_slice(frame.json()).unwrap();
                 let last = self.seen.last().map_or(self.epoch_head.seq, |last| last.seq);
                 if !self.seen.is_empty() {
-                    assert_eq!(event.seq, last + 1, "contiguous");
+                    assert_eq!(event.seq_first.unwrap_or(event.seq), last + 1, "contiguous");
                 }
                 self.seen.push(event.clone());
                 if fits(&event) {

@@ -11,7 +11,7 @@ use cobuild_protocol::{
     },
     frame::{AttachMode, ControlFrame},
     state::RunState,
-    value::{Encoding, FileOrigin, FilePartState, MessagePart, Outcome, Role},
+    value::{Encoding, FileOrigin, FilePartState, MessagePart, Outcome, Role, SandboxState},
 };
 
 use super::{
@@ -295,6 +295,8 @@ async fn a_truncated_answer_applies_what_is_whole() {
     let files = ada.state().await.files;
     assert!(!files.keys().any(|path| path.as_str() == "src/b.js"));
     assert!(ada.run_events(run).contains(&"file_refused"));
+    let error = ada.state().await.runs[0].error.clone().unwrap();
+    assert_eq!(error.code, ErrorCode::ModelFailed, "{error:?}");
 }
 
 #[tokio::test]
@@ -363,6 +365,25 @@ async fn packages_are_installed_before_the_files_arrive_and_come_back_into_the_t
         ]
     );
     assert!(read(&ada, "package.json").await.contains("nanostores"));
+}
+
+#[tokio::test]
+async fn packages_that_cannot_be_installed_again_are_told_to_the_room() {
+    let npm = MemoryProgram::new("npm install", "no-such-package is not in this registry\n", Ending::Code(1));
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![npm])).await;
+    let mut ada = room.enter("Ada").await;
+    let path: cobuild_protocol::FilePath = "package.json".parse().unwrap();
+    let (info, _) = ada.handle.read_file(&path).await.unwrap();
+    let content = r#"{"dependencies":{"no-such-package":"1"}}"#.to_owned();
+    let manifest = WriteFile { path, content, encoding: Encoding::Utf8, base: Some(info.hash) };
+    assert!(matches!(ada.send(Command::WriteFile(manifest)).await, ControlFrame::Accepted(_)));
+    ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
+    let is_ready =
+        |event: &Event| matches!(event, Event::SandboxChanged(changed) if changed.state == SandboxState::Ready);
+    ada.wait_for(|frame| is_ready(&frame.event)).await;
+    let sandbox = ada.state().await.sandbox;
+    let error = sandbox.error.expect("what is wrong");
+    assert!(sandbox.state == SandboxState::Ready && error.contains("not in this registry"), "{error}");
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::testing::{ALL, AT, batch, blob, event, events, id, log, new_project, reply};
+use super::testing::{ALL, AT, batch, blob, compaction, event, events, id, log, merged, new_project, reply};
 use crate::project::event_store::{
-    AppendBatch, EventStore, NewBlob, NewProject, REPLIES_KEPT_MAX, ReadLimits, SharedStore, StoreError, StoredSnapshot,
+    AppendBatch, Compaction, EventStore, KeptLog, NewBlob, NewProject, REPLIES_KEPT_MAX, ReadLimits, SharedStore,
+    StoreError, StoredEvent, StoredSnapshot,
 };
 
 macro_rules! store_contract {
@@ -38,6 +39,10 @@ store_contract! {
     lets_one_of_many_racing_writers_win
     keeps_the_newest_replies
     replaces_snapshots
+    counts_what_is_kept
+    merges_frames_in_place
+    folds_the_oldest_frames_into_a_base
+    refuses_a_compaction_that_does_not_fit
     stores_a_content_once
     deletes
     collects_garbage
@@ -183,6 +188,112 @@ async fn replaces_snapshots(store: SharedStore) {
     assert_eq!((opened.head, opened.snapshot), (7, Some(StoredSnapshot { seq: 3, state: "state 3".into() })));
 }
 
+async fn kept(store: &dyn EventStore, project: &str) -> KeptLog {
+    store.open_project(&id(project)).await.expect("readable").expect("exists").kept
+}
+
+fn size_bytes(events: &[StoredEvent]) -> u64 {
+    events.iter().map(|event| event.frame.len() as u64).sum()
+}
+
+async fn counts_what_is_kept(store: SharedStore) {
+    store.create_project(new_project("p", 2)).await.expect("created");
+    store.append(batch("p", 2, 3)).await.expect("appended");
+    store.append(batch("p", 5, 0)).await.expect("appended");
+    store.append(batch("p", 4, 1)).await.expect_err("refused");
+    let expected = KeptLog { base: 0, merged: 0, frames: 5, size_bytes: size_bytes(&events(1..=5)) };
+    assert_eq!(kept(&*store, "p").await, expected);
+}
+
+async fn merges_frames_in_place(store: SharedStore) {
+    store.create_project(new_project("p", 9)).await.expect("created");
+    store.create_project(new_project("other", 9)).await.expect("created");
+    let before = store.list_projects().await.expect("readable");
+    let step = Compaction { merged: vec![merged(2, 4), merged(5, 6)], merged_upto: 7, base: None };
+    store.append(compaction("p", 9, step)).await.expect("compacted");
+
+    let expected = vec![event(1), merged(2, 4), merged(5, 6), event(7), event(8), event(9)];
+    assert_eq!(log(&*store, "p").await, expected);
+    assert_eq!((head(&*store, "p").await, log(&*store, "other").await), (9, events(1..=9)));
+    let kept = kept(&*store, "p").await;
+    assert_eq!(kept, KeptLog { base: 0, merged: 7, frames: 6, size_bytes: size_bytes(&expected) });
+    assert_eq!(store.list_projects().await.expect("readable"), before, "nobody was active");
+    // From the middle of a merged frame on, that frame is the first.
+    for (from, index) in [(1, 0), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (7, 3), (9, 5)] {
+        assert_eq!(store.read(&id("p"), from, ALL).await.expect("readable"), expected[index..], "{from}");
+    }
+    let two = ReadLimits { events: 2, size_bytes: usize::MAX };
+    assert_eq!(store.read(&id("p"), 3, two).await.expect("readable"), expected[1..3]);
+    // It goes on as before.
+    store.append(batch("p", 9, 2)).await.expect("appended");
+    let step = Compaction { merged: vec![merged(7, 10)], merged_upto: 10, base: None };
+    store.append(compaction("p", 11, step)).await.expect("compacted");
+    let expected = [event(1), merged(2, 4), merged(5, 6), merged(7, 10), event(11)];
+    assert_eq!(log(&*store, "p").await, expected);
+}
+
+async fn folds_the_oldest_frames_into_a_base(store: SharedStore) {
+    store.create_project(new_project("p", 9)).await.expect("created");
+    store.create_project(new_project("other", 3)).await.expect("created");
+    assert_eq!(store.base(&id("p")).await.expect("readable"), None);
+    assert_eq!(store.base(&id("absent")).await.expect("readable"), None);
+    let base = |seq| StoredSnapshot { seq, state: format!("fold {seq}").into() };
+    let step = Compaction { merged: vec![merged(2, 4)], merged_upto: 9, base: Some(base(4)) };
+    store.append(compaction("p", 9, step)).await.expect("compacted");
+    assert_eq!(store.base(&id("p")).await.expect("readable"), Some(base(4)));
+    for from in [0, 1, 4] {
+        let folded = store.read(&id("p"), from, ALL).await;
+        assert!(matches!(folded, Err(StoreError::Folded { upto: 4 })), "{from}: {folded:?}");
+    }
+    assert_eq!(store.read(&id("p"), 5, ALL).await.expect("readable"), events(5..=9));
+    let expected = KeptLog { base: 4, merged: 9, frames: 5, size_bytes: size_bytes(&events(5..=9)) };
+    assert_eq!(kept(&*store, "p").await, expected);
+    // The base moves on, the log goes on behind it – also when nothing is left of it.
+    let step = Compaction { merged: vec![merged(5, 6)], merged_upto: 9, base: Some(base(9)) };
+    store.append(compaction("p", 9, step)).await.expect("compacted");
+    assert_eq!(store.base(&id("p")).await.expect("readable"), Some(base(9)));
+    assert_eq!((head(&*store, "p").await, kept(&*store, "p").await.frames), (9, 0));
+    assert_eq!(store.read(&id("p"), 10, ALL).await.expect("readable"), []);
+    store.append(batch("p", 9, 1)).await.expect("appended");
+    assert_eq!(store.read(&id("p"), 10, ALL).await.expect("readable"), events([10]));
+    assert_eq!(log(&*store, "other").await, events(1..=3));
+
+    store.delete_project(&id("p")).await.expect("deleted");
+    assert_eq!(store.base(&id("p")).await.expect("readable"), None);
+    store.create_project(new_project("p", 1)).await.expect("the id is free again");
+    assert_eq!((log(&*store, "p").await, kept(&*store, "p").await.base), (events([1]), 0));
+}
+
+async fn refuses_a_compaction_that_does_not_fit(store: SharedStore) {
+    store.create_project(new_project("p", 9)).await.expect("created");
+    let base = |seq| Some(StoredSnapshot { seq, state: "fold".into() });
+    let step = Compaction { merged: vec![merged(3, 5)], merged_upto: 5, base: base(1) };
+    store.append(compaction("p", 9, step)).await.expect("compacted");
+    let (log_before, kept_before) = (store.read(&id("p"), 2, ALL).await.expect("readable"), kept(&*store, "p").await);
+    let merge = |first, last| Compaction { merged: vec![merged(first, last)], merged_upto: 5, base: None };
+    for (case, step) in [
+        ("begins in a merged frame", merge(4, 6)),
+        ("ends in a merged frame", merge(2, 4)),
+        ("part of a merged frame", merge(3, 4)),
+        ("part of the base", merge(1, 2)),
+        ("beyond the head", merge(8, 10)),
+        ("nothing", Compaction { merged: vec![StoredEvent { seq: 6, ..merged(7, 8) }], ..merge(7, 8) }),
+        ("one that fits, one that does not", Compaction { merged: vec![merged(6, 7), merged(4, 5)], ..merge(6, 7) }),
+        ("looked at what is not there", Compaction { merged_upto: 10, ..Compaction::default() }),
+        ("a base in a merged frame", Compaction { base: base(4), ..Compaction::default() }),
+        ("a base of the past", Compaction { base: base(1), ..Compaction::default() }),
+        ("a base of the future", Compaction { base: base(10), ..Compaction::default() }),
+    ] {
+        let refused = store.append(compaction("p", 9, step)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{case}: {refused:?}");
+        assert_eq!(store.read(&id("p"), 2, ALL).await.expect("readable"), log_before, "{case}");
+        assert_eq!(kept(&*store, "p").await, kept_before, "{case}");
+    }
+    // And whoever was left behind does not compact either.
+    assert_conflict(store.append(compaction("p", 8, merge(6, 7))).await);
+    store.append(compaction("p", 9, merge(6, 7))).await.expect("compacted");
+}
+
 async fn stores_a_content_once(store: SharedStore) {
     let shared = blob("template");
     let with_blob = NewProject { blobs: vec![shared.clone(), shared.clone()], ..new_project("p", 1) };
@@ -251,6 +362,7 @@ async fn refuses_everything_once_closed(store: SharedStore) {
         store.find_by_preview_id("x").await.err(),
         store.append(batch("p", 1, 1)).await.err(),
         store.read(&p, 1, ALL).await.err(),
+        store.base(&p).await.err(),
         store.blob(&blob("x").hash).await.err(),
         store.collect_garbage().await.err(),
         store.check().await.err(),

@@ -15,8 +15,8 @@ use cobuild_protocol::{Epoch, ProjectId, Seq, value::ContentHash};
 
 use super::{head_after, last_of};
 use crate::project::event_store::{
-    AppendBatch, EventStore, NewBlob, NewProject, OpenedProject, ProjectSummary, REPLIES_KEPT_MAX, ReadLimits,
-    StoreError, StoredEvent, StoredReply, StoredSnapshot,
+    AppendBatch, Compaction, EventStore, KeptLog, NewBlob, NewProject, OpenedProject, ProjectSummary, REPLIES_KEPT_MAX,
+    ReadLimits, StoreError, StoredEvent, StoredReply, StoredSnapshot,
 };
 
 /// A store in memory.
@@ -40,8 +40,10 @@ struct Project {
     preview_id: String,
     created_at: String,
     updated_at: String,
-    /// Event `seq` is at `seq - 1`.
+    /// What follows the base, in order.
     events: Vec<StoredEvent>,
+    base: Option<StoredSnapshot>,
+    merged: Seq,
     snapshot: Option<StoredSnapshot>,
     replies: VecDeque<StoredReply>,
     /// What its events refer to.
@@ -86,7 +88,39 @@ impl State {
 
 impl Project {
     fn head(&self) -> Seq {
-        self.events.last().map_or(0, |event| event.seq)
+        self.events.last().map_or(self.base(), |event| event.seq)
+    }
+
+    /// The last event of the base.
+    fn base(&self) -> Seq {
+        self.base.as_ref().map_or(0, |base| base.seq)
+    }
+
+    fn kept(&self) -> KeptLog {
+        let size_bytes = self.events.iter().map(|event| event.frame.len() as u64).sum();
+        KeptLog { base: self.base(), merged: self.merged, frames: self.events.len() as u64, size_bytes }
+    }
+
+    /// What compaction leaves of these events.
+    fn compacted(&self, mut events: Vec<StoredEvent>, compaction: &Compaction) -> Result<Vec<StoredEvent>, StoreError> {
+        let base = self.base();
+        for event in &compaction.merged {
+            let first = event.first();
+            let from = if first == base + 1 { 0 } else { ending_at(&events, first.saturating_sub(1))? + 1 };
+            let to = ending_at(&events, event.seq)?;
+            if first <= base || from > to {
+                return Err(StoreError::Conflict);
+            }
+            events.splice(from..=to, [event.clone()]);
+        }
+        if compaction.merged_upto > events.last().map_or(base, |event| event.seq) {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(base) = &compaction.base {
+            let last = ending_at(&events, base.seq)?;
+            events.drain(..=last);
+        }
+        Ok(events)
     }
 
     fn keep_reply(&mut self, reply: StoredReply) {
@@ -96,6 +130,11 @@ impl Project {
             self.replies.pop_front();
         }
     }
+}
+
+/// Where the frame is that ends at this place.
+fn ending_at(events: &[StoredEvent], seq: Seq) -> Result<usize, StoreError> {
+    events.binary_search_by_key(&seq, |event| event.seq).map_err(|_| StoreError::Conflict)
 }
 
 #[async_trait]
@@ -123,6 +162,7 @@ impl EventStore for MemoryStore {
             head: project.head(),
             snapshot: project.snapshot.clone(),
             replies: project.replies.iter().cloned().collect(),
+            kept: project.kept(),
         }))
     }
 
@@ -141,6 +181,8 @@ impl EventStore for MemoryStore {
             created_at: new.at.clone(),
             updated_at: new.at,
             events: new.events,
+            base: None,
+            merged: 0,
             snapshot: None,
             replies: VecDeque::new(),
             blobs: HashSet::new(),
@@ -164,10 +206,17 @@ impl EventStore for MemoryStore {
         let mut state = self.state_to_write()?;
         let project = state.projects.get_mut(&batch.project).ok_or(StoreError::Conflict)?;
         head_after(project.head(), &batch)?;
-        project.events.extend(batch.events);
+        if let Some(compaction) = batch.compaction {
+            let events = project.events.iter().cloned().chain(batch.events).collect();
+            project.events = project.compacted(events, &compaction)?;
+            project.merged = project.merged.max(compaction.merged_upto);
+            project.base = compaction.base.or(project.base.take());
+        } else {
+            project.events.extend(batch.events);
+            project.updated_at = batch.at;
+        }
         batch.replies.into_iter().for_each(|reply| project.keep_reply(reply));
         project.snapshot = batch.snapshot.or(project.snapshot.take());
-        project.updated_at = batch.at;
         state.keep_blobs(&batch.project, batch.blobs);
         Ok(())
     }
@@ -175,7 +224,10 @@ impl EventStore for MemoryStore {
     async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError> {
         let state = self.state()?;
         let Some(project) = state.projects.get(project) else { return Ok(Vec::new()) };
-        let start = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX).min(project.events.len());
+        if from.max(1) <= project.base() {
+            return Err(StoreError::Folded { upto: project.base() });
+        }
+        let start = project.events.partition_point(|event| event.seq < from);
         let mut size_bytes = 0;
         let mut events = Vec::new();
         for event in project.events[start..].iter().take(limits.events.max(1)) {
@@ -186,6 +238,10 @@ impl EventStore for MemoryStore {
             }
         }
         Ok(events)
+    }
+
+    async fn base(&self, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {
+        Ok(self.state()?.projects.get(project).and_then(|project| project.base.clone()))
     }
 
     async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError> {

@@ -25,6 +25,7 @@ use self::{
 };
 use crate::project::event_store::{
     AppendBatch, EventStore, NewProject, OpenedProject, ProjectSummary, ReadLimits, StoreError, StoredEvent,
+    StoredSnapshot,
 };
 
 /// How a database is opened.
@@ -110,6 +111,11 @@ impl EventStore for SqliteStore {
     async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError> {
         let project = project.clone();
         self.readers.read(move |db| reader::events(db, &project, from, limits)).await
+    }
+
+    async fn base(&self, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {
+        let project = project.clone();
+        self.readers.read(move |db| reader::base(db, &project)).await
     }
 
     async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError> {

@@ -5,7 +5,7 @@ use cobuild_protocol::{ProjectId, Seq, value::ContentHash};
 use sha2::{Digest, Sha256};
 
 use crate::project::event_store::{
-    AppendBatch, Durability, EventStore, NewBlob, NewProject, ReadLimits, StoredEvent, StoredReply,
+    AppendBatch, Compaction, Durability, EventStore, NewBlob, NewProject, ReadLimits, Span, StoredEvent, StoredReply,
 };
 
 pub(crate) const AT: &str = "2026-11-01T00:00:00.000Z";
@@ -17,11 +17,22 @@ pub(crate) fn id(text: &str) -> ProjectId {
 
 /// An event whose frame says which it is.
 pub(crate) fn event(seq: Seq) -> StoredEvent {
-    StoredEvent { seq, frame: format!(r#"{{"type":"text_delta","seq":{seq}}}"#).into() }
+    StoredEvent::new(seq, format!(r#"{{"type":"text_delta","seq":{seq}}}"#).into())
 }
 
 pub(crate) fn events(seqs: impl IntoIterator<Item = Seq>) -> Vec<StoredEvent> {
     seqs.into_iter().map(event).collect()
+}
+
+/// A frame that stands for several events.
+pub(crate) fn merged(first: Seq, last: Seq) -> StoredEvent {
+    let frame = format!(r#"{{"type":"text_delta","seq":{last},"seq_first":{first}}}"#).into();
+    StoredEvent { seq: last, frame, span: Some(Span { first, cuts: "cuts".into() }) }
+}
+
+/// A step of compaction.
+pub(crate) fn compaction(project: &str, head: Seq, compaction: Compaction) -> AppendBatch {
+    AppendBatch { compaction: Some(compaction), at: "2026-11-03T00:00:00.000Z".into(), ..batch(project, head, 0) }
 }
 
 pub(crate) fn blob(text: &str) -> NewBlob {
@@ -55,6 +66,7 @@ pub(crate) fn batch(project: &str, expected_head: Seq, count: Seq) -> AppendBatc
         blobs: Vec::new(),
         replies: Vec::new(),
         snapshot: None,
+        compaction: None,
         durability: Durability::Process,
         at: AT.to_owned(),
     }

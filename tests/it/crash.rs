@@ -16,7 +16,7 @@ use rand::{RngExt as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::support::{Ended, Seed, ServerProcess, Visitor, within, write_own_files};
+use crate::support::{Ended, History, Seed, ServerProcess, Visitor, within, write_own_files};
 
 /// Kills, when `COBUILD_KILLS` does not say how many.
 const KILLS: usize = 100;
@@ -39,7 +39,7 @@ async fn a_kill_loses_nothing_that_anyone_has_seen() {
         (Way::WebSocket, Visitor::new("other", "p", epoch.clone()).doing(prompt)),
         (Way::EventStream, Visitor::new("reader", "p", epoch.clone())),
     ];
-    let mut log = Vec::new();
+    let mut log = History::default();
     let mut starts = Vec::new();
     for _ in 0..kills {
         let visits = visit(visitors, house.address);
@@ -51,15 +51,15 @@ async fn a_kill_loses_nothing_that_anyone_has_seen() {
         (server, house.address) = start_again(folder.path(), &mut rng).await;
         starts.push(began.elapsed());
         assert_eq!(house.epoch().await, epoch, "the same life of the log");
-        log.extend(house.log_after(log.len()).await);
+        house.log_after(log.last).await.iter().for_each(|line| log.push(line));
         for (_, visitor) in &visitors {
-            let seen = visitor.lines.len();
-            assert!(seen <= log.len(), "a client saw event {seen} of {}", log.len());
-            assert_eq!(visitor.lines[..], log[..seen]);
+            let seen = &visitor.history;
+            assert!(seen.last <= log.last, "a client saw event {} of {}", seen.last, log.last);
+            assert!(seen.is_beginning_of(&log), "{seen:?}, not {log:?}");
         }
     }
     starts.sort_unstable();
-    println!("{kills} kills, {} events; start to ready: median {:?}", log.len(), starts[starts.len() / 2]);
+    println!("{kills} kills, {} events; start to ready: median {:?}", log.last, starts[starts.len() / 2]);
 
     // Everybody gets the replies that are still missing. Then one more kill, so that no run is under way.
     for (_, visitor) in &mut visitors {
@@ -70,10 +70,12 @@ async fn a_kill_loses_nothing_that_anyone_has_seen() {
     server.kill().await;
     (server, house.address) = start(folder.path()).await;
     let log = house.settled_log().await;
+    let history = History::of(0, &log);
     for (_, visitor) in &mut visitors {
-        assert_eq!(visitor.over_websocket(house.address, log.len() as Seq).await, Ended::Reached);
-        assert_eq!(visitor.lines[..log.len()], log);
+        assert_eq!(visitor.over_websocket(house.address, history.last).await, Ended::Reached);
+        assert!(history.is_beginning_of(&visitor.history), "{:?}, not {history:?}", visitor.history);
     }
+    assert!((log.len() as Seq) < history.last, "compaction took place: {} frames of {}", log.len(), history.last);
     let events: Vec<EventFrame> = log.iter().map(|line| serde_json::from_str(line).expect("an event")).collect();
     runs_end_once(&events);
     commands_count_once(&events, visitors.iter().map(|(_, visitor)| visitor));
@@ -211,7 +213,7 @@ impl House {
         serde_json::from_value(self.status().await["epoch"].take()).expect("an epoch")
     }
 
-    async fn log_after(&self, seq: usize) -> Vec<String> {
+    async fn log_after(&self, seq: Seq) -> Vec<String> {
         let text = self.get(&format!("/log?from={}", seq + 1)).await.text().await.expect("a whole log");
         text.lines().map(str::to_owned).collect()
     }

@@ -5,6 +5,7 @@ mod cli;
 mod code_examples;
 mod code_processing;
 mod crash;
+mod drain;
 mod examiners;
 mod fakes;
 mod faults;

@@ -1,29 +1,38 @@
-//! Coming back: whatever the moment and the way in, the pieces put together are the log, byte for byte.
+//! Coming back: whatever the moment and the way in, the pieces put together are the log.
 
 use std::time::Duration;
 
-use cobuild_protocol::{Cursor, Seq, frame::AttachMode, value::Outcome};
+use cobuild_protocol::{Cursor, Epoch, Seq, frame::AttachMode, value::Outcome};
 use futures_util::StreamExt as _;
 
-use crate::support::{Received, Setup, TestServer, WsClient, within};
+use crate::support::{History, Received, Setup, TestServer, WsClient, run_of, within};
 
 #[tokio::test]
 async fn over_websocket_from_every_place() {
     let server = TestServer::start().await;
     server.create("p").await;
-    let mut client = WsClient::attach(&server, "p").await;
-    let run = client.ask("words 40").await;
-    assert_eq!(client.finished(run).await, Outcome::Completed);
-    let epoch = client.epoch();
-    let log = server.log("p").await;
+    let (epoch, log) = watched_run(&server).await;
     for cut in 0..=log.len() {
         let since = Cursor { epoch: epoch.clone(), seq: cut as Seq };
         let mut back = WsClient::attach_since(&server, "p", Some(since)).await;
         let expected = if cut == log.len() { AttachMode::Live } else { AttachMode::Resumed };
         assert_eq!(back.welcome.mode, expected, "{cut}");
         back.synced().await;
-        assert_eq!(back.lines, log[cut..], "{cut}");
+        let mut seen = History::of(0, &log[..cut]);
+        back.lines.iter().for_each(|line| seen.push(line));
+        assert_eq!(seen, History::of(0, &log), "{cut}");
     }
+}
+
+/// A run, and every event up to its end as somebody saw it who was there from the first on.
+async fn watched_run(server: &TestServer) -> (Epoch, Vec<String>) {
+    let epoch = WsClient::attach(server, "p").await.epoch();
+    let since = Cursor { epoch: epoch.clone(), seq: 0 };
+    let mut client = WsClient::attach_since(server, "p", Some(since)).await;
+    let run = client.ask("words 40").await;
+    assert_eq!(client.finished(run).await, Outcome::Completed);
+    assert!(client.lines.len() as Seq == client.last && client.last > 40, "one by one");
+    (epoch, client.lines)
 }
 
 #[tokio::test]
@@ -55,7 +64,8 @@ async fn over_websocket_cut_again_and_again_while_it_streams() {
     }
     assert!(cuts > 20, "{cuts} cuts");
     let log = server.log("p").await;
-    assert_eq!(lines[..], log[..lines.len()]);
+    let (seen, log) = (History::of(0, &lines), History::of(0, &log));
+    assert!(seen.is_beginning_of(&log), "{seen:?}, not {log:?}");
 }
 
 #[tokio::test]
@@ -85,10 +95,43 @@ async fn after_a_restart_nothing_is_missing() {
     let mut back = WsClient::attach_since(&server, "p", Some(since)).await;
     assert_eq!(back.welcome.mode, AttachMode::Resumed);
     assert_eq!(back.finished(run).await, Outcome::Interrupted);
-    let log = server.log("p").await;
     let seen: Vec<String> = before.into_iter().chain(back.lines.clone()).collect();
-    let from = usize::try_from(back.last).expect("small") - seen.len();
-    assert_eq!(seen[..], log[from..from + seen.len()]);
+    let from = client.welcome.head;
+    let (seen, log) = (History::of(from, &seen), History::of(from, &server.log_from("p", from + 1).await));
+    assert!(seen.is_beginning_of(&log), "{seen:?}, not {log:?}");
+}
+
+/// Runs end, their deltas become few frames in the store, and every place within these is still one to come back to.
+#[tokio::test]
+async fn from_every_place_of_a_compacted_log() {
+    let mut server = TestServer::start().await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    let run = run_of(client.command(serde_json::json!({ "type": "generate", "prompt": "words 150" })).await);
+    assert_eq!(client.finished(run).await, Outcome::Completed);
+    let (epoch, from, head) = (client.epoch(), client.welcome.head, client.last);
+    // What is in memory is one by one, so that it comes from the store: a log just loaded.
+    server.restart().await;
+    within("compaction", async { while server.log("p").await.len() > 50 {} }).await;
+    let whole = History::of(from, &client.lines);
+    let rest = History::of(from, &server.log_from("p", from + 1).await);
+    assert!(whole.is_beginning_of(&rest), "{whole:?}, not {rest:?}");
+    for cut in from..head {
+        let since = Cursor { epoch: epoch.clone(), seq: cut };
+        let mut back = WsClient::attach_since(&server, "p", Some(since)).await;
+        assert_eq!(back.welcome.mode, AttachMode::Resumed, "{cut}");
+        back.synced().await;
+        let place = format!("{epoch}:{cut}");
+        let by_sse = read_sse(&server, "", Some(&place), back.lines.len()).await;
+        let by_sse: Vec<String> = by_sse.into_iter().map(|event| event.data).collect();
+        let by_log = server.log_from("p", cut + 1).await;
+        let before = usize::try_from(cut - from).expect("small");
+        for came in [&back.lines, &by_sse, &by_log] {
+            let mut seen = History::of(from, &client.lines[..before]);
+            came.iter().for_each(|line| seen.push(line));
+            assert!(whole.is_beginning_of(&seen), "{cut}: {seen:?}, not {whole:?}");
+        }
+    }
 }
 
 /// One server-sent event.
@@ -140,23 +183,19 @@ async fn read_sse(server: &TestServer, query: &str, last_event_id: Option<&str>,
 async fn over_sse_from_every_place() {
     let server = TestServer::start().await;
     server.create("p").await;
-    let mut client = WsClient::attach(&server, "p").await;
-    let run = client.ask("words 40").await;
-    assert_eq!(client.finished(run).await, Outcome::Completed);
-    let epoch = client.epoch();
-    let log = server.log("p").await;
+    let (epoch, log) = watched_run(&server).await;
     for cut in 0..log.len() {
         let left = log.len() - cut;
         let place = format!("{epoch}:{cut}");
         let by_header = read_sse(&server, "?since=other:1", Some(&place), left).await;
         let by_query = read_sse(&server, &format!("?since={place}"), None, left).await;
         for events in [by_header, by_query] {
-            let data: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
-            assert_eq!(data, log[cut..], "{cut}");
-            let ids: Vec<_> = events.iter().filter_map(|event| event.id.clone()).collect();
-            let expected: Vec<_> = (cut + 1..=log.len()).map(|seq| format!("{epoch}:{seq}")).collect();
-            assert_eq!(ids, expected);
-            assert!(events.iter().all(|event| event.event.is_none()));
+            let mut seen = History::of(0, &log[..cut]);
+            for event in &events {
+                seen.push(&event.data);
+                assert_eq!((&event.id, &event.event), (&Some(format!("{epoch}:{}", seen.last)), &None));
+            }
+            assert_eq!(seen, History::of(0, &log), "{cut}");
         }
     }
 }
@@ -178,7 +217,8 @@ async fn over_sse_cut_again_and_again_while_it_streams() {
         cuts += 1;
     }
     assert!(cuts > 10, "{cuts} cuts");
-    assert_eq!(lines[..], server.log("p").await[..lines.len()]);
+    let (seen, log) = (History::of(0, &lines), History::of(0, &server.log("p").await));
+    assert!(seen.is_beginning_of(&log), "{seen:?}, not {log:?}");
 }
 
 #[tokio::test]

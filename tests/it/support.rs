@@ -1,6 +1,7 @@
 //! A server of one test, and clients that keep what a browser would.
 
 mod fault_proxy;
+mod history;
 mod node_packages;
 mod python;
 mod random;
@@ -34,10 +35,11 @@ use tempfile::TempDir;
 pub(crate) use self::python::python_programs;
 pub(crate) use self::{
     fault_proxy::{Ending, Fault, FaultProxy, Pace, Place},
+    history::History,
     node_packages::node_packages,
     random::Seed,
     server_process::ServerProcess,
-    visitor::{Ended, Visitor, text_hash, write_own_files},
+    visitor::{Ended, Visitor, write_own_files},
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
@@ -211,5 +213,7 @@ fn config(folder: &Path, arguments: &[String]) -> Config {
     let folder = folder.to_str().expect("a UTF-8 path");
     // Nobody's model servers take part in a test.
     let fixed = ["cobuild", "--port", "0", "--data-dir", folder, "--find-local-models", "false"];
-    Cli::parse_from(fixed.into_iter().map(str::to_owned).chain(arguments.iter().cloned())).config
+    // Models of tests that are told to hang do not come to an end of their own.
+    let drain = ["--drain-ms", "0"].into_iter().filter(|_| !arguments.iter().any(|argument| argument == "--drain-ms"));
+    Cli::parse_from(fixed.into_iter().chain(drain).map(str::to_owned).chain(arguments.iter().cloned())).config
 }

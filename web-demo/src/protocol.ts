@@ -1959,7 +1959,8 @@ parked?: boolean,
  */
 detail?: string,
 /**
- * Why there is none, and what to do about it.
+ * Why there is none, and what to do about it; while it is `ready`: what is not as it should be, such as packages
+ * that could not be installed again.
  */
 error?: string, };
 
@@ -1992,7 +1993,8 @@ parked?: boolean,
  */
 detail?: string,
 /**
- * Why there is none, and what to do about it.
+ * Why there is none, and what to do about it; while it is `ready`: what is not as it should be, such as packages
+ * that could not be installed again.
  */
 error?: string, };
 

@@ -107,6 +107,7 @@ async fn write(folder: &Path, project: &ProjectId) -> Result<(), BenchError> {
                 blobs: Vec::new(),
                 replies: Vec::new(),
                 snapshot: None,
+                compaction: None,
                 durability: Durability::Process,
                 at: AT.into(),
             };
@@ -122,7 +123,7 @@ const AT: &str = "2026-11-01T00:00:00.000Z";
 
 fn stored(seq: Seq, event: Event) -> Result<StoredEvent, BenchError> {
     let frame = EventFrame { event, seq, seq_first: None, at: AT.into(), run: None, by: None, command: None };
-    Ok(StoredEvent { seq, frame: serde_json::to_vec(&frame).map_err(std::io::Error::from)?.into() })
+    Ok(StoredEvent::new(seq, serde_json::to_vec(&frame).map_err(std::io::Error::from)?.into()))
 }
 
 fn unexpected(error: &dyn std::fmt::Display) -> BenchError {

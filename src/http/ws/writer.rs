@@ -26,6 +26,7 @@ use crate::{
         Timing,
         auth::{Pass, RemovalWatch},
         figures,
+        leaving::Leaving,
     },
     project::{
         event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, merge},
@@ -58,6 +59,7 @@ pub(super) struct Writer {
     pub(super) replies: mpsc::Receiver<Outgoing>,
     pub(super) heard: Heard,
     pub(super) stopping: CancellationToken,
+    pub(super) leaving: Leaving,
     pub(super) timing: Timing,
     pub(super) presence: PresenceView,
     pub(super) pace: Pace,
@@ -182,15 +184,15 @@ impl Writer {
                 if let Some(snapshot) = snapshot {
                     framing::text(&mut self.unsent, &snapshot);
                 }
-                self.say_synced();
+                self.say_synced(self.feed.cursor());
             }
-            Wake::Stopping => return Err(Some(Closing::going_away())),
+            Wake::Stopping => return Err(Some(Closing::going_away(self.leaving.retry_after()))),
             Wake::Outgoing(Some(Outgoing::Frame(frame))) => self.say(&frame),
             Wake::Outgoing(Some(Outgoing::Answer(frame))) => self.unsent.extend_from_slice(&frame),
             Wake::Outgoing(Some(Outgoing::Close(closing))) => return Err(Some(*closing)),
             Wake::Outgoing(None) => return Err(None),
             Wake::Events(Ok(frames)) => self.take_events(&frames)?,
-            Wake::Events(Err(error)) => return Err(Some(feed_ended(&error))),
+            Wake::Events(Err(error)) => return Err(Some(feed_ended(&error, &self.leaving))),
             Wake::Returned => {}
             Wake::PresenceSaid => self.pace.presence_at = Some(Instant::now() + PRESENCE_WINDOW),
             Wake::PresenceDue => self.say_presence(),
@@ -208,12 +210,15 @@ impl Writer {
         for frame in frames {
             self.removal.check(frame).map_err(|error| Some(error.into()))?;
         }
-        // The replay ends at an event of its own, so that `synced` says exactly what the client has.
-        let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.seq() <= head));
+        // The replay ends at a frame of its own, so that `synced` says exactly what the client has. A frame that was
+        // merged meanwhile may go a little beyond.
+        let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.first() <= head));
         let (replay, live) = frames.split_at(replayed);
         for frames in [replay, live] {
             self.put_events(frames);
-            self.say_synced();
+            if let Some(last) = frames.last() {
+                self.say_synced(last.seq());
+            }
         }
         self.delivered.increment(frames.len() as u64);
         Ok(())
@@ -244,9 +249,9 @@ impl Writer {
         }
     }
 
-    /// `synced`, if the replay is over and it has not been sent.
-    fn say_synced(&mut self) {
-        if let Some(seq) = self.synced_at.take_if(|head| self.feed.cursor() >= *head) {
+    /// `synced`, if the replay is over with event `seq` and it has not been sent.
+    fn say_synced(&mut self, seq: Seq) {
+        if self.synced_at.take_if(|head| seq >= *head).is_some() {
             self.say(&ControlFrame::Synced(Synced { seq }));
         }
     }
@@ -297,9 +302,9 @@ async fn next_events(feed: &mut Feed, from: Option<Instant>) -> Result<Vec<Arc<F
     Ok(frames)
 }
 
-fn feed_ended(error: &FeedError) -> Closing {
+fn feed_ended(error: &FeedError, leaving: &Leaving) -> Closing {
     match error {
-        FeedError::Closed(CloseReason::Unloaded) => Closing::going_away(),
+        FeedError::Closed(CloseReason::Unloaded) => Closing::going_away(leaving.retry_after()),
         FeedError::Closed(CloseReason::Deleted) => Closing::new(CloseCode::NotFound, "the project was deleted"),
         // The way back in decides between replay and snapshot.
         FeedError::Closed(CloseReason::Failed) | FeedError::PositionLost { .. } => {

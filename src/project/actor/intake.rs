@@ -121,6 +121,7 @@ impl ProjectActor {
 
     fn take_next_run(&mut self, batch: &mut Batch) {
         if batch.is_untouched()
+            && !self.drain.is_cancelled()
             && self.runs.may_take_next()
             && let Some(next) = self.runs.queue.pop()
         {
@@ -176,6 +177,8 @@ impl ProjectActor {
             UpdateBody::Restore { to, tree } => {
                 command::restore::push(batch, &self.state.view.files, to, &tree, stamp);
             }
+            UpdateBody::Compact(step) => Self::take_step(step, batch),
+            UpdateBody::Compacted(result) => self.compacted(result),
             UpdateBody::Settled { id, result } => self.settle(id, result, batch),
             UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
             UpdateBody::Sandbox(made) => {
@@ -381,6 +384,8 @@ impl ProjectActor {
         let role = self.state.role(by, role).unwrap_or(Role::Viewer);
         let result = if role < Role::Editor {
             Err(ProjectError::Forbidden("a viewer cannot do this"))
+        } else if self.drain.is_cancelled() && command::begins_something(&command) {
+            Err(ProjectError::Closing)
         } else {
             let mut desk = Desk {
                 parts: &self.parts,

@@ -44,18 +44,28 @@ impl ProjectActor {
                 self.finish(batch);
                 Ok(())
             }
+            // Nothing of the room depends on it: its job hears of it and gives up. If the log is somebody else's, the
+            // next append will say so.
+            Err(error) if batch.compaction.is_some() => {
+                tracing::warn!(project = %self.project, %error, "the store did not take a step of compaction");
+                Ok(())
+            }
             Err(error @ StoreError::Unavailable(_)) => {
                 tracing::error!(project = %self.project, %error, "an append failed");
                 Figures::refused();
                 self.on_refused(batch, &error);
                 Ok(())
             }
-            Err(error @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed)) => Err(error),
+            Err(
+                error
+                @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed | StoreError::Folded { .. }),
+            ) => Err(error),
         }
     }
 
     /// The events are safe: they become state, everybody sees them, and their consequences begin.
     pub(super) fn finish(&mut self, batch: Batch) {
+        self.count_stored(&batch);
         let Batch { events, stored, replies, after, .. } = batch;
         let mut tree_changed = false;
         for frame in &events {
@@ -78,6 +88,7 @@ impl ProjectActor {
             self.follow_up(consequence);
         }
         self.figures.queued(self.runs.queue.len());
+        self.compact_if_due();
     }
 
     fn follow_up(&mut self, consequence: After) {
@@ -105,6 +116,11 @@ impl ProjectActor {
             After::Steer(place, wish) => drop(place.send(wish)),
             After::Opened(done, message) => drop(done.send(message)),
             After::Written(done, refused) => drop(done.send(refused)),
+            After::Compacted { kept, freed, done } => {
+                let kept = self.step_recorded(kept, freed);
+                // The job was cancelled: what it did is done all the same.
+                let _ = done.send(kept);
+            }
         }
     }
 
@@ -149,7 +165,9 @@ impl ProjectActor {
         self.room.enter(participant);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
-            cursor.epoch == *self.log.reader().epoch() && cursor.seq <= head && head - cursor.seq <= REPLAY_EVENTS_MAX
+            cursor.epoch == *self.log.reader().epoch()
+                && (self.kept.base..=head).contains(&cursor.seq)
+                && head - cursor.seq <= REPLAY_EVENTS_MAX
         });
         Some(match resumable {
             Some(cursor) => {
@@ -204,7 +222,8 @@ impl ProjectActor {
                 | After::Start(..)
                 | After::Steer(..)
                 | After::Opened(..)
-                | After::Written(..) => {}
+                | After::Written(..)
+                | After::Compacted { .. } => {}
             }
         }
     }

@@ -65,7 +65,7 @@ pub(crate) async fn perform(
         return Err(ProjectError::ProcessFailed(reason));
     }
     if reply.is_cut() {
-        return Err(ProjectError::ProcessFailed("the reply is cut off; its complete files were applied".into()));
+        return Err(ProjectError::BadRequest("the reply is cut off; its complete files were applied".into()));
     }
     Ok(())
 }

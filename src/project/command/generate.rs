@@ -209,7 +209,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
 }
 
 fn cut_off() -> ProjectError {
-    ProjectError::ProcessFailed(
-        "the answer reached the model's output limit; its complete files were applied, the cut-off one was not".into(),
+    ProjectError::CutOff(
+        "the answer reached the model's output limit; its complete files were applied, the cut-off one was not",
     )
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use cobuild_protocol::{Epoch, Seq};
 use tokio::sync::watch;
 
-use super::{CloseReason, Frame, Position, Shared};
+use super::{CloseReason, Frame, Position, Shared, span};
 use crate::project::event_store::{ReadLimits, StoreError};
 
 /// A subscriber's place in the log. It costs the log nothing but a waker.
@@ -98,7 +98,7 @@ impl Feed {
     ) -> Result<(), FeedError> {
         loop {
             // Marked as seen before looking into the ring: what is published in between wakes us at once.
-            let Position { head, closed, .. } = *self.position.borrow_and_update();
+            let Position { head, closed, published_bytes } = *self.position.borrow_and_update();
             if self.cursor > head {
                 return Err(FeedError::PositionLost { cursor: self.cursor });
             }
@@ -111,6 +111,10 @@ impl Feed {
                 let limits = ReadLimits { events: max_events.clamp(1, published), size_bytes: max_bytes };
                 if !self.take_from_ring(limits, out) {
                     self.read_store(limits, out).await?;
+                }
+                if self.cursor >= head {
+                    // Merged frames are smaller than what was published: who has everything is not behind.
+                    self.taken_bytes = self.taken_bytes.max(published_bytes);
                 }
                 return Ok(());
             }
@@ -140,9 +144,14 @@ impl Feed {
     /// Reads what the ring no longer has.
     async fn read_store(&mut self, limits: ReadLimits, out: &mut Vec<Arc<Frame>>) -> Result<(), FeedError> {
         let cursor = self.cursor;
-        let events = self.shared.store.read(&self.shared.project, cursor + 1, limits).await;
-        let events = events.map_err(|source| FeedError::Store { cursor, source })?;
-        if events.is_empty() || !(cursor + 1..).zip(&events).all(|(seq, event)| event.seq == seq) {
+        let read = span::read(&self.shared.store, &self.shared.project, cursor + 1, limits).await;
+        let events = read.map_err(|error| match error {
+            StoreError::Folded { .. } => FeedError::PositionLost { cursor },
+            source => FeedError::Store { cursor, source },
+        })?;
+        let mut last = cursor;
+        let contiguous = events.iter().all(|event| event.first() == std::mem::replace(&mut last, event.seq) + 1);
+        if events.is_empty() || !contiguous {
             return Err(FeedError::PositionLost { cursor });
         }
         for event in events {

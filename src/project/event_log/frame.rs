@@ -10,6 +10,7 @@ use crate::project::event_store::StoredEvent;
 /// An encoded event.
 #[derive(Debug)]
 pub struct Frame {
+    first: Seq,
     seq: Seq,
     json: Bytes,
     kind: FrameKind,
@@ -45,7 +46,7 @@ impl FrameKind {
 
     /// Reads the kind off the frame's beginning: our own encoder writes `type` first. Parsing every event again only
     /// to learn this would cost more than encoding it did.
-    fn of(json: &[u8]) -> Self {
+    pub(in crate::project) fn of(json: &[u8]) -> Self {
         let name = json.strip_prefix(br#"{"type":""#).and_then(|rest| rest.split(|byte| *byte == b'"').next());
         match name {
             Some(b"text_delta") => Self::TextDelta,
@@ -62,10 +63,17 @@ impl FrameKind {
 impl Frame {
     pub(super) fn new(epoch: &Arc<Epoch>, event: StoredEvent) -> Self {
         let kind = FrameKind::of(&event.frame);
-        Self { seq: event.seq, json: event.frame, kind, epoch: Arc::clone(epoch), sse: OnceLock::new() }
+        let first = event.first();
+        Self { first, seq: event.seq, json: event.frame, kind, epoch: Arc::clone(epoch), sse: OnceLock::new() }
     }
 
-    /// Its place in the log.
+    /// The first place of the log it stands for: its own, unless compaction has merged it.
+    #[must_use]
+    pub const fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// Its place in the log, or the last of its places.
     #[must_use]
     pub const fn seq(&self) -> Seq {
         self.seq
@@ -115,7 +123,7 @@ mod tests {
 
     fn frame(json: impl Into<Bytes>) -> Frame {
         let epoch = Arc::new("abc".parse().expect("valid"));
-        Frame::new(&epoch, StoredEvent { seq: 41, frame: json.into() })
+        Frame::new(&epoch, StoredEvent::new(41, json.into()))
     }
 
     fn encode(event: Event) -> Vec<u8> {

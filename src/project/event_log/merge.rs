@@ -51,7 +51,7 @@ fn merge_kind(run: &[Arc<Frame>], merged: &mut Vec<Merged>) {
             merged.push(as_it_is(frame));
             continue;
         };
-        let appended = open.as_mut().is_some_and(|sum| append(sum, &next));
+        let appended = open.as_mut().is_some_and(|sum| append_delta(sum, &next));
         if !appended {
             merged.extend(open.replace(next).map(close));
         }
@@ -64,9 +64,10 @@ fn close(frame: EventFrame) -> Merged {
     Merged { seq: frame.seq, json: Bytes::from(json) }
 }
 
-/// Puts `next` behind `sum`, if both are about the same thing. What was `done` takes nothing more.
-fn append(sum: &mut EventFrame, next: &EventFrame) -> bool {
-    if sum.run != next.run || sum.by != next.by || next.command.is_some() {
+/// Puts `next` behind `sum`, if both are deltas about the same thing. What was `done` takes nothing more, and what a
+/// command led to stays a frame of its own: its place is part of the command's reply.
+pub(in crate::project) fn append_delta(sum: &mut EventFrame, next: &EventFrame) -> bool {
+    if sum.run != next.run || sum.by != next.by || sum.command.is_some() || next.command.is_some() {
         return false;
     }
     let fits = |text: &str, more: &str| text.len() + more.len() <= MERGED_TEXT_SIZE_BYTES_MAX;
@@ -129,7 +130,7 @@ mod tests {
             let seq = at as Seq + 1;
             let run = Some(RunId::new(1));
             let frame = EventFrame { event, seq, seq_first: None, at: String::new(), run, by: None, command: None };
-            Arc::new(Frame::new(&epoch, StoredEvent { seq, frame: serde_json::to_vec(&frame).unwrap().into() }))
+            Arc::new(Frame::new(&epoch, StoredEvent::new(seq, serde_json::to_vec(&frame).unwrap().into())))
         };
         events.into_iter().enumerate().map(frame).collect()
     }

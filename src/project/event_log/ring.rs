@@ -72,7 +72,7 @@ mod tests {
 
     fn frames(seqs: impl IntoIterator<Item = Seq>, size_bytes: usize) -> Vec<Arc<Frame>> {
         let epoch = Arc::new("e".parse().expect("valid"));
-        let event = |seq| StoredEvent { seq, frame: Bytes::from(vec![b' '; size_bytes]) };
+        let event = |seq| StoredEvent::new(seq, Bytes::from(vec![b' '; size_bytes]));
         seqs.into_iter().map(|seq| Arc::new(Frame::new(&epoch, event(seq)))).collect()
     }
 

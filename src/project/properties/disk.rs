@@ -2,7 +2,7 @@
 //! heard of it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -14,6 +14,7 @@ use tokio::task::yield_now;
 use crate::{
     project::event_store::{
         AppendBatch, EventStore, NewProject, OpenedProject, ProjectSummary, ReadLimits, StoreError, StoredEvent,
+        StoredSnapshot,
     },
     store::memory::MemoryStore,
 };
@@ -24,6 +25,8 @@ const DELAY_MAX: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pub(super) memory: Arc<MemoryStore>,
+    /// Every event that was ever stored, as it was; compaction does not touch it.
+    pub(super) journal: Mutex<Vec<StoredEvent>>,
     appends: AtomicUsize,
 }
 
@@ -40,7 +43,11 @@ impl EventStore for Disk {
     async fn append(&self, batch: AppendBatch) -> Result<(), StoreError> {
         self.appends.fetch_add(1, Ordering::Relaxed);
         self.delay(1).await;
+        let events = batch.events.clone();
         let result = self.memory.append(batch).await;
+        if result.is_ok() {
+            self.journal.lock().unwrap().extend(events);
+        }
         self.delay(3).await;
         result
     }
@@ -48,6 +55,10 @@ impl EventStore for Disk {
     async fn read(&self, project: &ProjectId, from: Seq, limits: ReadLimits) -> Result<Vec<StoredEvent>, StoreError> {
         self.delay(1).await;
         self.memory.read(project, from, limits).await
+    }
+
+    async fn base(&self, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {
+        self.memory.base(project).await
     }
 
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
@@ -59,7 +70,12 @@ impl EventStore for Disk {
     }
 
     async fn create_project(&self, new: NewProject) -> Result<(), StoreError> {
-        self.memory.create_project(new).await
+        let events = new.events.clone();
+        let result = self.memory.create_project(new).await;
+        if result.is_ok() {
+            self.journal.lock().unwrap().extend(events);
+        }
+        result
     }
 
     async fn delete_project(&self, project: &ProjectId) -> Result<(), StoreError> {

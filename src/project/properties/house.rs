@@ -21,9 +21,9 @@ use tokio::{
 use super::{PEOPLE, Says, Step, Wish, disk::Disk, record::Record};
 use crate::{
     project::{
-        Identity, Member, ProjectHandle, Subscription,
+        Identity, LogLimits, Member, ProjectHandle, Subscription,
         event_log::{Feed, FeedError},
-        event_store::{EventStore as _, ReadLimits},
+        event_store::{EventStore as _, KeptLog, ReadLimits},
         model_provider::{ModelChunk, ModelError, StopReason},
         testing::{Call, TestRoom, project, within},
     },
@@ -34,6 +34,8 @@ use crate::{
 const RETRIED: Duration = Duration::from_secs(2);
 /// More events than the ring of recent ones holds.
 const FLOOD: usize = 4200;
+/// So few that a few runs are more than is kept.
+const LOG_LIMITS: LogLimits = LogLimits { frames: 48, size_bytes: 1 << 20 };
 
 #[derive(Debug)]
 pub(super) struct House {
@@ -58,9 +60,10 @@ struct Person {
     place: Option<Place>,
     participant: Option<ParticipantId>,
     epoch: Option<Epoch>,
-    /// The last event before those they have seen: 0, or a snapshot's.
-    from: Seq,
-    seen: Vec<Bytes>,
+    /// The last event they have seen, one by one or as part of a snapshot.
+    last: Seq,
+    /// Frames nobody has looked at yet: the places each stands for, and what it says.
+    seen: Vec<(Seq, Seq, Bytes)>,
 }
 
 /// A connection.
@@ -88,12 +91,8 @@ struct UnderWay {
 }
 
 impl Person {
-    fn last(&self) -> Seq {
-        self.from + self.seen.len() as Seq
-    }
-
     fn cursor(&self) -> Option<Cursor> {
-        self.epoch.clone().map(|epoch| Cursor { epoch, seq: self.last() })
+        self.epoch.clone().map(|epoch| Cursor { epoch, seq: self.last })
     }
 
     fn identity(&self) -> Identity {
@@ -107,8 +106,8 @@ impl House {
     pub(super) fn open() -> Self {
         let (runtime, disk) = (new_runtime(), Arc::<Disk>::default());
         let store = Arc::clone(&disk);
-        let room = runtime.block_on(TestRoom::with(store, MemoryProvider::default()));
-        let person = |number| Person { number, place: None, participant: None, epoch: None, from: 0, seen: Vec::new() };
+        let room = runtime.block_on(TestRoom::with_limits(store, MemoryProvider::default(), LOG_LIMITS));
+        let person = |number| Person { number, place: None, participant: None, epoch: None, last: 0, seen: Vec::new() };
         Self {
             runtime: Some(runtime),
             room: Some(room),
@@ -180,7 +179,9 @@ impl House {
         };
         let Subscription { member, mode, epoch, head, snapshot, feed } = subscription;
         self.look_until(head);
-        match (since, snapshot) {
+        // The store may already have what the room has not heard of yet.
+        let lost = since.as_ref().is_some_and(|since| since.seq < self.kept().base);
+        match (since.filter(|_| !(lost && snapshot.is_some())), snapshot) {
             (Some(since), None) => {
                 let expected = if since.seq == head { AttachMode::Live } else { AttachMode::Resumed };
                 assert_eq!((mode, epoch.clone(), feed.cursor()), (expected, since.epoch, since.seq));
@@ -190,8 +191,7 @@ impl House {
                 let ControlFrame::Snapshot(frame) = frame else { panic!("{frame:?}") };
                 assert_eq!((mode, frame.seq, feed.cursor()), (AttachMode::Snapshot, head, head));
                 assert_eq!(frame.state, self.record.fold.view, "the snapshot is the fold of the log");
-                self.people[number].from = head;
-                self.people[number].seen.clear();
+                self.people[number].last = head;
             }
             (since, snapshot) => panic!("{since:?} was answered with {mode:?} {snapshot:?}"),
         }
@@ -216,10 +216,19 @@ impl House {
         // Whatever comes, comes at once: waiting any longer is waiting for others.
         let next = place.feed.next(events_max, usize::MAX, &mut frames);
         let read = runtime.block_on(async { timeout(Duration::from_millis(1), next).await });
-        person.seen.extend(frames.iter().map(|frame| frame.json().clone()));
+        for frame in &frames {
+            assert_eq!(frame.first(), person.last + 1, "no gap and no repetition");
+            person.last = frame.seq();
+            person.seen.push((frame.first(), frame.seq(), frame.json().clone()));
+        }
         match read {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(FeedError::Closed(_))) => self.cut(number),
+            // Coming back, they get a snapshot.
+            Ok(Err(FeedError::PositionLost { cursor })) => {
+                assert!(cursor < self.kept().base, "{cursor} is still there");
+                self.cut(number);
+            }
             Ok(Err(error)) => panic!("{error}"),
         }
     }
@@ -308,10 +317,10 @@ impl House {
     /// After every step: the log is a log, and what people have seen is in it.
     fn look(&mut self) {
         self.look_until(Seq::MAX);
-        for person in &self.people {
-            let from = usize::try_from(person.from).unwrap();
-            let seen = self.record.frames.get(from..from + person.seen.len());
-            assert_eq!(seen, Some(&person.seen[..]), "person {} has seen what is not in the log", person.number);
+        for person in &mut self.people {
+            for (first, last, json) in person.seen.drain(..) {
+                self.record.check(first, last, &json);
+            }
         }
         let room = self.room.as_mut().expect("the server is up");
         self.calls.extend(std::iter::from_fn(|| room.calls.try_recv().ok()));
@@ -324,11 +333,15 @@ impl House {
     }
 
     fn look_until(&mut self, head: Seq) {
-        let limits = ReadLimits { events: usize::MAX, size_bytes: usize::MAX };
-        let project = project();
-        let read = self.disk.memory.read(&project, self.record.head() + 1, limits);
-        let events = read.now_or_never().expect("memory is at hand").unwrap();
-        events.iter().take_while(|event| event.seq <= head).for_each(|event| self.record.take(event));
+        let journal = self.disk.journal.lock().unwrap();
+        let new = journal[usize::try_from(self.record.head()).unwrap()..].iter();
+        new.take_while(|event| event.seq <= head).for_each(|event| self.record.take(event));
+    }
+
+    /// What compaction has left of the log.
+    fn kept(&self) -> KeptLog {
+        let opened = self.disk.memory.open_project(&project()).now_or_never().expect("memory is at hand");
+        opened.unwrap().expect("there is one").kept
     }
 
     /// The disk has room, the models end, everybody comes back: all that was accepted has happened, and ended.
@@ -349,7 +362,7 @@ impl House {
         self.end_runs();
         for number in 0..PEOPLE {
             // A person whose project had left memory meanwhile notices on the first read.
-            while self.people[number].last() < self.record.head() {
+            while self.people[number].last < self.record.head() {
                 self.connect(number, false);
                 self.read(number, usize::MAX);
                 self.look();
@@ -361,6 +374,27 @@ impl House {
         }
         self.answers_are_what_was_said();
         self.files_are_in_the_store();
+        self.what_is_kept_is_the_log();
+    }
+
+    /// A base and what follows it, together all that happened, and no more than is to be kept.
+    fn what_is_kept_is_the_log(&self) {
+        let project = project();
+        let (memory, kept) = (&self.disk.memory, self.kept());
+        if let Some(base) = memory.base(&project).now_or_never().expect("memory is at hand").unwrap() {
+            self.record.check_base(&base);
+        }
+        let limits = ReadLimits { events: usize::MAX, size_bytes: usize::MAX };
+        let read = memory.read(&project, kept.base + 1, limits).now_or_never().expect("memory is at hand").unwrap();
+        let mut last = kept.base;
+        for event in &read {
+            assert_eq!(event.first(), last + 1);
+            self.record.check(event.first(), event.seq, &event.frame);
+            last = event.seq;
+        }
+        assert_eq!(last, self.record.head());
+        let unmerged = last - kept.merged;
+        assert!(kept.frames <= LOG_LIMITS.frames + unmerged, "{kept:?} at {last}");
     }
 
     /// To its last word, or up to where the run was cut off.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::{database, integer};
 use crate::project::event_store::{
-    OpenedProject, ProjectSummary, ReadLimits, StoreError, StoredEvent, StoredReply, StoredSnapshot,
+    KeptLog, OpenedProject, ProjectSummary, ReadLimits, Span, StoreError, StoredEvent, StoredReply, StoredSnapshot,
 };
 
 /// Most connections. Reads are served from memory for the most part, so a few keep the processors busy; each costs up
@@ -94,12 +94,15 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
     // One transaction, so that head, snapshot and replies belong together.
     let db = db.transaction()?;
     let found = db
-        .prepare_cached("SELECT number, epoch, head FROM projects WHERE id = ?1")?
+        .prepare_cached("SELECT number, epoch, head, base, merged, frames, size_bytes FROM projects WHERE id = ?1")?
         .query_row([project.as_str()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+            let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.cast_unsigned());
+            let kept =
+                KeptLog { base: unsigned(3)?, merged: unsigned(4)?, frames: unsigned(5)?, size_bytes: unsigned(6)? };
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, unsigned(2)?, kept))
         })
         .optional()?;
-    let Some((number, epoch, head)) = found else { return Ok(None) };
+    let Some((number, epoch, head, kept)) = found else { return Ok(None) };
     let epoch = Epoch::try_from(epoch).map_err(|invalid| corrupt(&invalid))?;
     let snapshot = db
         .prepare_cached("SELECT seq, state FROM snapshots WHERE project = ?1")?
@@ -114,7 +117,17 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
         let id = RequestId::try_from(row.get::<_, String>(0)?).map_err(|invalid| corrupt(&invalid))?;
         replies.push(StoredReply { id, frame: bytes(row.get(1)?) });
     }
-    Ok(Some(OpenedProject { epoch, head: head.cast_unsigned(), snapshot, replies }))
+    Ok(Some(OpenedProject { epoch, head, snapshot, replies, kept }))
+}
+
+pub(super) fn base(db: &Connection, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {
+    let found = db
+        .prepare_cached("SELECT seq, state FROM bases WHERE project = (SELECT number FROM projects WHERE id = ?1)")?
+        .query_row([project.as_str()], |row| {
+            Ok(StoredSnapshot { seq: row.get::<_, i64>(0)?.cast_unsigned(), state: bytes(row.get(1)?) })
+        })
+        .optional()?;
+    Ok(found)
 }
 
 pub(super) fn find_by_preview_id(db: &Connection, preview_id: &str) -> Result<Option<ProjectId>, StoreError> {
@@ -126,25 +139,41 @@ pub(super) fn find_by_preview_id(db: &Connection, preview_id: &str) -> Result<Op
 }
 
 pub(super) fn events(
-    db: &Connection,
+    db: &mut Connection,
     project: &ProjectId,
     from: Seq,
     limits: ReadLimits,
 ) -> Result<Vec<StoredEvent>, StoreError> {
+    // One transaction, so that the base and what follows it belong together.
+    let db = db.transaction()?;
+    let found = db
+        .prepare_cached("SELECT number, base FROM projects WHERE id = ?1")?
+        .query_row([project.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+        .optional()?;
+    let Some((number, base)) = found else { return Ok(Vec::new()) };
+    let from = from.max(1);
+    if from <= base {
+        return Err(StoreError::Folded { upto: base });
+    }
     let mut query = db.prepare_cached(
-        "SELECT seq, frame FROM events WHERE project = (SELECT number FROM projects WHERE id = ?1) AND seq >= ?2
-         ORDER BY seq LIMIT ?3",
+        "SELECT seq, frame, seq_first, cuts FROM events WHERE project = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
     )?;
     let count = integer(limits.events.max(1) as u64);
-    let mut rows = query.query(params![project.as_str(), integer(from), count])?;
+    let mut rows = query.query(params![number, integer(from), count])?;
     let (mut events, mut size_bytes) = (Vec::new(), 0);
-    let mut expected = from.max(1);
+    let mut expected = from;
     while let Some(row) = rows.next()? {
-        let event = StoredEvent { seq: row.get::<_, i64>(0)?.cast_unsigned(), frame: bytes(row.get(1)?) };
-        if event.seq != expected {
+        let span = match row.get::<_, Option<i64>>(2)? {
+            Some(first) => Some(Span { first: first.cast_unsigned(), cuts: bytes(row.get(3)?) }),
+            None => None,
+        };
+        let event = StoredEvent { seq: row.get::<_, i64>(0)?.cast_unsigned(), frame: bytes(row.get(1)?), span };
+        // Only the first frame may begin before what was asked for.
+        let follows = if events.is_empty() { event.first() <= expected } else { event.first() == expected };
+        if !follows {
             return Err(corrupt(&format_args!("event {expected} of project {project} is missing")));
         }
-        expected += 1;
+        expected = event.seq + 1;
         size_bytes += event.frame.len();
         events.push(event);
         if size_bytes >= limits.size_bytes {

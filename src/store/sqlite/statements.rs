@@ -1,11 +1,14 @@
-//! What is written, inside a transaction of the writer's. A conflict is found before anything is written.
+//! What is written, inside a transaction of the writer's. What ends in a conflict, the writer undoes.
 
 use cobuild_protocol::ProjectId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::integer;
 use crate::{
-    project::event_store::{AppendBatch, NewBlob, NewProject, REPLIES_KEPT_MAX, StoreError, StoredEvent, StoredReply},
+    project::event_store::{
+        AppendBatch, Compaction, NewBlob, NewProject, REPLIES_KEPT_MAX, StoreError, StoredEvent, StoredReply,
+        StoredSnapshot,
+    },
     store::{head_after, last_of},
 };
 
@@ -24,15 +27,16 @@ pub(super) fn append(db: &Connection, batch: &AppendBatch) -> Result<(), StoreEr
     insert_events(db, project, &batch.events)?;
     insert_blobs(db, project, &batch.blobs)?;
     insert_replies(db, project, &batch.replies)?;
+    if let Some(compaction) = &batch.compaction {
+        compact(db, project, integer(head), compaction)?;
+    }
     if let Some(snapshot) = &batch.snapshot {
         db.prepare_cached("INSERT OR REPLACE INTO snapshots (project, seq, state) VALUES (?1, ?2, ?3)")?
             .execute(params![project, integer(snapshot.seq), &*snapshot.state])?;
     }
-    db.prepare_cached("UPDATE projects SET head = ?2, updated_at = ?3 WHERE number = ?1")?.execute(params![
-        project,
-        integer(head),
-        batch.at
-    ])?;
+    // Nobody was active in a project because its log was compacted.
+    db.prepare_cached("UPDATE projects SET head = ?2, updated_at = iif(?4, updated_at, ?3) WHERE number = ?1")?
+        .execute(params![project, integer(head), batch.at, batch.compaction.is_some()])?;
     Ok(())
 }
 
@@ -79,7 +83,7 @@ pub(super) fn sweep(db: &Connection) -> rusqlite::Result<bool> {
         )?
         .execute([project, SWEPT_AT_ONCE])?;
     if swept == 0 {
-        for table in ["snapshots", "replies", "blob_refs"] {
+        for table in ["snapshots", "bases", "replies", "blob_refs"] {
             db.execute(&format!("DELETE FROM {table} WHERE project = ?1"), [project])?;
         }
         db.execute("DELETE FROM removed WHERE number = ?1", [project])?;
@@ -111,10 +115,93 @@ pub(super) fn collect(db: &Connection, after: i64) -> rusqlite::Result<Collected
 }
 
 fn insert_events(db: &Connection, project: i64, events: &[StoredEvent]) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
     let mut insert = db.prepare_cached("INSERT INTO events (project, seq, frame) VALUES (?1, ?2, ?3)")?;
     for event in events {
         insert.execute(params![project, integer(event.seq), &*event.frame])?;
     }
+    let size_bytes: usize = events.iter().map(|event| event.frame.len()).sum();
+    count(db, project, Extent { frames: events.len() as i64, size_bytes: size_bytes as i64 })
+}
+
+/// A part of a log, or how much it grows or shrinks.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    frames: i64,
+    size_bytes: i64,
+}
+
+/// Keeps count of what is kept.
+fn count(db: &Connection, project: i64, change: Extent) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE projects SET frames = frames + ?2, size_bytes = size_bytes + ?3 WHERE number = ?1")?
+        .execute([project, change.frames, change.size_bytes])?;
+    Ok(())
+}
+
+/// Removes the frames that end between two places, both included.
+fn remove_frames(db: &Connection, project: i64, first: i64, last: i64) -> Result<(), StoreError> {
+    let removed = db
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(length(frame)), 0) FROM events WHERE project = ?1 AND seq BETWEEN ?2 AND ?3",
+        )?
+        .query_row([project, first, last], |row| Ok(Extent { frames: row.get(0)?, size_bytes: row.get(1)? }))?;
+    db.prepare_cached("DELETE FROM events WHERE project = ?1 AND seq BETWEEN ?2 AND ?3")?
+        .execute([project, first, last])?;
+    count(db, project, Extent { frames: -removed.frames, size_bytes: -removed.size_bytes })
+}
+
+fn compact(db: &Connection, project: i64, head: i64, compaction: &Compaction) -> Result<(), StoreError> {
+    let base: i64 =
+        db.prepare_cached("SELECT base FROM projects WHERE number = ?1")?.query_row([project], |row| row.get(0))?;
+    for event in &compaction.merged {
+        replace(db, project, base, event)?;
+    }
+    if let Some(folded) = &compaction.base {
+        fold(db, project, base, folded)?;
+    }
+    let upto = integer(compaction.merged_upto);
+    if upto > head {
+        return Err(StoreError::Conflict);
+    }
+    db.prepare_cached("UPDATE projects SET merged = max(merged, ?2) WHERE number = ?1")?.execute([project, upto])?;
+    Ok(())
+}
+
+/// Whether a stored frame ends at this place.
+fn ends_at(db: &Connection, project: i64, seq: i64) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM events WHERE project = ?1 AND seq = ?2")?.exists([project, seq])?)
+}
+
+/// Puts one frame in the place of those that stand for the same events.
+fn replace(db: &Connection, project: i64, base: i64, event: &StoredEvent) -> Result<(), StoreError> {
+    let (first, last) = (integer(event.first()), integer(event.seq));
+    let whole = (base + 1..=last).contains(&first)
+        && (first == base + 1 || ends_at(db, project, first - 1)?)
+        && ends_at(db, project, last)?;
+    if !whole {
+        return Err(StoreError::Conflict);
+    }
+    remove_frames(db, project, first, last)?;
+    db.prepare_cached("INSERT INTO events (project, seq, frame, seq_first, cuts) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![project, last, &*event.frame, first, event.span.as_ref().map(|span| &*span.cuts)])?;
+    count(db, project, Extent { frames: 1, size_bytes: event.frame.len() as i64 })
+}
+
+/// Makes this the log's base, in place of the one before and the frames since.
+fn fold(db: &Connection, project: i64, base: i64, folded: &StoredSnapshot) -> Result<(), StoreError> {
+    let upto = integer(folded.seq);
+    if upto <= base || !ends_at(db, project, upto)? {
+        return Err(StoreError::Conflict);
+    }
+    remove_frames(db, project, base + 1, upto)?;
+    db.prepare_cached("INSERT OR REPLACE INTO bases (project, seq, state) VALUES (?1, ?2, ?3)")?.execute(params![
+        project,
+        upto,
+        &*folded.state
+    ])?;
+    db.prepare_cached("UPDATE projects SET base = ?2 WHERE number = ?1")?.execute([project, upto])?;
     Ok(())
 }
 

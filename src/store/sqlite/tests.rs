@@ -12,8 +12,8 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::{
-    project::event_store::{Durability, StoredSnapshot},
-    store::testing::{batch, blob, event, events, id, log, new_project, reply},
+    project::event_store::{Compaction, Durability, KeptLog, StoredSnapshot},
+    store::testing::{batch, blob, compaction, event, events, id, log, merged, new_project, reply},
 };
 
 /// Far more than anything here takes.
@@ -49,7 +49,7 @@ fn rows(folder: &Path) -> Vec<i64> {
 /// One event that is `size_bytes` long.
 fn large(project: &str, expected_head: Seq, size_bytes: usize) -> AppendBatch {
     let frame = Bytes::from(vec![b'x'; size_bytes]);
-    AppendBatch { events: vec![StoredEvent { seq: expected_head + 1, frame }], ..batch(project, expected_head, 0) }
+    AppendBatch { events: vec![StoredEvent::new(expected_head + 1, frame)], ..batch(project, expected_head, 0) }
 }
 
 #[tokio::test]
@@ -139,6 +139,50 @@ async fn refuses_with_one_sentence() {
         let sentence = error.to_string();
         assert!(!sentence.contains('\n') && sentence.contains("/"), "{sentence}");
     }
+}
+
+/// What an earlier release wrote is read, counted and compacted like anything else.
+#[tokio::test]
+async fn a_database_of_version_1_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = Connection::open(folder.path().join("cobuild.db")).expect("opens");
+    db.execute_batch(include_str!("schema.sql")).expect("version 1");
+    db.execute_batch(
+        "INSERT INTO projects VALUES (7, 'p', 'p by name', 'epochOfp', 'preview-of-p', 4, 'then', 'then');
+         INSERT INTO projects VALUES (8, 'q', 'q by name', 'epochOfq', 'preview-of-q', 0, 'then', 'then');
+         PRAGMA user_version = 1",
+    )
+    .expect("written");
+    for event in events(1..=4) {
+        let frame = &*event.frame;
+        db.execute("INSERT INTO events VALUES (7, ?1, ?2)", rusqlite::params![integer(event.seq), frame])
+            .expect("written");
+    }
+    drop(db);
+    let store = open(folder.path());
+    assert_eq!(log(&store, "p").await, events(1..=4));
+    let size_bytes = events(1..=4).iter().map(|event| event.frame.len() as u64).sum();
+    assert_eq!(opened(&store, "p").await.kept, KeptLog { base: 0, merged: 0, frames: 4, size_bytes });
+    assert_eq!(opened(&store, "q").await.kept, KeptLog::default());
+    let step = Compaction { merged: vec![merged(2, 3)], merged_upto: 4, base: None };
+    store.append(compaction("p", 4, step)).await.expect("compacted");
+    store.append(batch("p", 4, 1)).await.expect("appended");
+    assert_eq!(log(&store, "p").await, [event(1), merged(2, 3), event(4), event(5)]);
+}
+
+/// A step of compaction that does not fit on the disk leaves the log as it was, and everybody else alone.
+#[tokio::test]
+async fn a_full_disk_leaves_the_log_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limited = SqliteOptions { size_bytes_max: Some(1 << 20), ..SqliteOptions::default() };
+    let store = SqliteStore::open(folder.path(), &limited).expect("opens");
+    store.create_project(new_project("p", 9)).await.expect("created");
+    let before = (log(&store, "p").await, opened(&store, "p").await.kept);
+    let base = StoredSnapshot { seq: 4, state: Bytes::from(vec![b'x'; 2 << 20]) };
+    let step = Compaction { merged: vec![merged(5, 8)], merged_upto: 9, base: Some(base) };
+    let refused = store.append(compaction("p", 9, step)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!((log(&store, "p").await, opened(&store, "p").await.kept), before);
 }
 
 #[tokio::test]

@@ -47,9 +47,15 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Job {
-    Write(Waiting),
-    Collect { after: i64, answer: Answer<Collected> },
-    Close { done: oneshot::Sender<()> },
+    /// Boxed: a queue keeps room for many, and most of the time there are few.
+    Write(Box<Waiting>),
+    Collect {
+        after: i64,
+        answer: Answer<Collected>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// The way to the writing thread. Dropping it finishes what was handed over, and waits for that.
@@ -83,7 +89,7 @@ impl Writer {
 
     pub(super) async fn write(&self, write: Write) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Write(Waiting { write, answer })).await?;
+        self.send(Job::Write(Box::new(Waiting { write, answer }))).await?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -148,7 +154,7 @@ impl Thread {
     fn run(mut self) {
         while let Some(job) = self.next_job() {
             match job {
-                Job::Write(first) => self.commit_group(first),
+                Job::Write(first) => self.commit_group(*first),
                 Job::Collect { after, answer } => {
                     // Nobody left to tell is fine, here and below: what was handed over is done all the same.
                     let _ = answer.send(self.collect(after));
@@ -181,7 +187,7 @@ impl Thread {
         let mut group = vec![first];
         while group.len() < QUEUE_MAX {
             match self.jobs.try_recv() {
-                Ok(Job::Write(waiting)) => group.push(waiting),
+                Ok(Job::Write(waiting)) => group.push(*waiting),
                 Ok(other) => {
                     self.held_back = Some(other);
                     break;

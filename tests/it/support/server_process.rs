@@ -39,6 +39,17 @@ impl ServerProcess {
         SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("not started: {line}"))))
     }
 
+    /// SIGTERM; returns at once.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it lives");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).expect("sent");
+    }
+
+    /// Waits for its end; the exit code.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
+        within("the end of the process", self.child.wait()).await.expect("reaped").code()
+    }
+
     /// SIGKILL, and not before it is gone does this return.
     pub(crate) async fn kill(mut self) {
         within("the end of the process", self.child.kill()).await.expect("killed");

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use cobuild_protocol::{
-    Cursor, Epoch, Event, EventFrame, Seq,
+    Cursor, Epoch, EventFrame, Seq,
     frame::{AttachMode, ControlFrame},
     value::ContentHash,
 };
@@ -16,7 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _},
 };
 
-use super::{schema, sse::SseParser, ws_client::parse};
+use super::{History, schema, sse::SseParser, ws_client::parse};
 use crate::support::Received;
 
 /// How long a visitor waits for the next byte before it takes the connection for dead.
@@ -28,10 +28,8 @@ pub(crate) struct Visitor {
     name: String,
     project: String,
     epoch: Epoch,
-    /// The last event it has.
-    pub(crate) last: Seq,
-    /// Every event from the first on, as it came.
-    pub(crate) lines: Vec<String>,
+    /// Every event from the first on.
+    pub(crate) history: History,
     /// Commands by id, in the order in which they were first sent.
     pub(crate) commands: Vec<(String, Value)>,
     /// The reply that counts: the first that is not "try again".
@@ -59,8 +57,7 @@ impl Visitor {
             name: name.into(),
             project: project.into(),
             epoch,
-            last: 0,
-            lines: Vec::new(),
+            history: History::default(),
             commands: Vec::new(),
             replies: HashMap::new(),
             synced: 0,
@@ -102,13 +99,12 @@ impl Visitor {
             return Ended::Lost;
         }
         loop {
-            if self.last >= until && self.unanswered().is_empty() {
+            if self.history.last >= until && self.unanswered().is_empty() {
                 return Ended::Reached;
             }
             let Ok(Some(Ok(message))) = timeout(PATIENCE, stream.next()).await else { return Ended::Lost };
             let Message::Text(text) = message else { continue };
-            let Some(answers) = self.on_frame(text.as_str()) else { return Ended::Lost };
-            for answer in answers {
+            for answer in self.on_frame(text.as_str()) {
                 if stream.send(Message::text(answer)).await.is_err() {
                     return Ended::Lost;
                 }
@@ -116,32 +112,24 @@ impl Visitor {
         }
     }
 
-    /// What there is to say after a frame of the server. `None`: it leaves, to come back at once.
-    fn on_frame(&mut self, text: &str) -> Option<Vec<String>> {
+    /// What there is to say after a frame of the server.
+    fn on_frame(&mut self, text: &str) -> Vec<String> {
         match parse(text) {
-            // It was so slow that deltas were merged. It wants them as they are in the log: a replay has them.
-            Received::Event(event, _) if event.seq_first.is_some() => return None,
-            Received::Event(event, line) => self.on_event(&event, line),
+            Received::Event(_, line) => self.history.push(&line),
             Received::Control(ControlFrame::Welcome(welcome)) => {
                 assert_eq!(welcome.epoch, self.epoch, "the log has a new life");
                 assert_ne!(welcome.mode, AttachMode::Snapshot, "{}: all it missed is still there", self.name);
                 self.ensure_command();
-                return Some(self.open_commands());
+                return self.open_commands();
             }
             Received::Control(ControlFrame::Synced(synced)) => {
-                assert_eq!(synced.seq, self.last, "synced comes right behind the replay");
+                assert_eq!(synced.seq, self.history.last, "synced comes right behind the replay");
                 self.synced += 1;
             }
-            Received::Control(frame) => return Some(self.on_reply(frame)),
+            Received::Control(frame) => return self.on_reply(frame),
             Received::Closed(..) => {}
         }
-        Some(Vec::new())
-    }
-
-    fn on_event(&mut self, event: &EventFrame, line: String) {
-        assert_eq!(event.seq, self.last + 1, "{}: a gap or a repetition: {line}", self.name);
-        self.last = event.seq;
-        self.lines.push(line);
+        Vec::new()
     }
 
     fn on_reply(&mut self, frame: ControlFrame) -> Vec<String> {
@@ -191,32 +179,22 @@ impl Visitor {
         let Ok(Ok(answer)) = timeout(PATIENCE, request.send()).await else { return Ended::Lost };
         assert_eq!(answer.status(), 200);
         let (mut chunks, mut parser) = (answer.bytes_stream(), SseParser::default());
-        while self.last < until {
+        while self.history.last < until {
             let Ok(Some(Ok(chunk))) = timeout(PATIENCE, chunks.next()).await else { return Ended::Lost };
             for event in parser.push(&chunk) {
                 assert_eq!(event.event, None, "{}: all it missed is still there", self.name);
                 let frame: EventFrame = serde_json::from_str(&event.data).expect("an event");
                 let at = Cursor { epoch: self.epoch.clone(), seq: frame.seq };
                 assert_eq!(event.id, Some(at.to_string()));
-                self.on_event(&frame, event.data);
+                self.history.push(&event.data);
             }
         }
         Ended::Reached
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor { epoch: self.epoch.clone(), seq: self.last }
+        Cursor { epoch: self.epoch.clone(), seq: self.history.last }
     }
-}
-
-/// Everything models have said in these events, in order, as one hash.
-pub(crate) fn text_hash(lines: &[String]) -> ContentHash {
-    let deltas = lines.iter().filter(|line| line.starts_with(r#"{"type":"text_delta""#));
-    let texts = deltas.filter_map(|line| match serde_json::from_str::<EventFrame>(line).expect("an event").event {
-        Event::TextDelta(delta) => Some(delta.text),
-        _ => None,
-    });
-    cobuild::project::content_hash(texts.collect::<String>().as_bytes())
 }
 
 /// A visitor's next command: it writes a few files of its own, one after the other and again from the first.

@@ -52,7 +52,7 @@ function describe(sandbox: SandboxInfo, preview: PreviewInfo): Notice {
   if (sandbox.state === "restoring") {
     return { tone: "busy", title: "Restoring the sandbox from the project’s files", text: sandbox.detail };
   }
-  if (sandbox.error) {
+  if (sandbox.error && sandbox.state !== "ready") {
     const title = sandbox.state === "lost" ? "The sandbox was lost" : "The sandbox cannot be started";
     return { tone: "bad", title, text: sandbox.error, action: "Try again" };
   }
