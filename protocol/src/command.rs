@@ -149,6 +149,10 @@ pub struct Generate {
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[ts(as = "Option<bool>")]
     pub apply: bool,
+    /// Also send the answer as the model writes it, tags included (`reply_delta`), for who wants to `apply` it later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub verbatim: bool,
     /// What to do when another run is under way.
     #[serde(default, skip_serializing_if = "is_queue")]
     #[ts(as = "Option<Delivery>")]
@@ -174,6 +178,7 @@ impl Generate {
             prompt: prompt.into(),
             model: None,
             apply: true,
+            verbatim: false,
             delivery: Delivery::Queue,
             mode: GenerateMode::Build,
             images: Vec::new(),

@@ -296,7 +296,7 @@ pub struct ReasoningDelta {
 }
 
 /// The answer went on, as the model writes it: tags included, and before it is taken apart into the other deltas. Only in
-/// a `generate` with `apply: false`, whose asker wants the answer itself.
+/// a `generate` with `verbatim: true`, whose asker wants the answer itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ReplyDelta {
     /// Which message it belongs to.

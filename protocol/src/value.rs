@@ -589,7 +589,7 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<PassedOver>>")]
     pub passed_over: Vec<PassedOver>,
-    /// The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
+    /// The answer as the model wrote it, tags included; only of a `generate` with `verbatim: true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
     /// What it says, in order.

@@ -56,6 +56,7 @@ pub(crate) struct GenerateWork {
     /// Those to ask when it fails before its first byte, in order.
     pub(crate) fallbacks: Vec<String>,
     pub(crate) apply: bool,
+    pub(crate) verbatim: bool,
     pub(crate) mode: GenerateMode,
 }
 

@@ -638,6 +638,10 @@ model?: ModelChoice,
  */
 apply?: boolean,
 /**
+ * Also send the answer as the model writes it, tags included (`reply_delta`), for who wants to `apply` it later.
+ */
+verbatim?: boolean,
+/**
  * What to do when another run is under way.
  */
 delivery?: Delivery,
@@ -872,7 +876,7 @@ usage?: Usage,
  */
 passed_over?: Array<PassedOver>,
 /**
- * The answer as the model wrote it, tags included; only of a `generate` with `apply: false`.
+ * The answer as the model wrote it, tags included; only of a `generate` with `verbatim: true`.
  */
 reply?: string,
 /**
@@ -1580,7 +1584,7 @@ to: FilePath, };
 
 /**
  * The answer went on, as the model writes it: tags included, and before it is taken apart into the other deltas. Only in
- * a `generate` with `apply: false`, whose asker wants the answer itself.
+ * a `generate` with `verbatim: true`, whose asker wants the answer itself.
  */
 export type ReplyDelta = {
 /**

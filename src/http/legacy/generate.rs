@@ -108,6 +108,7 @@ async fn reply(
     let generate = Generate {
         model: Some(ModelChoice::One(chosen.name.clone())),
         apply: false,
+        verbatim: true,
         ..Generate::new(question.prompt.clone())
     };
     let run = match visit.begin(Command::Generate(generate)).await {

@@ -179,7 +179,8 @@ struct Batch {
 impl Batch {
     /// `None`: not all of them are deltas.
     fn new(after: Seq, frames: &[Arc<Frame>]) -> Option<Self> {
-        let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.size_bytes() + framing::HEAD_SIZE_BYTES_MAX).sum());
+        let mut bytes =
+            BytesMut::with_capacity(frames.iter().map(|frame| frame.size_bytes() + framing::HEAD_SIZE_BYTES_MAX).sum());
         let mut ends = Vec::with_capacity(frames.len());
         for frame in frames {
             if !frame.kind().is_delta() {
@@ -355,7 +356,7 @@ mod tests {
             let seq = self.log.head() + 1;
             let frame =
                 EventFrame { event, seq, seq_first: None, at: String::new(), run: None, by: None, command: None };
-            self.log.publish(vec![StoredEvent { seq, frame: serde_json::to_vec(&frame).unwrap().into() }]);
+            self.log.publish(vec![StoredEvent { seq, frame: serde_json::to_vec(&frame).unwrap().into(), span: None }]);
         }
 
         fn say(&mut self, text: &str) {

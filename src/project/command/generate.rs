@@ -56,7 +56,7 @@ use crate::{
 pub(super) type Bases = BTreeMap<FilePath, ContentHash>;
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptance, ProjectError> {
-    let Generate { prompt, model, apply, delivery, mode, images, url } = command;
+    let Generate { prompt, model, apply, verbatim, delivery, mode, images, url } = command;
     if prompt.trim().is_empty() {
         return Err(ProjectError::BadRequest("prompt must not be blank".into()));
     }
@@ -80,7 +80,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
     let wish = Wish { prompt, images, url };
-    desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, fallbacks, apply, mode }), delivery)
+    desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, fallbacks, apply, verbatim, mode }), delivery)
 }
 
 /// The pictures of a prompt, as bytes; each is what it says it is.
@@ -163,7 +163,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
     let mut joining = Joining::new(context.steers.take());
     let context = &context;
     let mut talk = Talk::begin(context, &work).await?;
-    let mut answer = Answer::new(context, context.message, !work.apply);
+    let mut answer = Answer::new(context, context.message, work.verbatim);
     let mut mending = Mending::new(context, &work.model);
     loop {
         let ending = match talk.ask(&mut answer).await {
@@ -176,7 +176,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             (look, Some(wish)) => {
                 mending.begin_anew();
                 talk.join(wish, look.problem()).await?;
-                answer = Answer::new(context, talk.message(), !work.apply);
+                answer = Answer::new(context, talk.message(), work.verbatim);
             }
             (Look::Unmatched(changes), None) => {
                 if !mending.may_correct() {
@@ -193,7 +193,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 }
                 let files = mending.touched_files().await?;
                 talk.say(TurnReason::Repair, feedback::repair(&problem, &files), problem).await?;
-                answer = Answer::new(context, talk.message(), !work.apply);
+                answer = Answer::new(context, talk.message(), work.verbatim);
             }
             (Look::Cut, None) => return Err(cut_off()),
             (Look::Fine, None) => match joining.last().await {
@@ -201,7 +201,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 Some(wish) => {
                     mending.begin_anew();
                     talk.join(wish, None).await?;
-                    answer = Answer::new(context, talk.message(), !work.apply);
+                    answer = Answer::new(context, talk.message(), work.verbatim);
                 }
             },
         }

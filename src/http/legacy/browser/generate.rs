@@ -85,7 +85,7 @@ impl Answer<'_> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let model = Some(ModelChoice::One(self.chosen.name.clone()));
-        let generate = Generate { model, apply: false, ..Generate::new(prompt) };
+        let generate = Generate { model, apply: false, verbatim: true, ..Generate::new(prompt) };
         let run = match visit.begin(Command::Generate(generate)).await {
             Ok(run) => run,
             Err(error) => return Ok(Err(error.message)),
