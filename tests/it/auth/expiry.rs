@@ -14,6 +14,8 @@ use crate::support::{Setup, WsClient};
 
 /// Longer than a test's requests take, shorter than anybody wants to wait.
 const SHORT: f64 = 1.5;
+/// Lifetime of a token in seconds, long enough to fill its client's socket meanwhile.
+const UNTIL_STUCK: f64 = 6.0;
 
 async fn guarded() -> Guarded {
     let timing = Timing { expiry_grace: Duration::from_millis(300), ..Timing::default() };
@@ -104,15 +106,15 @@ async fn a_refresh_is_for_sockets() {
 async fn a_client_that_reads_nothing_is_out_in_time_too() {
     let guarded = guarded().await;
     let mut fast = WsClient::attach_with_token(&guarded.server, "p", &guarded.owner).await;
-    let short = token("eve", "viewer", SHORT);
-    let mut stuck = WsClient::attach_with_token(&guarded.server, "p", &short).await;
+    let begun = tokio::time::Instant::now();
+    let mut stuck = WsClient::attach_with_token(&guarded.server, "p", &token("eve", "viewer", UNTIL_STUCK)).await;
     // More than the kernel's buffers hold, so that the server is in the middle of a write when the time comes.
-    for _ in 0..60 {
+    for _ in 0..40 {
         let run = fast.ask(&"x".repeat(200 * 1024)).await;
         assert_eq!(fast.finished(run).await, Outcome::Completed);
     }
     // Past expiry, grace and the last attempt to say why, but not yet past the limit for slow clients.
-    tokio::time::sleep(Duration::from_secs_f64(SHORT) + Duration::from_millis(3000)).await;
+    tokio::time::sleep_until(begun + Duration::from_secs_f64(UNTIL_STUCK) + Duration::from_millis(3000)).await;
     let (code, reason) = stuck.closed().await;
     assert_eq!((code, reason.as_str()), (None, ""), "it was cut: no word could reach it any more");
     assert!(stuck.last < fast.last);
