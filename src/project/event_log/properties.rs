@@ -140,6 +140,8 @@ impl Room {
         let durability = if machine { Durability::Machine } else { Durability::Process };
         let batch = AppendBatch { events: events.clone(), durability, ..batch("p", head, 0) };
         self.log().shared.store.append(batch).await.expect("appended");
+        // What is stored is not out yet; `take` looks after that.
+        self.take(sizes[0] % SUBSCRIBERS, 20, usize::MAX, false).await;
         if publish {
             self.log().publish(events);
         } else {

@@ -5,11 +5,11 @@ use futures_util::poll;
 
 use super::*;
 use crate::{
-    project::event_store::{EventStore, StoreError},
+    project::event_store::{Compaction, EventStore, StoreError},
     store::{
         memory::MemoryStore,
         sqlite::{SqliteOptions, SqliteStore},
-        testing::{batch, event, events, id, new_project},
+        testing::{batch, compaction, event, events, id, merged, new_project},
     },
 };
 
@@ -123,6 +123,20 @@ async fn what_is_stored_but_not_published_stays_inside() {
     assert!(is_pending(feed.next(NO_LIMIT, NO_LIMIT, &mut Vec::new())).await);
     log.publish(events(4..=5));
     assert_eq!(take_seqs(&mut feed).await, [4, 5]);
+}
+
+/// Merged frames are fewer than the events they stand for: as many frames as events were published would be too many.
+#[tokio::test]
+async fn what_is_stored_behind_a_merged_frame_stays_inside() {
+    let mut log = log_of(Arc::new(MemoryStore::new()), 9, 4).await;
+    let step = Compaction { merged: vec![merged(2, 8)], merged_upto: 9, base: None };
+    log.shared.store.append(compaction("p", 9, step)).await.expect("compacted");
+    log.shared.store.append(batch("p", 9, 3)).await.expect("appended");
+    let mut feed = log.reader().feed(0);
+    assert_eq!(take_seqs(&mut feed).await, [1, 8, 9]);
+    assert!(is_pending(feed.next(NO_LIMIT, NO_LIMIT, &mut Vec::new())).await);
+    log.publish(events(10..=12));
+    assert_eq!(take_seqs(&mut feed).await, [10, 11, 12]);
 }
 
 /// A subscriber may look into the ring in the middle of `publish`.
