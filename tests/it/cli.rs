@@ -167,7 +167,7 @@ fn assert_contiguous(frames: &[Value]) {
 #[tokio::test]
 async fn a_prompt_makes_the_project_and_ends_well() {
     let server = TestServer::start().await;
-    let ended = output(server.address, &["generate", "new", "file src/App.jsx hello"]).await;
+    let ended = output(server.address, &["generate", "new", "file src/App.jsx export default () => null"]).await;
     assert_eq!((ended.status.code(), text(&ended.stderr).as_str()), (Some(0), ""));
     let frames = frames(&ended);
     assert_contiguous(&frames);
