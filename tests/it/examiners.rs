@@ -10,7 +10,9 @@ use cobuild_protocol::value::Outcome;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{Ending, Fault, FaultProxy, History, Pace, Place, Setup, TestServer, WsClient, node_packages, within};
+use crate::support::{
+    Ending, Fault, FaultProxy, History, Pace, Place, Setup, TestServer, WsClient, node_packages, within,
+};
 
 const PACKAGES: &str = "tests/examiners";
 

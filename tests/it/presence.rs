@@ -57,7 +57,8 @@ async fn a_client_may_have_its_deltas_merged_and_misses_nothing() {
     server.create("p").await;
     let (mut merged, _) = enter(&server, "Merged", json!({ "rollup_ms": 40 })).await;
     let mut plain = WsClient::attach(&server, "p").await;
-    let run = plain.ask("words 400").await;
+    const WORDS: usize = 400;
+    let run = plain.ask(&format!("words {WORDS}")).await;
     plain.finished(run).await;
     let (mut last, mut frames, mut text) = (None, 0, String::new());
     loop {
@@ -85,5 +86,6 @@ async fn a_client_may_have_its_deltas_merged_and_misses_nothing() {
         })
         .collect();
     assert_eq!(text, deltas.concat(), "the same text");
-    assert!(frames * 4 < deltas.len(), "{frames} frames for {} deltas", deltas.len());
+    // The log itself may be compacted by now, so what counts is how many the model said.
+    assert!(frames * 4 < WORDS, "{frames} frames for {WORDS} deltas");
 }

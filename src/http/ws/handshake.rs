@@ -55,7 +55,7 @@ impl Handshake {
 const fn status(error: &tungstenite::Error) -> StatusCode {
     match error {
         tungstenite::Error::Protocol(ProtocolError::WrongHttpMethod) => StatusCode::METHOD_NOT_ALLOWED,
-        _ => StatusCode::UPGRADE_REQUIRED,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 
