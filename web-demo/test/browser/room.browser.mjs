@@ -130,9 +130,12 @@ test("a prompt can go in front of what runs", async () => {
   await ada.see("send").click();
   const footers = ada.page.locator('[data-testid="run-footer"][data-outcome="cancelled"]');
   await until("what ran has been stopped", async () => (await footers.count()) >= 1);
+  // Nothing runs for a moment between what was stopped and what comes instead, so the prompts are waited for first.
+  const prompts = () => ada.page.locator('[data-role="user"] .bubble').allInnerTexts();
+  const taken = async () => (await prompts()).at(-1) === "make it blue";
+  await until("the one that waited has had its turn", taken, 180_000);
   await until("all is done", async () => (await ada.see("stop").count()) === 0, 180_000);
-  const prompts = await ada.page.locator('[data-role="user"] .bubble').allInnerTexts();
-  assert.deepEqual(prompts.slice(-2), ["A counter", "make it blue"]);
+  assert.deepEqual((await prompts()).slice(-2), ["A counter", "make it blue"]);
 });
 
 test("a locked file is its locker's alone", async () => {
