@@ -38,13 +38,30 @@ impl Plan {
         self.window != u64::MAX && complete - told >= self.window / 4
     }
 
-    /// One event's text: when it was said, and filling.
+    /// One event's text: when it was said, and filling. It ends in no space: that would come with the next event, in front
+    /// of its time.
     pub(super) fn text(&self, said_at_ns: u64) -> String {
         let mut text = format!("{said_at_ns} ");
-        while text.len() < self.text_size_bytes {
+        while text.len() + 1 < self.text_size_bytes {
             text.push_str("word ");
         }
-        text.truncate(self.text_size_bytes);
+        text.truncate(self.text_size_bytes - 1);
+        text.push('.');
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_its_size_and_ends_in_no_space() {
+        let plan = Plan::paced(1, 1, 40);
+        for said_at_ns in [1, 123_456_789_012, 1_234_567_890_123, 12_345_678_901_234, u64::MAX] {
+            let text = plan.text(said_at_ns);
+            assert_eq!((text.len(), text.trim_end().len()), (40, 40), "{text}");
+            assert!(text.starts_with(&format!("{said_at_ns} ")), "{text}");
+        }
     }
 }
