@@ -87,6 +87,17 @@ impl Order {
         Self { command: Apply { reply, packages: good, edit }, parsed, refused }
     }
 
+    /// Whether a run of this failed only in parts, each of which has been told: a process said no, or a file of the reply
+    /// is cut off.
+    pub(crate) fn failed_in_parts(&self, finished: &RunFinished) -> bool {
+        finished.outcome == Outcome::Failed
+            && finished.error.as_ref().is_some_and(|error| match error.code {
+                ErrorCode::Unsupported => true,
+                ErrorCode::BadRequest => self.parsed.is_cut(),
+                _ => false,
+            })
+    }
+
     /// How many packages the request and the reply's tags name, each once.
     fn packages_named(&self) -> usize {
         let mut names: Vec<&str> =
@@ -288,8 +299,7 @@ impl<'a> Telling<'a> {
 
     /// The run is over. What failed in parts was told; only what ended it as a whole is a failure of the stream.
     async fn finish(mut self, finished: RunFinished) -> Result<Result<Value, String>, Gone> {
-        let in_parts = finished.outcome == Outcome::Failed
-            && finished.error.as_ref().is_some_and(|error| error.code == ErrorCode::Unsupported);
+        let in_parts = self.order.failed_in_parts(&finished);
         if let Err(error) = ended(finished.outcome, finished.error)
             && !in_parts
         {

@@ -132,6 +132,21 @@ async fn what_fails_in_parts_is_told_and_not_counted() {
 }
 
 #[tokio::test]
+async fn a_cut_off_reply_is_applied_as_far_as_it_goes() {
+    let server = TestServer::start().await;
+    create_sandbox(&server, "p").await;
+    let reply = "<file path=\"src/good.js\">2</file><file path=\"src/cut.js\">never ends";
+    let told = stream(&server, APPLY, "p", json!({ "response": reply })).await;
+    let refused: Vec<&Value> = told.iter().filter(|event| event["type"] == "file_error").collect();
+    assert_eq!((refused.len(), &refused[0]["path"]), (1, &json!("src/cut.js")), "{told:?}");
+    let complete = told.last().expect("events");
+    assert_eq!((&complete["type"], &complete["files_created"]), (&json!("complete"), &json!(1)), "{told:?}");
+    assert_eq!(complete["message"], "Code applied with 1 errors");
+    let files = files(&server, "p", "").await;
+    assert!(files.contains(&"src/good.js".to_owned()) && !files.contains(&"src/cut.js".to_owned()), "{files:?}");
+}
+
+#[tokio::test]
 async fn a_reply_without_anything_to_do_does_nothing() {
     let server = TestServer::start().await;
     create_sandbox(&server, "p").await;

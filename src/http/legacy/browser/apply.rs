@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{
-    Command, ErrorBody, ErrorCode, Event, FilePath, ProjectState,
+    Command, ErrorBody, Event, FilePath, ProjectState,
     event::{ExecFinished, InstallFinished, RunFinished},
-    value::{Outcome, OutputStream},
+    value::OutputStream,
 };
 use serde_json::{Value, json};
 
@@ -356,8 +356,7 @@ impl<'a> Telling<'a> {
 
     /// The run is over. What failed in parts was told; only what ended it as a whole is a failure of the stream.
     async fn finish(mut self, finished: RunFinished) -> Result<Result<Value, String>, Gone> {
-        let in_parts = finished.outcome == Outcome::Failed
-            && finished.error.as_ref().is_some_and(|error| error.code == ErrorCode::Unsupported);
+        let in_parts = self.order.failed_in_parts(&finished);
         if let Err(error) = ended(finished.outcome, finished.error)
             && !in_parts
         {
