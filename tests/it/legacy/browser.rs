@@ -283,14 +283,10 @@ async fn archives_states_and_kills_have_their_shapes() {
             "Invalid action. Use \"reset\" or \"update\"",
         ),
         ("POST", "run-command", Some(json!({})), 400, "Command is required"),
-        ("POST", "search", Some(json!({})), 400, "Query is required"),
-        ("POST", "scrape-url-enhanced", Some(json!({})), 400, "URL is required"),
     ] {
         let (answered, body) = page.json(method, path, body).await;
         assert_eq!((answered, body), (status, json!({ "success": false, "error": error })), "{method} {path}");
     }
-    let (status, _) = page.json("POST", "scrape-screenshot", Some(json!({ "url": "https://example.com" }))).await;
-    assert_eq!(status, 501);
     let (_, none) = page.json("GET", "conversation-state", None).await;
     assert_eq!(none, json!({ "success": true, "state": null, "message": "No active conversation" }));
     let (status, killed) = page.json("POST", "kill-sandbox", None).await;
