@@ -352,9 +352,12 @@ impl ProjectActor {
         let goes_by = |seen: &str| identity.name.is_none() || seen == name;
         let unchanged = match batch.joined(|joined| joined.participant == participant) {
             Some(joined) => joined.role == role && goes_by(&joined.name),
-            None => self.state.view.participants.get(&participant).is_some_and(|seen| {
-                seen.present && seen.role == role && goes_by(&seen.name)
-            }),
+            None => self
+                .state
+                .view
+                .participants
+                .get(&participant)
+                .is_some_and(|seen| seen.present && seen.role == role && goes_by(&seen.name)),
         };
         if !unchanged {
             let joined = ParticipantJoined { participant, name, role, identity: digest };
