@@ -1,6 +1,7 @@
 //! The endpoints of the older systems.
 
 mod browser;
+mod browser_pages;
 mod client;
 mod conversation;
 mod engine;

@@ -1,9 +1,8 @@
-//! What else such a page calls: commands, logs and errors of the dev server, and services this server does not have.
+//! What else such a page calls: commands, logs and errors of the dev server.
 
 use axum::{
     Json,
     extract::Request,
-    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{Command, Event, command::Exec, value::OutputStream};
@@ -97,18 +96,4 @@ pub(crate) async fn report_vite_error(_: Browser, request: Request) -> Result<Re
 
 pub(crate) async fn clear_vite_errors(_: Browser, _: Request) -> Result<Response, Refusal> {
     Ok(Json(json!({ "success": true, "message": "Nothing is cached: errors are read as they are" })).into_response())
-}
-
-pub(crate) async fn search(_: Browser, request: Request) -> Result<Response, Refusal> {
-    let query = Fields::read_or_empty(request).await?.text("query").filter(|query| !query.trim().is_empty());
-    query.ok_or_else(|| Refusal::bad_request("Query is required"))?;
-    Err(Refusal::Detail(StatusCode::NOT_IMPLEMENTED, "No search service is configured on this server".into()))
-}
-
-/// `POST scrape-url-enhanced`, `scrape-website` and `scrape-screenshot`.
-pub(crate) async fn scrape(_: Browser, request: Request) -> Result<Response, Refusal> {
-    let url = Fields::read_or_empty(request).await?.text("url").filter(|url| !url.trim().is_empty());
-    url.ok_or_else(|| Refusal::bad_request("URL is required"))?;
-    let sentence = "No scraper is configured on this server: it reads no pages and takes no screenshots";
-    Err(Refusal::Detail(StatusCode::NOT_IMPLEMENTED, sentence.into()))
 }
