@@ -140,6 +140,26 @@ async fn an_answer_streams_and_ends_in_one_complete() {
 }
 
 #[tokio::test]
+async fn an_answer_at_its_limit_is_warned_of_and_a_broken_one_is_an_error() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let cut = "<file path=\"src/good.js\">1</file><file path=\"src/cut.js\">2";
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": format!("cut {cut}") })).await;
+    let complete = told.last().expect("events");
+    assert_eq!((&complete["type"], &complete["generatedCode"]), (&json!("complete"), &json!(cut)), "{told:?}");
+    let warning = json!("src/cut.js was cut off before its end and will not be applied");
+    assert_eq!(complete["warnings"], json!([warning]));
+    assert!(told.iter().any(|event| event["type"] == "warning" && event["message"] == warning), "{told:?}");
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": format!("break {cut}") })).await;
+    let kinds = types(&told);
+    assert!(
+        !kinds.contains(&"complete".to_owned()) && kinds.ends_with(&["status".into(), "error".into()]),
+        "{kinds:?}"
+    );
+    assert_eq!(kinds.iter().filter(|kind| *kind == "error").count(), 1);
+}
+
+#[tokio::test]
 async fn an_apply_reaches_the_callers_sandbox_and_counts_what_is_new() {
     let server = TestServer::start().await;
     let page = Browser::new(&server);
