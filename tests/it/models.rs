@@ -12,6 +12,7 @@ mod node;
 mod oracle;
 mod recital;
 mod recital_app;
+mod refreshed;
 mod replay;
 mod sdks;
 mod secrecy;
