@@ -4,6 +4,7 @@
 pub(crate) mod fake_vendors;
 
 mod aimock;
+mod caching;
 mod faults;
 mod fuzzed;
 mod lists;

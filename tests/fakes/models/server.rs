@@ -157,7 +157,7 @@ fn wire_of(path: &str) -> Option<FakeWire> {
 fn recorded(path: &str) -> &'static [u8] {
     if path.starts_with("/openai/v1") {
         include_bytes!("../../fixtures/models/groq.sse")
-    } else if path.starts_with("/api/v1") {
+    } else if path.starts_with("/api/v1") || path.contains("/chat/completions") {
         include_bytes!("../../fixtures/models/openrouter.sse")
     } else if path.contains("/messages") {
         include_bytes!("../../fixtures/models/anthropic.sse")
