@@ -16,7 +16,7 @@
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
 //! | `figures` | what operators see |
-//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`] | what the core asks of the outside |
+//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`], [`scraper`] | what is asked of the outside |
 
 mod actor;
 mod batch;
@@ -46,6 +46,7 @@ mod runs;
 mod sandbox_link;
 pub mod sandbox_provider;
 mod sandbox_slot;
+pub mod scraper;
 mod state;
 #[cfg(test)]
 mod testing;
