@@ -113,6 +113,7 @@ pub(super) async fn put_into_effect(
     // remember, and fail to find the package even when it is there. So packages wait for a sandbox still being made.
     let link = if needed.packages.is_empty() { context.ready_link() } else { context.link().await.ok() };
     let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
+    let look = context.pages.look();
     let written = write(context, staged).await?;
     if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
         return Ok(Effect { written, problem: None, acted: false });
@@ -135,7 +136,7 @@ pub(super) async fn put_into_effect(
     let problem = match ran {
         // What a repository shows, if anything, is not known.
         Ok(()) if context.layout == Layout::Repository => None,
-        Ok(()) => show(context, preview_check::check(context, &link, &written).await).await?,
+        Ok(()) => show(context, preview_check::check(context, &link, &written, &look).await).await?,
         Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
         Err(error) => return Err(error),
     };
@@ -151,7 +152,8 @@ pub(super) async fn look_at_preview(
     if context.layout == Layout::Repository {
         return Ok(());
     }
-    let verdict = preview_check::check(context, link, written).await;
+    let look = context.pages.look();
+    let verdict = preview_check::check(context, link, written, &look).await;
     show(context, verdict).await.map(drop)
 }
 

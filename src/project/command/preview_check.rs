@@ -1,5 +1,5 @@
 //! Looks at the preview after a change: does the dev server serve the page and everything it imports, as it is now? Do the
-//! modules fit together?
+//! modules fit together? And does a page that somebody has open run without throwing?
 //!
 //! | room | owns |
 //! |---|---|
@@ -17,6 +17,7 @@ use crate::{
     codegen::module_links,
     project::{
         error::ProjectError,
+        preview_pages::{Look, PageVerdict},
         run::JobContext,
         sandbox_link::{SandboxLink, read_content},
         sandbox_provider::SandboxHealth,
@@ -49,8 +50,24 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-/// Looks at the page and at the files that were written. Takes milliseconds when nothing is wrong.
-pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Verdict {
+/// Looks at the page and at the files that were written: takes milliseconds when nothing is wrong. Then the pages that are
+/// open somewhere are asked, which see what only shows when the app runs. `pages` began before the files were written.
+pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath], pages: &Look) -> Verdict {
+    match served(context, link, written).await {
+        Verdict::Fine => match pages.verdict().await {
+            PageVerdict::Threw(error) => Verdict::Broken(error.into()),
+            PageVerdict::Unwatched | PageVerdict::Fine => Verdict::Fine,
+            PageVerdict::Silent => {
+                tracing::info!(run = %context.run, "the preview's page did not say how it is");
+                Verdict::Fine
+            }
+        },
+        other => other,
+    }
+}
+
+/// Whether the dev server serves everything.
+async fn served(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Verdict {
     let mut health = link.sandbox().health();
     let up = health.wait_for(|health| !matches!(health, SandboxHealth::Ready));
     match tokio::time::timeout(READY_WITHIN, up).await.map(|health| health.map(|health| health.clone())) {

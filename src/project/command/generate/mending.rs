@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use cobuild_protocol::{
     Event, FilePath,
-    event::Reverted,
+    event::{PreviewError, Reverted},
     state::FileInfo,
-    value::{ContentHash, FileOrigin, UsageTotal},
+    value::{ContentHash, FileOrigin, PreviewErrorSource, UsageTotal},
 };
 
 use super::{Bases, talk::Ending};
@@ -129,10 +129,16 @@ impl<'a> Mending<'a> {
         }
         let problem = problem.map(|problem| match problem {
             Problem::Process(sentence) => sentence,
-            Problem::Preview(problem) => match problem.file {
-                Some(file) if !problem.message.contains(&file) => format!("{file}: {}", problem.message),
-                _ => problem.message,
-            },
+            Problem::Preview(PreviewError { message, file, source }) => {
+                let message = match source {
+                    PreviewErrorSource::Build => message,
+                    PreviewErrorSource::Page => format!("The app throws an error in the browser: {message}"),
+                };
+                match file {
+                    Some(file) if !message.contains(&file) => format!("{file}: {message}"),
+                    _ => message,
+                }
+            }
         });
         Ok(match problem {
             Some(problem) => Look::Broken(problem),

@@ -10,7 +10,11 @@ use cobuild_protocol::{FilePath, event::PreviewError, value::PreviewErrorSource}
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::{Verdict, dev_server, plain, shorten};
+use super::{
+    Verdict,
+    dev_server::{self, Answer},
+    plain, shorten,
+};
 use crate::{
     codegen::imports,
     project::{sandbox_link::SandboxLink, sandbox_provider::SandboxError},
@@ -32,11 +36,12 @@ const COMPILED: [&str; 7] = ["js", "jsx", "ts", "tsx", "mjs", "css", "json"];
 /// Walks through all modules. `written` is what was just changed, and must be served as it is now.
 pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>) -> Verdict {
     let page = match dev_server::get(link, "/").await {
-        Ok((status, body)) if status.is_server_error() => return Verdict::Broken(problem(&body, None)),
-        Ok((_, body)) => body,
+        Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, None)),
+        Ok(answer) => answer.body,
         Err(error) => return unknown(&error),
     };
-    let mut next: Vec<String> = entries(&page);
+    let entries = entries(&page);
+    let mut next = entries.clone();
     let own = written.keys().filter(|path| path.as_str().starts_with("src/") && COMPILED.contains(&path.extension()));
     next.extend(own.map(|path| format!("/{path}{}", if path.extension() == "json" { "?import" } else { "" })));
     let mut seen: HashSet<String> = HashSet::new();
@@ -52,8 +57,16 @@ pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String
             .await;
         for (target, answer) in answers {
             match answer {
-                Ok((true, body)) => return Verdict::Broken(problem(&body, Some(key(&target)))),
-                Ok((false, body)) => next.extend(imported(&body)),
+                Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, Some(key(&target)))),
+                // What a module imports in vain is an error of that module; nobody but the browser misses what the page
+                // itself loads.
+                Ok(answer) if (answer.is_page || answer.is_missing) && entries.contains(&target) => {
+                    return super::broken(
+                        &format!("index.html loads {target}, but there is no such file"),
+                        Some("index.html".into()),
+                    );
+                }
+                Ok(answer) => next.extend(imported(&answer.body)),
                 Err(error) => return unknown(&error),
             }
         }
@@ -66,12 +79,12 @@ fn unknown(error: &SandboxError) -> Verdict {
     Verdict::Unknown
 }
 
-/// A module as it is now; true: it is an error.
+/// A module as it is now.
 async fn get_current(
     link: &SandboxLink,
     target: &str,
     written: &BTreeMap<FilePath, String>,
-) -> Result<(bool, String), SandboxError> {
+) -> Result<Answer, SandboxError> {
     let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
     let started = tokio::time::Instant::now();
     // Styles and data have no source map that tells what they were made from: those are given the time it takes.
@@ -79,11 +92,11 @@ async fn get_current(
         tokio::time::sleep(UNTOLD_PAUSE).await;
     }
     loop {
-        let (status, body) = dev_server::get(link, target).await?;
+        let answer = dev_server::get(link, target).await?;
         // Errors are never remembered by the dev server, so they are current.
-        let is_old = !status.is_server_error() && content.is_some_and(|content| is_of(&body, content) == Some(false));
+        let is_old = !answer.is_error && content.is_some_and(|content| is_of(&answer.body, content) == Some(false));
         if !is_old || started.elapsed() > NOTICED_WITHIN {
-            return Ok((status.is_server_error(), body));
+            return Ok(answer);
         }
         tokio::time::sleep(PAUSE).await;
     }
