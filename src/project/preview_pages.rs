@@ -12,7 +12,7 @@ use std::{
 use cobuild_protocol::{event::PreviewError, value::PreviewErrorSource};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 
 /// Pages of one project that are listened to. Whoever opens more sees them work as ever; they are not asked.
@@ -56,6 +56,8 @@ struct Board {
     pages: BTreeMap<u64, Page>,
     /// The last question to all pages; each says once whether it has come to rest since.
     check: u64,
+    /// Pages up to this one are to be loaded anew instead.
+    reload_through: u64,
     /// Runs that look at the pages themselves: what those report meanwhile is for the run.
     checks_open: usize,
     /// When a page was last closed.
@@ -82,6 +84,15 @@ pub struct OpenPage {
     id: u64,
     questions: watch::Receiver<Board>,
     asked: u64,
+}
+
+/// What a page is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// To be named in the answer.
+    pub number: u64,
+    /// It is to be loaded anew; then the new one is asked.
+    pub reload: bool,
 }
 
 /// What the room is to know of a page.
@@ -151,13 +162,15 @@ impl PreviewPages {
 
 impl OpenPage {
     /// Waits for the next question, which [`OpenPage::settled`] answers. Cancel-safe.
-    pub async fn question(&mut self) -> u64 {
+    pub async fn question(&mut self) -> Question {
         let asked = self.asked;
         let next = self.questions.wait_for(|board| board.checks_open > 0 && board.check > asked).await;
         // The board lives as long as the page does.
-        let check = next.map_or(asked, |board| board.check);
-        self.asked = check;
-        check
+        let board = next.expect("invariant: this page holds its sender");
+        let question = Question { number: board.check, reload: self.id <= board.reload_through };
+        drop(board);
+        self.asked = question.number;
+        question
     }
 
     /// The page threw something. Returns what the room is to know of it.
@@ -224,37 +237,44 @@ impl Drop for OpenPage {
 }
 
 impl Look {
-    /// Asks every page, and waits until all have come to rest, within limits. Cancel-safe.
+    /// Asks every page, and waits until all have come to rest, within limits. Where one throws, all are loaded anew and
+    /// asked once more: what an app throws in the middle of an update is gone with that. Cancel-safe.
     pub(crate) async fn verdict(&self) -> PageVerdict {
+        match self.ask(false, self.since).await {
+            PageVerdict::Threw(error) => match self.ask(true, Instant::now()).await {
+                // They were there a moment ago.
+                PageVerdict::Silent | PageVerdict::Unwatched => {
+                    self.board.send_modify(|board| board.shown = Some(error.message.clone()));
+                    PageVerdict::Threw(error)
+                }
+                verdict => verdict,
+            },
+            verdict => verdict,
+        }
+    }
+
+    async fn ask(&self, reload: bool, since: Instant) -> PageVerdict {
         let mut question = 0;
         self.board.send_modify(|board| {
             board.check += 1;
             question = board.check;
+            if reload {
+                board.reload_through = board.next;
+            }
             // Whoever looks says how the preview is now.
             board.shown = None;
         });
-        let mut answers = self.board.subscribe();
-        let deadline = Instant::now() + ANSWER_WITHIN;
-        // A page that is being loaded anew is not there for a moment.
-        loop {
-            let comes_back = {
-                let board = answers.borrow_and_update();
-                let back_by = board.left.map(|left| left + RELOAD_WITHIN).filter(|by| *by > Instant::now());
-                if board.is_watched() { break } else { back_by }
-            };
-            let Some(back_by) = comes_back else { return PageVerdict::Unwatched };
-            tokio::select! {
-                _ = answers.changed() => {}
-                () = sleep_until(back_by) => {}
-            }
+        if !self.is_watched().await {
+            return PageVerdict::Unwatched;
         }
+        let mut answers = self.board.subscribe();
         let at_rest = |board: &Board| {
             board.is_watched() && board.pages.values().all(|page| page.hidden || page.settled >= question)
         };
-        let all = timeout_at(deadline, answers.wait_for(at_rest)).await.is_ok();
+        let all = timeout(ANSWER_WITHIN, answers.wait_for(at_rest)).await.is_ok_and(|board| board.is_ok());
         let mut verdict = PageVerdict::Silent;
         self.board.send_modify(|board| {
-            let thrown = board.pages.values().flat_map(|page| &page.errors).filter(|(at, _)| *at >= self.since);
+            let thrown = board.pages.values().flat_map(|page| &page.errors).filter(|(at, _)| *at >= since);
             if let Some((_, error)) = thrown.min_by_key(|(at, _)| *at) {
                 verdict = PageVerdict::Threw(error.clone());
                 board.shown = Some(error.message.clone());
@@ -263,6 +283,25 @@ impl Look {
             }
         });
         verdict
+    }
+
+    /// Whether a page is there to be asked. One that is being loaded anew is not there for a moment.
+    async fn is_watched(&self) -> bool {
+        let mut pages = self.board.subscribe();
+        loop {
+            let back_by = {
+                let board = pages.borrow_and_update();
+                if board.is_watched() {
+                    return true;
+                }
+                board.left.map(|left| left + RELOAD_WITHIN).filter(|by| *by > Instant::now())
+            };
+            let Some(back_by) = back_by else { return false };
+            tokio::select! {
+                _ = pages.changed() => {}
+                () = sleep_until(back_by) => {}
+            }
+        }
     }
 }
 
@@ -306,7 +345,8 @@ mod tests {
         let look = pages.look();
         let answer = async {
             let question = page.question().await;
-            page.settled(question);
+            assert!(!question.reload);
+            page.settled(question.number);
         };
         assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Fine);
     }
@@ -322,32 +362,54 @@ mod tests {
         let answer = async {
             let question = page.question().await;
             assert_eq!(page.renewed(), None);
-            page.settled(question);
+            page.settled(question.number);
         };
         assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Fine);
-        let answer = async {
-            assert_eq!(page.threw(error("new")), None);
-            let question = page.question().await;
-            page.settled(question);
-        };
-        assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Threw(error("new")));
+    }
+
+    /// A page that throws when it is asked, and when it is loaded anew throws that.
+    async fn throws(pages: &PreviewPages, mut page: OpenPage, anew: Option<&str>) -> OpenPage {
+        let question = page.question().await;
+        assert_eq!(page.threw(error("first")), None);
+        page.settled(question.number);
+        assert!(page.question().await.reload);
+        drop(page);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut page = pages.open().unwrap();
+        assert_eq!(anew.and_then(|message| page.threw(error(message))), None);
+        let question = page.question().await;
+        assert!(!question.reload);
+        page.settled(question.number);
+        page
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_is_loaded_anew_is_waited_for() {
+    async fn an_error_counts_when_it_is_there_after_loading_anew() {
         let pages = PreviewPages::default();
-        let page = pages.open().unwrap();
         let look = pages.look();
+        let page = pages.open().unwrap();
+        let (verdict, page) = tokio::join!(look.verdict(), throws(&pages, page, Some("again")));
+        assert_eq!(verdict, PageVerdict::Threw(error("again")));
+        assert!(pages.claimed("again"), "it is what the page says");
+        let (verdict, page) = tokio::join!(look.verdict(), throws(&pages, page, None));
+        assert_eq!(verdict, PageVerdict::Fine, "it was in the middle of an update");
+        assert!(!pages.claimed("first"));
         drop(page);
-        let answer = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let mut page = pages.open().unwrap();
-            assert_eq!(page.threw(error("at start")), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_does_not_come_back_has_said_enough() {
+        let pages = PreviewPages::default();
+        let look = pages.look();
+        let mut page = pages.open().unwrap();
+        let leave = async {
             let question = page.question().await;
-            page.settled(question);
-            page
+            assert_eq!(page.threw(error("last words")), None);
+            page.settled(question.number);
+            assert!(page.question().await.reload);
+            drop(page);
         };
-        assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Threw(error("at start")));
+        assert_eq!(tokio::join!(look.verdict(), leave).0, PageVerdict::Threw(error("last words")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -358,7 +420,7 @@ mod tests {
         let look = pages.look();
         assert_eq!(look.verdict().await, PageVerdict::Silent);
         assert_eq!(began.elapsed(), ANSWER_WITHIN);
-        assert_eq!(page.threw(error("and hangs")), None);
+        assert_eq!(page.threw(error("and hangs")), None, "it is for the look");
         assert_eq!(look.verdict().await, PageVerdict::Threw(error("and hangs")));
     }
 

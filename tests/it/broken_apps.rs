@@ -191,7 +191,7 @@ async fn what_cannot_be_mended_ends_at_the_last_good_state() {
     let app =
         |text: &str| format!("<file path=\"src/App.jsx\">\nexport default function App() {{\n{text}\n}}\n</file>");
     let good = app("  return <h1>It works: as before</h1>");
-    let other = |at: usize| app(&format!("  return <h1>{{</h1>\n  // {at}\n{}", "  }\n".repeat(at)));
+    let other = |at: usize| app(&format!("{}  return <h1>{{</h1>", "  // Further down.\n".repeat(at)));
     let fixer = Fixer::new([
         ("good".to_owned(), vec![good.clone()]),
         ("hopeless".to_owned(), vec![other(0), other(1), other(2), other(3), good.clone()]),

@@ -79,7 +79,8 @@ fn frame(line: &str) -> Option<(String, FilePath)> {
     if ["node_modules/", "@", "__cobuild/"].iter().any(|prefix| path.starts_with(prefix)) {
         return None;
     }
-    let function = before.trim().trim_start_matches("at ").trim_end_matches(['(', '@', ' ']);
+    let function = before.trim_start();
+    let function = function.strip_prefix("at ").unwrap_or(function).trim_end_matches(['(', '@', ' ']);
     let function = plain(function).chars().take(FUNCTION_LENGTH_MAX).collect();
     Some((function, path.parse().ok()?))
 }

@@ -65,8 +65,10 @@
       reports.forEach(send);
     };
     socket.onmessage = ({ data }) => {
-      question = JSON.parse(data).question;
-      answer(question, now());
+      const asked = JSON.parse(data);
+      question = asked.question;
+      if (asked.reload) location.reload();
+      else answer(question, now());
     };
     socket.onclose = ({ code }) => {
       if (code !== REFUSED) setTimeout(connect, reconnectMs * (1 + Math.random()));
@@ -128,6 +130,15 @@
   );
   addEventListener("unhandledrejection", (event) => thrown("Unhandled rejection: ", event.reason));
   document.addEventListener("visibilitychange", () => send({ type: "hidden", hidden: document.hidden }));
+
+  // A new version of a module that throws when it begins is no uncaught error: the dev server's client says so here only,
+  // and the page goes on with the old one.
+  const { console } = window;
+  const { error: shout } = console;
+  console.error = (...words) => {
+    shout.apply(console, words);
+    if (words[0] === "[vite]" && words[1] instanceof Error) thrown("", words[1]);
+  };
 
   /** Updates and overlays, as the dev server's client tells them to modules. Its own module is asked, not another. */
   async function listen() {

@@ -32,7 +32,10 @@ use super::{
 };
 use crate::{
     http::{HttpState, listener::Connection, origin::request_authority},
-    project::{ProjectHandle, preview_pages::OpenPage},
+    project::{
+        ProjectHandle,
+        preview_pages::{OpenPage, Question},
+    },
 };
 
 /// Under which everything here is. An app has no use for the name.
@@ -111,7 +114,9 @@ async fn listen(upgrade: OnUpgrade, handle: &ProjectHandle, mut page: OpenPage, 
     let mut heard = Instant::now();
     loop {
         let message = tokio::select! {
-            question = page.question() => Message::text(json!({ "question": question }).to_string()),
+            Question { number, reload } = page.question() => {
+                Message::text(json!({ "question": number, "reload": reload }).to_string())
+            }
             _ = beats.tick() => {
                 if heard.elapsed() > 2 * heartbeat {
                     return; // Gone without a word, such as with a laptop that was shut.

@@ -17,7 +17,10 @@ use crate::{
         reply::ParsedReply,
     },
     project::{
-        command::apply::{self, Effect, Problem},
+        command::{
+            apply::{self, Effect, Problem},
+            preview_check::Before,
+        },
         error::ProjectError,
         model_provider::ModelInfo,
         reconcile::Reconciler,
@@ -236,11 +239,12 @@ impl<'a> Mending<'a> {
             staged.push(StagedFile { path, content, base: made });
         }
         let paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
+        let before = Before::now(context, context.ready_link().as_deref());
         let reconciler = Reconciler { store: &context.parts.store, tree: &context.tree, reporter: &context.reporter };
         reconciler.write(staged, FileOrigin::Restore).await?;
         if let Ok(link) = context.link().await {
             link.push().await?;
-            apply::look_at_preview(context, &link, &paths).await?;
+            apply::look_at_preview(context, &link, &paths, &before).await?;
         }
         Ok(())
     }

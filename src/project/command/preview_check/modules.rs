@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::{
-    Verdict,
+    Before, Verdict,
     dev_server::{self, Answer},
     plain, shorten,
 };
@@ -26,15 +26,16 @@ const MODULES_MAX: usize = 400;
 const AT_ONCE: usize = 6;
 /// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
-/// How long the dev server takes to notice that a file has changed, when nothing it serves tells.
-const UNTOLD_PAUSE: Duration = Duration::from_millis(150);
+/// How long the dev server takes to notice that a file has changed, when nothing it serves tells; on a busy machine.
+const UNTOLD_WITHIN: Duration = Duration::from_millis(700);
 /// Pause between two looks at a file that is still served as it was.
 const PAUSE: Duration = Duration::from_millis(30);
 /// What the dev server compiles into modules.
 const COMPILED: [&str; 7] = ["js", "jsx", "ts", "tsx", "mjs", "css", "json"];
 
 /// Walks through all modules. `written` is what was just changed, and must be served as it is now.
-pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>) -> Verdict {
+pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) -> Verdict {
+    until_noticed(link, written, before).await;
     let page = match dev_server::get(link, "/").await {
         Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, None)),
         Ok(answer) => answer.body,
@@ -79,6 +80,30 @@ fn unknown(error: &SandboxError) -> Verdict {
     Verdict::Unknown
 }
 
+/// Styles and data have no source map that tells what they were made from. When the dev server has noticed that they
+/// changed, it prints so; what it has not served yet it does not follow, so the wait has an end.
+async fn until_noticed(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) {
+    let is_untold = |path: &&FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "css" | "json");
+    let untold: Vec<&FilePath> = written.keys().filter(is_untold).collect();
+    let is_noticed = |log: &str, path: &FilePath| match path.extension() {
+        "css" => log.lines().any(|line| is_update(line) && line.contains(path.as_str())),
+        // It is the module that imports it that is named.
+        _ => log.lines().any(is_update),
+    };
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < UNTOLD_WITHIN {
+        let log = before.news(link);
+        if untold.iter().all(|path| is_noticed(&log, path)) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn is_update(line: &str) -> bool {
+    line.contains("hmr update") || line.contains("page reload")
+}
+
 /// A module as it is now.
 async fn get_current(
     link: &SandboxLink,
@@ -87,10 +112,6 @@ async fn get_current(
 ) -> Result<Answer, SandboxError> {
     let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
     let started = tokio::time::Instant::now();
-    // Styles and data have no source map that tells what they were made from: those are given the time it takes.
-    if content.is_some() && matches!(key(target).rsplit('.').next(), Some("css" | "json")) {
-        tokio::time::sleep(UNTOLD_PAUSE).await;
-    }
     loop {
         let answer = dev_server::get(link, target).await?;
         // Errors are never remembered by the dev server, so they are current.
