@@ -14,6 +14,7 @@
 //! | [`feedback`] | what a model is told when it is asked once more |
 //! | [`summary`] | a conversation that outgrew the window → the question for its summary |
 //! | [`page_outline`] | a web page → what a model needs to imitate it |
+//! | [`page_article`], [`page_styles`], `page_tree` | a web page → what it says; its colours and fonts; its elements |
 
 pub mod edit_match;
 pub mod feedback;
@@ -21,7 +22,10 @@ pub mod imports;
 pub mod lost_content;
 pub mod module_links;
 pub mod packages;
+pub mod page_article;
 pub mod page_outline;
+pub mod page_styles;
+mod page_tree;
 pub mod prompt;
 pub mod relevance;
 pub mod reply;

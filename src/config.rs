@@ -13,7 +13,7 @@ pub use self::models::ModelConfig;
 pub use crate::{http::legacy::DialectChoice, secret::Secret};
 use crate::{
     model::demo::DEMO_SPEED_DEFAULT,
-    project::{LogLimits, repository::GitHost},
+    project::{LogLimits, page_reader::PageHost, repository::GitHost},
 };
 
 /// Where packages come from when nothing else is said.
@@ -125,6 +125,20 @@ pub struct Config {
     /// `git.example.com=10.0.0.7:443` to say where one is. Without that, its name must lead to a public address
     #[arg(long, env = "GIT_HOSTS", default_value = "github.com", value_delimiter = ',', global = true)]
     pub git_hosts: Vec<GitHost>,
+
+    /// Hosts that pages may be read from although they are not of the public internet, separated by commas:
+    /// `wiki.example.com`, `10.0.0.7:8080`. Without a port, at 80 and 443
+    #[arg(long, env = "PAGE_HOSTS", value_delimiter = ',', global = true)]
+    pub page_hosts: Vec<PageHost>,
+
+    /// Key of Firecrawl, a service that reads pages with a browser. With it the `scrape-…` calls of older clients, their
+    /// search and their screenshots go there; without it this server reads pages by itself and takes no pictures
+    #[arg(long, env = "FIRECRAWL_API_KEY", global = true, hide_env_values = true, value_parser = secret)]
+    pub firecrawl_api_key: Option<Secret>,
+
+    /// Where Firecrawl is, without a version; for one of your own, which may need no key. Unset: https://api.firecrawl.dev
+    #[arg(long, env = "FIRECRAWL_BASE_URL", global = true)]
+    pub firecrawl_base_url: Option<String>,
 
     /// File of certificates (PEM) that sandboxes trust beside the system's: for a registry or a git host of your own
     #[arg(long, env = "SANDBOX_CA_FILE", global = true)]

@@ -49,7 +49,7 @@ use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
-        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider,
+        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider, scraper::Scraper,
     },
 };
 
@@ -70,6 +70,8 @@ pub struct HttpParts {
     pub models: Arc<dyn ModelProvider>,
     /// The sandboxes, to tell whether there are any.
     pub sandboxes: Arc<dyn SandboxProvider>,
+    /// A scraping service, where there is one.
+    pub scraper: Option<Arc<dyn Scraper>>,
     /// How long things may take.
     pub timing: Timing,
     /// How people reach the server, without a slash at the end.
@@ -110,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) registry: ProjectRegistry,
     pub(crate) models: Arc<dyn ModelProvider>,
     pub(crate) sandboxes: Arc<dyn SandboxProvider>,
+    pub(crate) scraper: Option<Arc<dyn Scraper>>,
     pub(crate) access: Access,
     pub(crate) origins: OriginPolicy,
     pub(crate) page_policy: HeaderValue,
@@ -122,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) diffs: Arc<Semaphore>,
     /// One permit per repository being processed.
     pub(crate) code_jobs: Arc<Semaphore>,
+    /// One permit per page being read.
+    pub(crate) page_reads: Arc<Semaphore>,
     /// Cancelled when connections must end, whatever they are doing.
     pub(crate) shutdown: CancellationToken,
     /// Everything HTTP has started.
@@ -182,6 +187,7 @@ impl App {
             registry: parts.registry,
             models: parts.models,
             sandboxes: parts.sandboxes,
+            scraper: parts.scraper,
             access,
             timing: parts.timing,
             url: parts.url,
@@ -189,6 +195,7 @@ impl App {
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),
             code_jobs: Arc::new(Semaphore::new(legacy::code::JOBS_MAX)),
+            page_reads: Arc::new(Semaphore::new(legacy::PAGES_MAX)),
             shutdown: CancellationToken::new(),
             casters: ws::Casters::new(tasks.clone()),
             leaving: Leaving::new(tasks.clone()),

@@ -17,7 +17,7 @@
 //! | `room` | who is here |
 //! | [`preview_pages`] | the preview's pages that are open in browsers, and what they throw |
 //! | `figures` | what operators see |
-//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`] | what the core asks of the outside |
+//! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`], [`scraper`] | what is asked of the outside |
 
 mod actor;
 mod batch;
@@ -48,6 +48,7 @@ mod runs;
 mod sandbox_link;
 pub mod sandbox_provider;
 mod sandbox_slot;
+pub mod scraper;
 mod state;
 #[cfg(test)]
 mod testing;

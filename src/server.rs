@@ -26,12 +26,16 @@ use crate::{
         retry::RetryPolicy,
         vendors::Vendors,
     },
-    pages::WebPages,
+    pages::{
+        WebPages,
+        firecrawl::{Firecrawl, FirecrawlError},
+    },
     project::{
         Budget, LogLimits, ProjectParts, ProjectRegistry, ProjectSettings,
         event_store::SharedStore,
         model_provider::{ModelError, ModelProvider},
         sandbox_provider::SandboxProvider,
+        scraper::Scraper,
     },
     sandbox::{
         local::{LocalConfig, LocalProvider},
@@ -106,6 +110,9 @@ pub enum StartError {
     /// There is no TLS on this machine.
     #[error("models cannot be reached: {0}")]
     Tls(String),
+    /// The scraping service cannot be used.
+    #[error(transparent)]
+    Scraper(#[from] FirecrawlError),
 }
 
 /// A server that answers. Dropping it ends its connections; [`RunningServer::shutdown`] does so in order.
@@ -173,7 +180,9 @@ impl RunningServer {
         let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
         let Providers { store, models, sandboxes, timing, projects } = providers;
-        let pages = Arc::new(WebPages::new().map_err(|error| StartError::Tls(error.to_string()))?);
+        let pages = WebPages::new(&config.page_hosts).map_err(|error| StartError::Tls(error.to_string()))?;
+        let pages = Arc::new(pages);
+        let scraper = scraper(config, &pages)?;
         let preview_url = format!("{}/", url.with_host(&format!("{{id}}.{}", config.preview_domain)));
         let registry = ProjectRegistry::new(ProjectParts {
             store,
@@ -182,7 +191,8 @@ impl RunningServer {
             pages,
             settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
         });
-        let parts = HttpParts { registry: registry.clone(), models, sandboxes, timing, url: url.to_string() };
+        let url_text = url.to_string();
+        let parts = HttpParts { registry: registry.clone(), models, sandboxes, scraper, timing, url: url_text };
         let app = App::new(parts, config, door);
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
@@ -259,6 +269,16 @@ pub(crate) fn vendors(config: &Config) -> Result<Arc<Vendors>, StartError> {
     }
     Vendors::new(config.models.settings(), catalogue, &HttpLimits::default(), RetryPolicy::default())
         .map_err(|error| StartError::Tls(error.to_string()))
+}
+
+/// The scraping service, where one is configured.
+fn scraper(config: &Config, pages: &Arc<WebPages>) -> Result<Option<Arc<dyn Scraper>>, StartError> {
+    let key = config.firecrawl_api_key.clone().filter(|key| !key.expose().trim().is_empty());
+    let base_url = config.firecrawl_base_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+    if key.is_none() && base_url.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Firecrawl::new(base_url, key, Arc::clone(pages))?)))
 }
 
 fn sandboxes(config: &Config) -> Arc<dyn SandboxProvider> {

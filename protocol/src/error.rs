@@ -102,13 +102,25 @@ pub struct ErrorBody {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(optional, as = "Option<Vec<String>>")]
     pub models: Vec<String>,
+    /// Whether the model's answer reached its output limit, so that what there is of it is good as far as it goes. An
+    /// answer whose stream broke off ends with the same code and without this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub output_limit: bool,
 }
 
 impl ErrorBody {
     /// An error with the code's own idea of whether it can be retried.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retryable: code.is_retryable(), retry_after_ms: None, models: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            retryable: code.is_retryable(),
+            retry_after_ms: None,
+            models: Vec::new(),
+            output_limit: false,
+        }
     }
 }
 

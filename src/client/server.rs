@@ -182,7 +182,7 @@ impl Server {
         Err(match serde_json::from_slice::<Problem>(&body) {
             Ok(Problem { code, detail: message, retryable, retry_after_ms, models }) => {
                 let retry_after_ms = retry_after_ms.or(wait);
-                ClientError::Rejected(ErrorBody { code, message, retryable, retry_after_ms, models })
+                ClientError::Rejected(ErrorBody { retryable, retry_after_ms, models, ..ErrorBody::new(code, message) })
             }
             // What stands before the server may be overloaded, too.
             Err(_) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {

@@ -43,8 +43,8 @@ use cobuild_protocol::ErrorBody;
 use serde_json::json;
 
 pub use self::dialect::DialectChoice;
-pub(crate) use self::refusal::no_such_path;
 use self::{browser::Browsers, dialect::Dialect};
+pub(crate) use self::{browser::PAGES_MAX, refusal::no_such_path};
 use super::{HttpState, assets};
 use crate::config::Config;
 
@@ -134,14 +134,15 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/run-command", only!(post, browser::further::run_command))
         .route("/api/run-command-v2", only!(post, browser::further::run_command))
         .route("/api/monitor-vite-logs", only!(get, browser::further::vite_errors))
-        .route("/api/check-vite-errors", only!(get, browser::further::vite_errors))
+        .route("/api/check-vite-errors", only!(get, browser::further::known_errors))
         .route("/api/sandbox-logs", only!(get, browser::further::sandbox_logs))
         .route("/api/report-vite-error", only!(post, browser::further::report_vite_error))
         .route("/api/clear-vite-errors-cache", only!(post, browser::further::clear_vite_errors))
-        .route("/api/search", only!(post, browser::further::search))
-        .route("/api/scrape-url-enhanced", only!(post, browser::further::scrape))
-        .route("/api/scrape-website", only!(post, browser::further::scrape))
-        .route("/api/scrape-screenshot", only!(post, browser::further::scrape))
+        .route("/api/search", only!(post, browser::pages::search))
+        .route("/api/scrape-url-enhanced", only!(post, browser::pages::scrape_url))
+        .route("/api/scrape-website", only!(post, browser::pages::scrape_website))
+        .route("/api/scrape-screenshot", only!(post, browser::pages::scrape_screenshot))
+        .route("/api/extract-brand-styles", only!(post, browser::pages::extract_styles))
         .route("/code", post(code::process))
         .route("/stream-dummy", get(code::dummy))
         .method_not_allowed_fallback(refusal::method_not_allowed)

@@ -4,6 +4,7 @@
 //! Written here on top of schemars, which the protocol's own schema is made with: utoipa would want a second derive on
 //! every type of the protocol and writes OpenAPI 3.1 only; aide, in its stable version, knows an older schemars.
 
+mod browser_pages;
 mod legacy;
 mod native;
 
@@ -32,7 +33,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     frame-ancestors 'none'";
 
 /// Groups of operations, in the order in which they are shown.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("Server", "Whether it is well, and the models it has."),
     ("Projects", "Rooms in which apps are built."),
     ("Events", "What happens in a project, live and as a record. The same events as over the WebSocket."),
@@ -46,6 +47,7 @@ const TAGS: [(&str, &str); 13] = [
     ("Sandbox Management", "Builder AI Engine: where the app runs."),
     ("File Operations", "Builder AI Engine: the files."),
     ("Code Processing", "The code-processing backend."),
+    ("Pages of the Web", "Browser clients: pages to work from, read for them."),
 ];
 
 /// Routes and their descriptions, in the making.
@@ -84,6 +86,7 @@ pub(crate) fn routes() -> Router<HttpState> {
 fn documented() -> Api {
     let mut api = native::routes(Api::new());
     legacy::describe(&mut api.document);
+    browser_pages::describe(&mut api.document);
     api
 }
 

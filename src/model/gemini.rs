@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cobuild_protocol::value::{MessageRole, Usage};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{
     ask::Ask,
     endpoint::Endpoint,
-    usage,
+    usage::{self, GeminiCounts},
     wire::{self, Call, Wire},
 };
 use crate::project::model_provider::{ModelChunk, ModelError, ReasoningEffort, StopReason, Turn};
@@ -100,6 +101,36 @@ impl State {
         Self { endpoint, stop: None, usage: None, continuation: None, continues: false }
     }
 
+    /// The counts come with nearly every slice and mostly say the same again.
+    fn take_usage(&mut self, read: Option<Usage>, out: &mut Vec<ModelChunk>) {
+        if let Some(read) = read
+            && self.usage.as_ref() != Some(&read)
+        {
+            self.usage = Some(read.clone());
+            out.push(ModelChunk::Usage(read));
+        }
+    }
+
+    /// Any slice, as a tree of JSON.
+    fn take_slice(&mut self, data: &str, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        let value = wire::parse(data, &self.endpoint)?;
+        if let Some(error) = wire::reported_error(&value, &self.endpoint) {
+            return Err(error);
+        }
+        if let Some(candidate) = value.pointer("/candidates/0") {
+            self.take_candidate(candidate, out);
+            // A token without a reason to finish is a checkpoint, not the end.
+            let token = wire::text(value.get("continuationToken"));
+            self.continuation =
+                token.or_else(|| wire::text(candidate.get("continuationToken"))).or(self.continuation.take());
+        }
+        if let Some(reason) = value.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {
+            self.stop = Some(StopReason::Refused(Some(reason.to_owned())));
+        }
+        self.take_usage(value.get("usageMetadata").and_then(usage::from_gemini), out);
+        Ok(())
+    }
+
     fn take_candidate(&mut self, candidate: &Value, out: &mut Vec<ModelChunk>) {
         for part in candidate.pointer("/content/parts").and_then(Value::as_array).into_iter().flatten() {
             let Some(text) = wire::text(part.get("text")) else { continue };
@@ -122,27 +153,14 @@ impl Wire for State {
         if data.is_empty() {
             return Ok(());
         }
-        let value = wire::parse(data, &self.endpoint)?;
-        if let Some(error) = wire::reported_error(&value, &self.endpoint) {
-            return Err(error);
+        match plain_text(data) {
+            Some((parts, counts)) => {
+                out.extend(parts.into_iter().filter_map(Part::chunk));
+                self.take_usage(counts.and_then(|counts| counts.usage()), out);
+                Ok(())
+            }
+            None => self.take_slice(data, out),
         }
-        if let Some(candidate) = value.pointer("/candidates/0") {
-            self.take_candidate(candidate, out);
-            // A token without a reason to finish is a checkpoint, not the end.
-            let token = wire::text(value.get("continuationToken"));
-            self.continuation =
-                token.or_else(|| wire::text(candidate.get("continuationToken"))).or(self.continuation.take());
-        }
-        if let Some(reason) = value.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {
-            self.stop = Some(StopReason::Refused(Some(reason.to_owned())));
-        }
-        if let Some(read) = value.get("usageMetadata").and_then(usage::from_gemini)
-            && self.usage.as_ref() != Some(&read)
-        {
-            self.usage = Some(read.clone());
-            out.push(ModelChunk::Usage(read));
-        }
-        Ok(())
     }
 
     fn on_end(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
@@ -153,6 +171,54 @@ impl Wire for State {
 
     fn continuation(&self) -> Option<String> {
         self.continuation.clone().filter(|_| self.continues)
+    }
+}
+
+/// The parts and counts of a slice that holds nothing else: nearly all do, and reading them this way is twice as
+/// fast.
+fn plain_text(data: &str) -> Option<(Vec<Part>, Option<GeminiCounts>)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Slice {
+        candidates: [Candidate; 1],
+        usage_metadata: Option<GeminiCounts>,
+        error: Option<IgnoredAny>,
+        prompt_feedback: Option<IgnoredAny>,
+        continuation_token: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Candidate {
+        content: Content,
+        finish_reason: Option<IgnoredAny>,
+        continuation_token: Option<IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        parts: Vec<Part>,
+    }
+    let slice: Slice = serde_json::from_str(data).ok()?;
+    let Slice { candidates, usage_metadata, error: None, prompt_feedback: None, continuation_token: None } = slice
+    else {
+        return None;
+    };
+    let [Candidate { content, finish_reason: None, continuation_token: None }] = candidates else { return None };
+    Some((content.parts, usage_metadata))
+}
+
+/// A part of a plain slice; what else it may hold (signatures, calls) is nothing to tell.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    thought: bool,
+}
+
+impl Part {
+    fn chunk(self) -> Option<ModelChunk> {
+        let of_kind = if self.thought { ModelChunk::Reasoning } else { ModelChunk::Text };
+        (!self.text.is_empty()).then(|| of_kind(self.text))
     }
 }
 
@@ -257,6 +323,61 @@ mod tests {
         assert_eq!(token(&[checkpoint.clone(), finish("STOP")]), None);
         assert_eq!(token(&[checkpoint.clone(), end]).as_deref(), Some("t2"));
         assert_eq!(token(&[checkpoint, finish("CONTINUATION")]).as_deref(), Some("t1"));
+    }
+
+    #[test]
+    fn a_plain_slice_is_read_as_any_other() {
+        let parts = [
+            json!([{"text": "a"}]),
+            json!([{"text": "a\n\"ü😀\u{0}", "thought": false}, {"text": ""}, {"text": "b", "thought": true}]),
+            json!([{"text": "a", "thoughtSignature": "x"}, {"functionCall": {"name": "f", "args": {}}}]),
+            json!([{"text": null}, {"text": 1, "thought": "yes"}, 3, null]),
+            json!([]),
+            json!("none"),
+        ];
+        let counts = [
+            json!(null),
+            json!({"promptTokenCount": 5, "candidatesTokenCount": 3, "thoughtsTokenCount": 2, "cachedContentTokenCount": 9}),
+            json!({"candidatesTokenCount": 3}),
+            json!({"promptTokenCount": -1}),
+            json!({"promptTokenCount": 5.5, "candidatesTokenCount": null}),
+            json!([1]),
+        ];
+        let others = [
+            json!({}),
+            json!({"modelVersion": "m", "responseId": "r", "usageMetadata": null, "error": null}),
+            json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+            json!({"promptFeedback": {}}),
+            json!({"continuationToken": "t"}),
+            json!({"error": {"code": 503, "status": "UNAVAILABLE"}}),
+        ];
+        let mut plain = 0;
+        for ((parts, counts), other) in parts
+            .iter()
+            .flat_map(|p| counts.iter().map(move |c| (p, c)))
+            .flat_map(|pair| others.iter().map(move |other| (pair, other)))
+        {
+            for candidate in [json!({}), json!({"finishReason": "STOP"}), json!({"finishReason": null, "index": 0})] {
+                let mut candidate = candidate;
+                candidate["content"] = json!({"parts": parts, "role": "model"});
+                let mut slice = other.clone();
+                slice["candidates"] = json!([candidate]);
+                if !counts.is_null() {
+                    slice["usageMetadata"] = counts.clone();
+                }
+                let data = slice.to_string();
+                plain += usize::from(plain_text(&data).is_some());
+                let read = |read: fn(&mut State, &str, &mut Vec<ModelChunk>) -> Result<(), ModelError>| {
+                    let mut state = State::new(Arc::new(testing::endpoint(Provider::Google)));
+                    let mut out = Vec::new();
+                    let outcome = read(&mut state, &data, &mut out).map_err(|error| error.to_string());
+                    (outcome, out, state.stop, state.usage, state.continuation, state.continues)
+                };
+                let any = read(|state, data, out| state.take_slice(data, out));
+                assert_eq!(read(|state, data, out| state.on_event("message", data, out)), any, "{data}");
+            }
+        }
+        assert!(plain > 40, "{plain} of them are plain");
     }
 
     #[test]

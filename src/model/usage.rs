@@ -126,20 +126,41 @@ fn overlapping(usage: &Value, input: &str, output: &str, input_details: &str, ou
     })
 }
 
-/// Gemini: cached tokens are part of the prompt, thoughts are not part of the candidates.
+/// Gemini's counts as they come.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GeminiCounts {
+    prompt_token_count: Option<u64>,
+    candidates_token_count: Option<u64>,
+    thoughts_token_count: Option<u64>,
+    cached_content_token_count: Option<u64>,
+}
+
+impl GeminiCounts {
+    /// Cached tokens are part of the prompt, thoughts are not part of the candidates.
+    pub(super) fn usage(self) -> Option<Usage> {
+        let prompt = self.prompt_token_count?;
+        let output = self.candidates_token_count.unwrap_or(0).saturating_add(self.thoughts_token_count.unwrap_or(0));
+        Some(Usage {
+            input_tokens: Some(prompt.saturating_sub(self.cached_content_token_count.unwrap_or(0))),
+            output_tokens: Some(output),
+            cache_read_tokens: self.cached_content_token_count,
+            reasoning_tokens: self.thoughts_token_count,
+            ..Usage::default()
+        })
+    }
+}
+
+/// Gemini's counts in a tree of JSON; one that is no number is as good as missing.
 pub(super) fn from_gemini(usage: &Value) -> Option<Usage> {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64);
-    let prompt = count("promptTokenCount")?;
-    let cache_read_tokens = count("cachedContentTokenCount");
-    let reasoning_tokens = count("thoughtsTokenCount");
-    let output = count("candidatesTokenCount").unwrap_or(0).saturating_add(reasoning_tokens.unwrap_or(0));
-    Some(Usage {
-        input_tokens: Some(prompt.saturating_sub(cache_read_tokens.unwrap_or(0))),
-        output_tokens: Some(output),
-        cache_read_tokens,
-        reasoning_tokens,
-        ..Usage::default()
-    })
+    let counts = GeminiCounts {
+        prompt_token_count: count("promptTokenCount"),
+        candidates_token_count: count("candidatesTokenCount"),
+        thoughts_token_count: count("thoughtsTokenCount"),
+        cached_content_token_count: count("cachedContentTokenCount"),
+    };
+    counts.usage()
 }
 
 /// A charge in dollars, as JSON has it.

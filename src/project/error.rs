@@ -122,6 +122,7 @@ impl ProjectError {
                 | ModelError::RetiredModel { instead, .. }
                 | ModelError::UnknownProvider { instead, .. },
             ) => body.models.clone_from(instead),
+            Self::CutOff(_) => body.output_limit = true,
             _ => {}
         }
         body

@@ -18,7 +18,7 @@ use super::{
     event_log::{Feed, FeedError},
     event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
-    page_reader::{PageAddress, PageError, PageReader},
+    page_reader::{PageAddress, PageError, PageKind, PageReader, WebPage},
 };
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
 
@@ -97,11 +97,12 @@ struct OnePage;
 
 #[async_trait]
 impl PageReader for OnePage {
-    async fn read(&self, address: &PageAddress) -> Result<String, PageError> {
-        match address.as_str() {
-            "https://example.com/" => Ok("<h1 class=\"teal\">An example</h1><script>evil()</script>".to_owned()),
-            other => Err(PageError(format!("there is no page {other}"))),
+    async fn read(&self, address: &PageAddress, _: PageKind) -> Result<WebPage, PageError> {
+        if address.as_str() != "https://example.com/" {
+            return Err(PageError::Unreadable(format!("there is no page {}", address.as_str())));
         }
+        let text = "<h1 class=\"teal\">An example</h1><script>evil()</script>".to_owned();
+        Ok(WebPage { address: address.clone(), text, cut: false })
     }
 }
 

@@ -1,12 +1,12 @@
 //! `POST /code` and `GET /stream-dummy`: a real sandbox, real git, the demo model.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::import_repository::CodeServer;
+use crate::{fakes::ScriptedModel, import_repository::CodeServer};
 
 /// Longest a whole job may take on a busy machine; the first one builds the template.
 const JOB_TIME_MAX: Duration = Duration::from_secs(400);
@@ -137,7 +137,7 @@ async fn what_cannot_be_ends_in_one_error() {
 
 #[tokio::test]
 async fn a_cancelled_job_ends_in_an_error_and_a_lost_client_ends_nothing() {
-    let Some(server) = CodeServer::start_with_model("code", 40).await else { return };
+    let Some(server) = CodeServer::start_at_speed("code", 40).await else { return };
     server.git.host("a/b", "main", Some("echo x > x.py"));
     let body = json!({ "repoUrl": "https://github.com/a/b", "prompt": "p" });
 
@@ -178,6 +178,26 @@ async fn a_cancelled_job_ends_in_an_error_and_a_lost_client_ends_nothing() {
         }
     };
     timeout(JOB_TIME_MAX, done).await.expect("it is done without anybody");
+}
+
+#[tokio::test]
+async fn a_model_that_fails_ends_the_job_in_one_error() {
+    let model = ScriptedModel::new(Duration::ZERO);
+    let Some(server) = CodeServer::start_with_model("code", Arc::new(model)).await else { return };
+    server.git.host("a/b", "main", Some("echo x > x.py"));
+    for (prompt, reason) in [
+        ("refuse", "Processing failed: the account has no credit"),
+        ("break <file path=\"x.py\">y", "Processing failed: the model's answer was cut off"),
+    ] {
+        let events = process(&server, "https://github.com/a/b", prompt).await;
+        assert_eq!(last_error(&events, "planning"), reason);
+        let project = server.json("/api/v1/projects").await["projects"][0]["project"].clone();
+        let project = project.as_str().expect("an id");
+        let state = server.json(&format!("/api/v1/projects/{project}")).await;
+        assert_eq!(state["state"]["sandbox"]["state"], "stopped", "it was released before the client was told");
+        let kept = server.http.get(server.url(&format!("/api/v1/projects/{project}/files/x.py"))).send().await;
+        assert_eq!(kept.expect("an answer").text().await.expect("text"), "x\n", "nothing half-written");
+    }
 }
 
 #[tokio::test]

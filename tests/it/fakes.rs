@@ -1,5 +1,6 @@
-//! A model and a sandbox under the tests' control.
+//! A model, a sandbox and services under the tests' control.
 
+pub(crate) mod firecrawl;
 pub(crate) mod git;
 mod model;
 mod sandbox;

@@ -7,7 +7,7 @@ use cobuild::{
     cli::Cli,
     http::Timing,
     model::demo::{DemoConfig, DemoModel},
-    project::ProjectSettings,
+    project::{ProjectSettings, model_provider::ModelProvider},
     sandbox::local::LocalConfig,
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
@@ -36,11 +36,16 @@ pub(crate) struct CodeServer {
 impl CodeServer {
     /// `None`, said loudly, where there can be none.
     pub(crate) async fn start(suite: &str) -> Option<Self> {
-        Self::start_with_model(suite, 0).await
+        Self::start_at_speed(suite, 0).await
     }
 
     /// The same with a demo model of this speed.
-    pub(crate) async fn start_with_model(suite: &str, speed: u32) -> Option<Self> {
+    pub(crate) async fn start_at_speed(suite: &str, speed: u32) -> Option<Self> {
+        Self::start_with_model(suite, Arc::new(DemoModel::new(DemoConfig { speed }))).await
+    }
+
+    /// The same with another model.
+    pub(crate) async fn start_with_model(suite: &str, models: Arc<dyn ModelProvider>) -> Option<Self> {
         if !git::can_host() {
             not_run(&format!("{suite}: there is no git with an HTTP backend"));
             return None;
@@ -54,7 +59,7 @@ impl CodeServer {
         let config = Cli::parse_from(arguments).config;
         let providers = Providers {
             store: Arc::new(SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("a store")),
-            models: Arc::new(DemoModel::new(DemoConfig { speed })),
+            models,
             sandboxes,
             timing: Timing::default(),
             projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },

@@ -1,6 +1,8 @@
 //! The endpoints of the older systems.
 
 mod browser;
+mod browser_pages;
+mod browser_state;
 mod client;
 mod conversation;
 mod engine;

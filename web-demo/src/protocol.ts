@@ -326,7 +326,12 @@ retry_after_ms?: number,
 /**
  * Models that can be named instead of one that cannot be used.
  */
-models?: Array<string>, };
+models?: Array<string>,
+/**
+ * Whether the model's answer reached its output limit, so that what there is of it is good as far as it goes. An
+ * answer whose stream broke off ends with the same code and without this.
+ */
+output_limit?: boolean, };
 
 /**
  * What went wrong, as a stable string. Each has one HTTP status.

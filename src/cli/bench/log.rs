@@ -71,7 +71,7 @@ fn registry(folder: &Path) -> Result<ProjectRegistry, BenchError> {
         store: Arc::new(store),
         models: Arc::new(DemoModel::new(DemoConfig::default())),
         sandboxes: Arc::new(NoSandboxes::new("not measured here")),
-        pages: Arc::new(WebPages::new().map_err(|error| unexpected(&error))?),
+        pages: Arc::new(WebPages::new(&[]).map_err(|error| unexpected(&error))?),
         settings: Arc::new(ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() }),
     }))
 }

@@ -6,6 +6,7 @@
 //! | `caller` | who somebody is, and which of their projects they are in |
 //! | `generate`, `apply`, `install` | the streams |
 //! | `sandbox`, `state`, `files`, `manifest` | the answers in one piece |
+//! | `pages` | pages of the web, read for such a client: scraping, search, styles |
 //! | `further` | what else such a page calls |
 
 pub(super) mod apply;
@@ -15,10 +16,14 @@ pub(super) mod further;
 pub(super) mod generate;
 pub(super) mod install;
 mod manifest;
+pub(super) mod pages;
 pub(super) mod sandbox;
 pub(super) mod state;
 
-pub(crate) use self::caller::{Browser, Browsers};
+pub(crate) use self::{
+    caller::{Browser, Browsers},
+    pages::PAGES_MAX,
+};
 use axum::{
     extract::Request,
     http::header,

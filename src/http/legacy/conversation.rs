@@ -141,11 +141,14 @@ fn body(project: &str, view: &ProjectState) -> Value {
     })
 }
 
-/// The messages that count: an answer only when it was given to its end.
+/// The messages that count: an answer only when it was given to its end, or to that of what the model may write.
 pub(crate) fn messages(view: &ProjectState) -> impl Iterator<Item = &Message> {
     let counts = |message: &&Message| {
         let run = view.runs.iter().rev().find(|run| Some(run.run) == message.run);
-        let is_answered = run.is_none_or(|run| run.outcome == Some(Outcome::Completed));
+        let is_answered = run.is_none_or(|run| {
+            let is_cut = run.error.as_ref().is_some_and(|error| error.output_limit);
+            run.outcome == Some(Outcome::Completed) || is_cut
+        });
         Some(message.message) >= view.conversation.first_message
             && (message.role == MessageRole::User || is_answered && !text_of(message).is_empty())
     };

@@ -126,7 +126,7 @@ async fn reply(
                 return Ok(match ended(finished.outcome, finished.error) {
                     Ok(()) => Ok(response),
                     // Applying it says which file is incomplete.
-                    Err(error) if models::is_cut_short(error.code) && !response.is_empty() => Ok(response),
+                    Err(error) if error.output_limit && !response.is_empty() => Ok(response),
                     Err(error) => Err(error),
                 });
             }

@@ -1,7 +1,5 @@
 //! Model names as clients of the older systems write them.
 
-use cobuild_protocol::ErrorCode;
-
 use super::dialect::Dialect;
 use crate::{http::HttpState, project::model_provider::ModelError};
 
@@ -80,11 +78,6 @@ fn split_for_browsers(wanted: &str, is_ours: bool) -> (String, &str) {
 
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_CHARS_MAX).collect()
-}
-
-/// Whether a run failed only because the model reached its output limit: what it wrote is there all the same.
-pub(crate) fn is_cut_short(code: ErrorCode) -> bool {
-    code == ErrorCode::Unsupported
 }
 
 #[cfg(test)]

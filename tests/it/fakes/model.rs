@@ -1,7 +1,9 @@
 //! A model whose answer is written in the prompt.
 //!
 //! `words 20`: twenty words, one chunk each. `file src/App.jsx <text>`: a reply with that file. `hang`: some words, then
-//! nothing more until it is cancelled. Everything else is repeated.
+//! nothing more until it is cancelled. `cut <text>`: that text, and then the output limit, however often it may go on.
+//! `break <text>`: that text, and then the stream breaks off. `refuse`: a vendor that fails before its first word.
+//! Everything else is repeated.
 
 use std::{
     sync::{
@@ -74,9 +76,14 @@ impl ModelProvider for ScriptedModel {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.open.fetch_add(1, Ordering::SeqCst);
         let open = Open(Arc::clone(&self.open));
-        let prompt = request.turns.last().map(|turn| turn.text.clone()).unwrap_or_default();
+        let text_before = |turns: usize| request.turns.iter().rev().nth(turns).map(|turn| turn.text.clone());
+        let prompt = text_before(0).unwrap_or_default();
         let pause = self.pause;
-        let (chunks, hangs) = script(&prompt);
+        let (chunks, end) = match text_before(2) {
+            // Asked to go on, behind what it has said.
+            Some(cut) if cut.starts_with("cut ") && prompt.contains("cut off") => (Vec::new(), End::Limit),
+            _ => script(&prompt),
+        };
         let chunks = stream::iter(chunks).then(move |chunk| async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -84,25 +91,43 @@ impl ModelProvider for ScriptedModel {
             Ok(ModelChunk::Text(chunk))
         });
         let end = stream::once(async move {
-            if hangs {
+            if end == End::Never {
                 std::future::pending::<()>().await;
             }
             drop(open);
-            Ok(ModelChunk::Stop(StopReason::Complete))
+            match end {
+                End::Complete | End::Never => Ok(ModelChunk::Stop(StopReason::Complete)),
+                End::Limit => Ok(ModelChunk::Stop(StopReason::Truncated)),
+                End::Broken => Err(ModelError::Incomplete),
+                End::Refused => Err(ModelError::QuotaExceeded("the account has no credit".into())),
+            }
         });
         chunks.chain(end).boxed()
     }
 }
 
-fn script(prompt: &str) -> (Vec<String>, bool) {
+/// How an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Complete,
+    Never,
+    Limit,
+    Broken,
+    Refused,
+}
+
+fn script(prompt: &str) -> (Vec<String>, End) {
     let words = |count: usize| (0..count).map(|n| format!("wörd{n} ")).collect();
     let mut parts = prompt.splitn(3, ' ');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("words"), Some(count), None) => (words(count.parse().expect("a number")), false),
+        (Some("words"), Some(count), None) => (words(count.parse().expect("a number")), End::Complete),
         (Some("file"), Some(path), Some(text)) => {
-            (vec![format!("Here:\n<file path=\"{path}\">\n"), format!("{text}\n"), "</file>\n".into()], false)
+            (vec![format!("Here:\n<file path=\"{path}\">\n"), format!("{text}\n"), "</file>\n".into()], End::Complete)
         }
-        (Some("hang"), None, None) => (words(3), true),
-        _ => (vec![prompt.to_owned()], false),
+        (Some("cut"), Some(_), _) => (vec![prompt["cut ".len()..].to_owned()], End::Limit),
+        (Some("break"), Some(_), _) => (vec![prompt["break ".len()..].to_owned()], End::Broken),
+        (Some("refuse"), None, None) => (Vec::new(), End::Refused),
+        (Some("hang"), None, None) => (words(3), End::Never),
+        _ => (vec![prompt.to_owned()], End::Complete),
     }
 }

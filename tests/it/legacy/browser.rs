@@ -140,6 +140,26 @@ async fn an_answer_streams_and_ends_in_one_complete() {
 }
 
 #[tokio::test]
+async fn an_answer_at_its_limit_is_warned_of_and_a_broken_one_is_an_error() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let cut = "<file path=\"src/good.js\">1</file><file path=\"src/cut.js\">2";
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": format!("cut {cut}") })).await;
+    let complete = told.last().expect("events");
+    assert_eq!((&complete["type"], &complete["generatedCode"]), (&json!("complete"), &json!(cut)), "{told:?}");
+    let warning = json!("src/cut.js was cut off before its end and will not be applied");
+    assert_eq!(complete["warnings"], json!([warning]));
+    assert!(told.iter().any(|event| event["type"] == "warning" && event["message"] == warning), "{told:?}");
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": format!("break {cut}") })).await;
+    let kinds = types(&told);
+    assert!(
+        !kinds.contains(&"complete".to_owned()) && kinds.ends_with(&["status".into(), "error".into()]),
+        "{kinds:?}"
+    );
+    assert_eq!(kinds.iter().filter(|kind| *kind == "error").count(), 1);
+}
+
+#[tokio::test]
 async fn an_apply_reaches_the_callers_sandbox_and_counts_what_is_new() {
     let server = TestServer::start().await;
     let page = Browser::new(&server);
@@ -263,14 +283,10 @@ async fn archives_states_and_kills_have_their_shapes() {
             "Invalid action. Use \"reset\" or \"update\"",
         ),
         ("POST", "run-command", Some(json!({})), 400, "Command is required"),
-        ("POST", "search", Some(json!({})), 400, "Query is required"),
-        ("POST", "scrape-url-enhanced", Some(json!({})), 400, "URL is required"),
     ] {
         let (answered, body) = page.json(method, path, body).await;
         assert_eq!((answered, body), (status, json!({ "success": false, "error": error })), "{method} {path}");
     }
-    let (status, _) = page.json("POST", "scrape-screenshot", Some(json!({ "url": "https://example.com" }))).await;
-    assert_eq!(status, 501);
     let (_, none) = page.json("GET", "conversation-state", None).await;
     assert_eq!(none, json!({ "success": true, "state": null, "message": "No active conversation" }));
     let (status, killed) = page.json("POST", "kill-sandbox", None).await;

@@ -101,6 +101,25 @@ async fn packages_of_the_answer_are_named() {
 }
 
 #[tokio::test]
+async fn an_answer_at_its_limit_is_one_and_a_broken_one_is_an_error() {
+    let server = TestServer::start().await;
+    let cut = "<file path=\"src/good.js\">1</file><file path=\"src/cut.js\">2";
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": format!("cut {cut}") })).await;
+    assert_eq!(types(&told), ["start", "chunk", "complete"]);
+    assert_eq!(told[2]["response"], cut, "what there is of it can be applied");
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": format!("break {cut}") })).await;
+    assert_eq!(types(&told), ["start", "chunk", "error"]);
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": "refuse" })).await;
+    assert_eq!(types(&told), ["start", "error"]);
+    assert_eq!(told[1]["message"], "Code generation failed");
+    // After a failure the question stays and no answer does.
+    let state = call(&server, "GET", "/api/conversation-state", Some("p"), None).await.body;
+    let roles: Vec<&str> =
+        state["messages"].as_array().expect("a list").iter().filter_map(|message| message["role"].as_str()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "user"], "{state}");
+}
+
+#[tokio::test]
 async fn whoever_leaves_ends_no_run() {
     let server = TestServer::start_with(paced(10)).await;
     server.create("p").await;

@@ -135,7 +135,12 @@ fn gemini() -> (String, String, String) {
         if let Some(reason) = reason {
             candidate["finishReason"] = json!(reason);
         }
-        format!("data: {}\n\n", json!({"candidates": [candidate]}))
+        // The counts so far come with every slice.
+        let counts = json!({"promptTokenCount": 6656, "totalTokenCount": 6656,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 6656}]});
+        let slice =
+            json!({"candidates": [candidate], "usageMetadata": counts, "modelVersion": "m", "responseId": "r1"});
+        format!("data: {slice}\n\n")
     };
     (String::new(), slice(TEXT, None), slice("", Some("STOP")))
 }

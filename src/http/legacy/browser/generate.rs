@@ -103,7 +103,7 @@ impl Answer<'_> {
                 Ok(Event::FileDelta(delta)) => pieces.file(&delta).await?,
                 Ok(Event::RunFinished(finished)) => match ended(finished.outcome, finished.error) {
                     Ok(()) => break None,
-                    Err(error) if models::is_cut_short(error.code) && !code.is_empty() => break Some(error),
+                    Err(error) if error.output_limit && !code.is_empty() => break Some(error),
                     Err(error) => return Ok(Err(error.message)),
                 },
                 Ok(_) => {}

@@ -17,6 +17,7 @@ use crate::{
         error::ProjectError,
         figures,
         model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn},
+        page_reader::PageKind,
         run::{GenerateWork, JobContext, Picture, Wish},
     },
 };
@@ -186,9 +187,9 @@ impl<'a> Talk<'a> {
     /// A prompt as the model gets it: with the page to imitate, if there is one.
     async fn worded(&self, wish: &Wish) -> Result<String, ProjectError> {
         let Some(address) = &wish.url else { return Ok(wish.prompt.clone()) };
-        let html = self.context.parts.pages.read(address).await;
-        let html = html.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-        Ok(feedback::with_page(&wish.prompt, address.as_str(), &html))
+        let page = self.context.parts.pages.read(address, PageKind::Html).await;
+        let page = page.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
+        Ok(feedback::with_page(&wish.prompt, address.as_str(), &page.text))
     }
 
     fn ask_for(&mut self, text: String, pictures: &[Picture]) {

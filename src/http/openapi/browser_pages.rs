@@ -1,0 +1,257 @@
+//! The calls by which browser clients have pages of the web read. As for the older systems, the types only describe.
+#![expect(dead_code, reason = "types that only describe")]
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::{Document, Operation};
+
+const TAG: &str = "Pages of the Web";
+
+#[derive(JsonSchema)]
+struct ScrapeUrlRequest {
+    /// The page; without a scheme, `https`. Public addresses only.
+    url: String,
+}
+
+#[derive(JsonSchema)]
+struct ScrapeWebsiteRequest {
+    /// The page; without a scheme, `https`. Public addresses only.
+    url: String,
+    /// Of `markdown`, `html`, `links`, `screenshot`; the first two if absent.
+    #[serde(default)]
+    formats: Option<Vec<String>>,
+    /// `onlyMainContent`: false for the whole page.
+    #[serde(default)]
+    options: Option<Map<String, Value>>,
+}
+
+#[derive(JsonSchema)]
+struct SearchRequest {
+    #[schemars(length(min = 1, max = 500))]
+    query: String,
+}
+
+#[derive(JsonSchema)]
+struct ExtractBrandStylesRequest {
+    /// The page; without a scheme, `https`. Public addresses only.
+    url: String,
+    /// What the styles are wanted for; not needed.
+    #[serde(default)]
+    prompt: Option<String>,
+}
+
+#[derive(JsonSchema)]
+struct ScrapeUrlResponse {
+    success: bool,
+    /// Where the page was found, redirects followed.
+    url: String,
+    /// Title, description, address and text, to be put into a prompt.
+    content: String,
+    /// Where a picture is; null without a scraping service.
+    screenshot: Option<String>,
+    structured: StructuredPage,
+    metadata: PageMetadata,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+struct StructuredPage {
+    title: String,
+    description: String,
+    /// Markdown.
+    content: String,
+    url: String,
+    screenshot: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct PageMetadata {
+    /// `cobuild` for this server itself.
+    scraper: String,
+    timestamp: String,
+    /// In characters.
+    content_length: u64,
+    cached: bool,
+    /// Whether something was too long and is not here whole.
+    truncated: bool,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default, rename = "sourceURL")]
+    #[schemars(rename = "sourceURL")]
+    source_url: Option<String>,
+}
+
+#[derive(JsonSchema)]
+struct ScrapeWebsiteResponse {
+    success: bool,
+    data: ScrapedPage,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+struct ScrapedPage {
+    title: String,
+    description: String,
+    /// Markdown if it was wanted, else HTML.
+    content: String,
+    markdown: String,
+    /// The page's own: not to be shown on an origin that matters.
+    html: String,
+    metadata: PageMetadata,
+    screenshot: Option<String>,
+    links: Vec<String>,
+    raw: RawPage,
+}
+
+#[derive(JsonSchema)]
+struct RawPage {
+    markdown: String,
+    html: String,
+    metadata: PageMetadata,
+    screenshot: Option<String>,
+    links: Vec<String>,
+}
+
+#[derive(JsonSchema)]
+struct ScrapeScreenshotResponse {
+    success: bool,
+    /// Where the picture is.
+    screenshot: String,
+    metadata: PageMetadata,
+}
+
+#[derive(JsonSchema)]
+struct SearchResponse {
+    results: Vec<SearchResult>,
+}
+
+#[derive(JsonSchema)]
+struct SearchResult {
+    url: String,
+    title: String,
+    description: String,
+    screenshot: Option<String>,
+    markdown: String,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct ExtractBrandStylesResponse {
+    success: bool,
+    url: String,
+    style_name: String,
+    /// `colors`, `palette`, `customProperties`, `fonts`, `typography`, `components`, `images`: what the page states.
+    guidelines: Map<String, Value>,
+}
+
+/// A refusal as browser clients read it.
+#[derive(JsonSchema)]
+struct BrowserError {
+    success: bool,
+    error: String,
+}
+
+/// These clients are switched off.
+#[derive(JsonSchema)]
+struct NoSuchPath {
+    detail: String,
+}
+
+/// A refusal, possibly one that comes before it is known for whom the request is.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum AnyRefusal {
+    /// As browser clients read it.
+    Browser(BrowserError),
+    /// As the others do.
+    Detail(NoSuchPath),
+}
+
+pub(super) fn describe(document: &mut Document) {
+    let metadata = || {
+        json!({ "scraper": "cobuild", "timestamp": "2026-11-22T05:25:31.676129Z", "contentLength": 21, "cached": false,
+            "truncated": false })
+    };
+    document.describe("post", "/api/scrape-url-enhanced", |op| {
+        op.is(TAG, "Read a page for a prompt")
+            .details(
+                "By the configured scraping service; else by this server itself, which runs no scripts and takes no \
+                 pictures. Nothing is made up.",
+            )
+            .takes::<ScrapeUrlRequest>(json!({ "url": "https://example.com/" }))
+            .gives::<ScrapeUrlResponse>(
+                200,
+                "What the page says.",
+                json!({ "success": true, "url": "https://example.com/", "content": "Title: Example Domain\n…",
+                    "screenshot": null,
+                    "structured": { "title": "Example Domain", "description": "", "content": "…",
+                        "url": "https://example.com/", "screenshot": null },
+                    "metadata": metadata(), "message": "…" }),
+            );
+        refusals(op);
+    });
+    document.describe("post", "/api/scrape-website", |op| {
+        let raw =
+            json!({ "markdown": "…", "html": "", "metadata": metadata(), "screenshot": null, "links": [] });
+        op.is(TAG, "Read a page in several formats")
+            .takes::<ScrapeWebsiteRequest>(json!({ "url": "https://example.com/", "formats": ["markdown"] }))
+            .gives::<ScrapeWebsiteResponse>(
+                200,
+                "What was wanted; the rest is empty.",
+                json!({ "success": true, "message": "…", "data": { "title": "Example Domain", "description": "",
+                    "content": "…", "markdown": "…", "html": "", "metadata": metadata(), "screenshot": null, "links": [],
+                    "raw": raw } }),
+            );
+        refusals(op);
+    });
+    document.describe("post", "/api/scrape-screenshot", |op| {
+        op.is(TAG, "Take a picture of a page")
+            .details("Only with a scraping service; this server has no browser and says so with 422.")
+            .takes::<ScrapeUrlRequest>(json!({ "url": "https://example.com/" }))
+            .gives::<ScrapeScreenshotResponse>(
+                200,
+                "Where the picture is.",
+                json!({ "success": true, "screenshot": "https://example.com/picture.png", "metadata": metadata() }),
+            );
+        refusals(op);
+    });
+    document.describe("post", "/api/search", |op| {
+        op.is(TAG, "Search the web")
+            .details("Only with a scraping service; without one, 422.")
+            .takes::<SearchRequest>(json!({ "query": "landing pages of bakeries" }))
+            .gives::<SearchResponse>(
+                200,
+                "What was found, five pages at most.",
+                json!({ "results": [{ "url": "https://example.com/", "title": "Example Domain", "description": "",
+                    "screenshot": null, "markdown": "…" }] }),
+            );
+        refusals(op);
+    });
+    document.describe("post", "/api/extract-brand-styles", |op| {
+        op.is(TAG, "Colours and fonts of a page")
+            .details("By the scraping service; else what the page's own style sheets state, and nothing else.")
+            .takes::<ExtractBrandStylesRequest>(json!({ "url": "https://example.com/", "prompt": "A landing page" }))
+            .gives::<ExtractBrandStylesResponse>(
+                200,
+                "What it looks like.",
+                json!({ "success": true, "url": "https://example.com/", "styleName": "Example Domain",
+                    "guidelines": { "colors": { "background": "#eee" }, "palette": ["#eee"], "fonts": [] } }),
+            );
+        refusals(op);
+    });
+}
+
+fn refusals(op: &mut Operation<'_>) {
+    op.fails_with::<BrowserError>("400", "Something is missing, or the address is none this server goes to.");
+    op.fails_with::<NoSuchPath>("404", "Browser clients are switched off (`LEGACY_DIALECT=engine`).");
+    op.fails_with::<BrowserError>("422", "The page cannot be read, or this server cannot do that.");
+    op.fails_with::<BrowserError>("429", "Too many pages at once.");
+    op.fails_with::<BrowserError>("502", "The scraping service does not work.");
+    op.fails_with::<AnyRefusal>("default", "Any other refusal.");
+}
