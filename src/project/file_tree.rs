@@ -47,9 +47,7 @@ pub(crate) fn check_base(tree: &Tree, path: &FilePath, base: Option<&ContentHash
 /// Whether a file of this size may be at `path`: limits hold, and no file is where a
 /// directory must be.
 pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Result<(), ProjectError> {
-    if size_bytes > FILE_SIZE_BYTES_MAX {
-        return Err(ProjectError::TooLarge(format!("{path} is larger than {FILE_SIZE_BYTES_MAX} bytes")));
-    }
+    check_size(path, size_bytes as u64)?;
     if tree.contains_key(path) {
         return Ok(());
     }
@@ -66,6 +64,14 @@ pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Re
         tree.range(path..).map(|(other, _)| other.as_str()).take_while(|other| other.starts_with(path.as_str()));
     if alike.into_iter().any(|other| other[path.as_str().len()..].starts_with('/')) {
         return Err(ProjectError::Conflict(format!("{path} is a directory")));
+    }
+    Ok(())
+}
+
+/// Whether a project takes a file of this size.
+pub(crate) fn check_size(path: &FilePath, size_bytes: u64) -> Result<(), ProjectError> {
+    if size_bytes > FILE_SIZE_BYTES_MAX as u64 {
+        return Err(ProjectError::TooLarge(format!("{path} is larger than {FILE_SIZE_BYTES_MAX} bytes")));
     }
     Ok(())
 }

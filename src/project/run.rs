@@ -282,9 +282,10 @@ pub(crate) fn spawn(
 /// What a cancelled run's processes left in the sandbox comes into the tree, outside the run.
 async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Reporter) {
     let link = sandbox_link::ready(&sandbox.borrow());
-    if let Some(link) = link
-        && let Err(error) = link.pull(reporter.outside_the_run(), None).await
-    {
+    let Some(link) = link else { return };
+    // Killed, they still write until they are gone; and the next run must not meet them.
+    link.until_dead().await;
+    if let Err(error) = link.pull(reporter.outside_the_run(), None).await {
         tracing::info!(%error, "what a cancelled run left in the sandbox was not taken over");
     }
 }

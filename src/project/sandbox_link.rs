@@ -4,35 +4,31 @@
 //! committed tree: it always goes for the latest tree, so nothing queues up behind a slow sandbox. The other way round,
 //! after a process may have changed files, [`SandboxLink::pull`] brings the changes into the tree.
 
+mod follower;
+mod leash;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
-use cobuild_protocol::{
-    Event, FilePath,
-    event::FileRefused,
-    state::FileInfo,
-    value::{ContentHash, FileOrigin},
-};
+use cobuild_protocol::state::FileInfo;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::leash::Leash;
+use self::{follower::Follower, leash::Leashes};
 use super::{
     error::ProjectError,
     event_store::SharedStore,
-    file_tree::{Tree, content_hash, difference},
-    reconcile::Reconciler,
-    run::{Reporter, StagedFile},
-    sandbox_provider::{FileChange, Sandbox, SandboxError, SandboxFile},
+    file_tree::Tree,
+    run::Reporter,
+    sandbox_provider::{ExecRequest, OutputSender, Sandbox, SandboxError, SandboxFile},
 };
 
 /// Requests to one link that may wait. Only a project's own jobs send them, and each waits for its answer.
 const REQUESTS_MAX: usize = 16;
-
-/// The files a package manager works on; they go ahead of the rest while an install is under way.
-const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// The sandbox as jobs see it.
 #[derive(Debug, Clone)]
@@ -71,6 +67,7 @@ pub(crate) struct SandboxLink {
     sandbox: Arc<dyn Sandbox>,
     requests: mpsc::Sender<Request>,
     holds: Arc<Holds>,
+    leashes: Leashes,
 }
 
 #[derive(Debug)]
@@ -112,14 +109,23 @@ impl SandboxLink {
     ) -> Arc<Self> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let holds = Arc::new(Holds::default());
-        let follower =
-            Follower { sandbox: Arc::clone(&sandbox), held, tree, store, reporter, holds: Arc::clone(&holds) };
+        let follower = Follower::new(Arc::clone(&sandbox), held, tree, store, reporter, Arc::clone(&holds));
         tracker.spawn(async move { cancel.run_until_cancelled(follower.run(inbox)).await });
-        Arc::new(Self { sandbox, requests, holds })
+        Arc::new(Self { sandbox, requests, holds, leashes: Leashes::default() })
     }
 
     pub(crate) fn sandbox(&self) -> &Arc<dyn Sandbox> {
         &self.sandbox
+    }
+
+    /// Starts a process for a job. Dropping it kills it; [`SandboxLink::until_dead`] waits for that.
+    pub(crate) async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Leash, SandboxError> {
+        self.leashes.start(Arc::clone(&self.sandbox), request, output).await
+    }
+
+    /// Waits until the processes that jobs have dropped are gone, or have had their time for it.
+    pub(crate) async fn until_dead(&self) {
+        self.leashes.until_dead().await;
     }
 
     /// Holds everything but the package manager's files back, so that a dev server does not see imports before their
@@ -156,160 +162,6 @@ fn gone() -> SandboxError {
     SandboxError::Lost("it was stopped".into())
 }
 
-/// The task behind a link.
-struct Follower {
-    sandbox: Arc<dyn Sandbox>,
-    held: Tree,
-    tree: watch::Receiver<Arc<Tree>>,
-    store: SharedStore,
-    /// For what is found to have changed outside of any run.
-    reporter: Reporter,
-    holds: Arc<Holds>,
-}
-
-impl Follower {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        loop {
-            tokio::select! {
-                request = inbox.recv() => match request {
-                    Some(Request::Push { done }) => {
-                        let _ = done.send(self.push().await);
-                    }
-                    Some(Request::Pull { reporter, before, done }) => {
-                        let _ = done.send(self.pull(&reporter, before.as_ref()).await);
-                    }
-                    Some(Request::Held { done }) => {
-                        let _ = done.send(self.held.clone());
-                    }
-                    None => return,
-                },
-                changed = self.tree.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    self.follow().await;
-                }
-                () = self.holds.released.notified() => self.follow().await,
-            }
-        }
-    }
-
-    async fn follow(&mut self) {
-        if let Err(error) = self.push().await {
-            tracing::warn!(%error, "the sandbox did not take a change of the tree");
-        }
-    }
-
-    async fn push(&mut self) -> Result<(), SandboxError> {
-        self.rescue().await?;
-        let want = Arc::clone(&self.tree.borrow_and_update());
-        let only_manifests = self.holds.count.load(Ordering::Acquire) > 0;
-        let goes = |path: &FilePath| !only_manifests || MANIFESTS.contains(&path.as_str());
-        let difference = difference(&self.held, &want);
-        let deleted: Vec<FilePath> = difference.deleted.into_iter().filter(|path| goes(path)).cloned().collect();
-        let written: Vec<(FilePath, FileInfo)> = difference
-            .written
-            .into_iter()
-            .filter(|(path, _)| goes(path))
-            .map(|(path, info)| (path.clone(), info.clone()))
-            .collect();
-        if deleted.is_empty() && written.is_empty() {
-            return Ok(());
-        }
-        let mut changes: Vec<FileChange> = deleted.iter().cloned().map(FileChange::Delete).collect();
-        for (path, info) in &written {
-            let content = read_content(&self.store, info).await.map_err(|_| unreadable(path))?;
-            changes.push(FileChange::Write(SandboxFile { path: path.clone(), content }));
-        }
-        self.sandbox.write(changes).await?;
-        for path in &deleted {
-            self.held.remove(path);
-        }
-        self.held.extend(written);
-        Ok(())
-    }
-
-    /// Before the tree's version goes over a file that a process has changed meanwhile, that change is taken over: merged,
-    /// or kept as a conflict.
-    async fn rescue(&mut self) -> Result<(), SandboxError> {
-        let want = Arc::clone(&self.tree.borrow());
-        let difference = difference(&self.held, &want);
-        let touched: Vec<FilePath> =
-            difference.written.into_iter().map(|(path, _)| path).chain(difference.deleted).cloned().collect();
-        for path in touched {
-            let Some(held) = self.held.get(&path).cloned() else { continue };
-            let content = match self.sandbox.read(&path).await {
-                Ok(content) => content,
-                Err(SandboxError::NotFound | SandboxError::Refused(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            let hash = content_hash(&content);
-            if hash == held.hash || want.get(&path).is_some_and(|info| info.hash == hash) {
-                continue;
-            }
-            let size_bytes = content.len() as u64;
-            let file = StagedFile { path: path.clone(), content: Some(content), base: Some(held.hash) };
-            let reporter = self.reporter.clone();
-            if self.take_over(&reporter, vec![file]).await.is_err() {
-                return Err(gone());
-            }
-            self.held.insert(path, FileInfo { hash, size_bytes });
-        }
-        Ok(())
-    }
-
-    async fn pull(&mut self, reporter: &Reporter, before: Option<&Tree>) -> Result<(), ProjectError> {
-        let mut listing: Tree = self
-            .sandbox
-            .list()
-            .await?
-            .into_iter()
-            .map(|entry| (entry.path, FileInfo { hash: entry.hash, size_bytes: entry.size_bytes }))
-            .collect();
-        let difference = difference(&self.held, &listing);
-        let (mut staged, mut still_there) = (Vec::new(), Vec::new());
-        for path in difference.deleted {
-            // Missing in the listing is not gone: it may have become too large. Only what is not there is deleted.
-            match self.sandbox.read(path).await {
-                Err(SandboxError::NotFound) => {
-                    staged.push(StagedFile { path: path.clone(), content: None, base: self.base(path, before) });
-                }
-                Err(error @ SandboxError::Lost(_)) => return Err(error.into()),
-                Ok(_) | Err(_) => still_there.extend(self.held.get(path).map(|info| (path.clone(), info.clone()))),
-            }
-        }
-        for (path, _) in difference.written {
-            let content = match self.sandbox.read(path).await {
-                Ok(content) => content,
-                // It was there a moment ago; a process is still at work on it. The next pull sees it.
-                Err(SandboxError::NotFound) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            staged.push(StagedFile { path: path.clone(), content: Some(content), base: self.base(path, before) });
-        }
-        listing.extend(still_there);
-        self.take_over(reporter, staged).await?;
-        self.held = listing;
-        Ok(())
-    }
-
-    async fn take_over(&self, reporter: &Reporter, staged: Vec<StagedFile>) -> Result<(), ProjectError> {
-        if staged.is_empty() {
-            return Ok(());
-        }
-        let reconciler = Reconciler { store: &self.store, tree: &self.tree, reporter };
-        for (path, reason) in reconciler.write(staged, FileOrigin::Sandbox).await?.refused {
-            reporter.event(Event::FileRefused(FileRefused { path: path.to_string(), reason })).await?;
-        }
-        Ok(())
-    }
-
-    /// What a process's change of this file was based on: what was there when the process began.
-    fn base(&self, path: &FilePath, before: Option<&Tree>) -> Option<ContentHash> {
-        before.unwrap_or(&self.held).get(path).map(|info| info.hash.clone())
-    }
-}
-
 /// Reads a file's content from the store.
 pub(crate) async fn read_content(store: &SharedStore, info: &FileInfo) -> Result<Bytes, ProjectError> {
     match store.blob(&info.hash).await? {
@@ -328,10 +180,6 @@ pub(crate) async fn read_tree(store: &SharedStore, tree: &Tree) -> Result<Vec<Sa
         files.push(SandboxFile { path: path.clone(), content: read_content(store, info).await? });
     }
     Ok(files)
-}
-
-fn unreadable(path: &FilePath) -> SandboxError {
-    SandboxError::Failed(format!("{path} could not be read from the store"))
 }
 
 /// The sandbox, if it takes commands already.

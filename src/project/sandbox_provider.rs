@@ -50,7 +50,8 @@ pub struct SandboxSpec {
 }
 
 /// Sentences for people about what takes so long, such as "Installing the template's packages (one-time)".
-pub type ProgressSender = mpsc::UnboundedSender<String>;
+/// Only the latest counts; whoever is slower misses those between.
+pub type ProgressSender = watch::Sender<String>;
 
 /// A file on its way into a sandbox, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,26 @@ pub enum FileChange {
     Delete(FilePath),
 }
 
+impl FileChange {
+    /// Where.
+    #[must_use]
+    pub const fn path(&self) -> &FilePath {
+        match self {
+            Self::Write(file) => &file.path,
+            Self::Delete(path) => path,
+        }
+    }
+}
+
+/// A change that could not be made: something is in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedChange {
+    /// Of which file.
+    pub path: FilePath,
+    /// Why, as a sentence for the people in the room.
+    pub reason: String,
+}
+
 /// What a file in a sandbox is, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxEntry {
@@ -84,9 +105,9 @@ pub struct SandboxEntry {
 /// One living sandbox. Shared by the jobs of one project; the actor decides when it ends.
 #[async_trait]
 pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
-    /// Changes files, in order. Stops at the first failure. What already has the content is not touched, so that a
-    /// dev server's watcher does not fire.
-    async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError>;
+    /// Changes files, in order, each by itself: one that cannot be made does not keep the others from being made.
+    /// Returns those. What already has the content is not touched, so that a dev server's watcher does not fire.
+    async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError>;
 
     /// Every regular file below the project's root, without `node_modules` and `.git`, in path order. Files that are
     /// too large for a project and names that are no [`FilePath`] are left out; [`SandboxError::Refused`] when there

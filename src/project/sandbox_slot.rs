@@ -375,12 +375,15 @@ impl Maker {
             .map_err(|error| SandboxError::Failed(format!("the project's files could not be read: {error}")))?;
         let own_packages = self.has_own_packages(&files);
         let spec = SandboxSpec { project: self.project.clone(), files };
-        let (progress, mut sentences) = mpsc::unbounded_channel();
+        let (progress, mut sentences) = watch::channel(String::new());
         let mut create = std::pin::pin!(self.parts.sandboxes.create(spec, progress));
         let sandbox = loop {
             tokio::select! {
                 sandbox = &mut create => break sandbox?,
-                Some(sentence) = sentences.recv() => self.say(Some(sentence)).await,
+                Ok(()) = sentences.changed() => {
+                    let sentence = sentences.borrow_and_update().clone();
+                    self.say(Some(sentence)).await;
+                }
             }
         };
         let mut problem = None;

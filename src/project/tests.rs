@@ -448,8 +448,11 @@ async fn cancelling_kills_the_process() {
     let mut ada = room.enter("Ada").await;
     let run = accepted_run(&ada.send(exec("serve")).await);
     ada.wait_for(|frame| matches!(frame.event, Event::ExecOutput(_))).await;
+    let mut running = room.sandboxes.running();
+    assert_eq!(*running.borrow(), 1, "it runs until it is killed");
     ada.cancel(run).await;
     assert_eq!(ada.wait_for_end(run).await, Outcome::Cancelled);
+    within(running.wait_for(|count| *count == 0)).await.unwrap();
     let other = accepted_run(&ada.send(exec("echo hi")).await);
     assert_eq!(ada.wait_for_end(other).await, Outcome::Completed);
     let missing = accepted_run(&ada.send(exec("nothing")).await);
@@ -853,6 +856,64 @@ async fn what_a_cancelled_command_wrote_is_taken_over() {
     let written =
         ada.wait_for(|frame| matches!(&frame.event, Event::FileWritten(w) if w.path.as_str() == "left.txt")).await;
     assert_eq!(written.run, None, "nothing of the run follows its end");
+}
+
+#[tokio::test]
+async fn what_a_process_writes_while_it_is_killed_is_taken_over_too() {
+    let last = SandboxFile { path: "last.txt".parse().unwrap(), content: "bye".into() };
+    let hang = MemoryProgram::new("build", "working\n", Ending::Hang).writing_when_killed(vec![last]);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![hang])).await;
+    let mut ada = room.enter("Ada").await;
+    let run = accepted_run(&ada.send(exec("build")).await);
+    ada.wait_for(|frame| matches!(frame.event, Event::ExecOutput(_))).await;
+    ada.cancel(run).await;
+    ada.wait_for(|frame| matches!(&frame.event, Event::FileWritten(w) if w.path.as_str() == "last.txt")).await;
+    assert_eq!(read(&ada, "last.txt").await, "bye");
+}
+
+#[tokio::test]
+async fn a_file_that_the_tree_refuses_is_left_alone_in_the_sandbox() {
+    let big = "x".repeat(super::FILE_SIZE_BYTES_MAX + 1);
+    let file = |path: &str, text: &str| SandboxFile { path: path.parse().unwrap(), content: text.to_owned().into() };
+    let grow = MemoryProgram::new("grow", "", Ending::Code(0)).writing(vec![file("old", &big), file("new", &big)]);
+    let shrink = MemoryProgram::new("shrink", "", Ending::Code(0)).writing(vec![file("new", "small")]);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![grow, shrink])).await;
+    let mut ada = room.enter("Ada").await;
+    ada.send(write("old", "mine")).await;
+    accepted_run_end(&mut ada, exec("grow")).await;
+    let refused = |ada: &Client| ada.seen.iter().filter(|frame| frame.event.name() == "file_refused").count();
+    assert_eq!(refused(&ada), 2);
+    assert_eq!(read(&ada, "old").await, "mine");
+    // Every command is preceded by the tree's changes and followed by the sandbox's.
+    for _ in 0..2 {
+        ada.send(write("other", "x")).await;
+        accepted_run_end(&mut ada, exec("echo hi")).await;
+    }
+    for path in ["old", "new"] {
+        within(room.sandboxes.until_held(path, &big)).await;
+    }
+    assert_eq!(refused(&ada), 2, "told once");
+    // What becomes small enough is taken; what somebody writes goes over it.
+    accepted_run_end(&mut ada, exec("shrink")).await;
+    assert_eq!(read(&ada, "new").await, "small");
+    write_on(&mut ada, "old", "mine", "yours").await;
+    within(room.sandboxes.until_held("old", "yours")).await;
+}
+
+#[tokio::test]
+async fn a_file_that_the_sandbox_refuses_keeps_no_other_from_it() {
+    // It makes a directory of a name, and is at work until it is killed.
+    let inside = SandboxFile { path: "dist/a".parse().unwrap(), content: "a".into() };
+    let build = MemoryProgram::new("build", "", Ending::Hang).writing(vec![inside]);
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![build])).await;
+    let mut ada = room.enter("Ada").await;
+    accepted_run(&ada.send(exec("build")).await);
+    within(room.sandboxes.until_held("dist/a", "a")).await;
+    ada.send(write("dist", "a file")).await;
+    let told = ada.wait_for(|frame| frame.event.name() == "file_refused").await;
+    assert!(matches!(&told.event, Event::FileRefused(refused) if refused.path == "dist"), "{told:?}");
+    ada.send(write("src/z.txt", "later")).await;
+    within(room.sandboxes.until_held("src/z.txt", "later")).await;
 }
 
 #[tokio::test]

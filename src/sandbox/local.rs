@@ -206,7 +206,7 @@ impl SandboxProvider for LocalProvider {
             Some(sandbox) => sandbox,
             None => {
                 let sandbox = LocalSandbox::start(&ground, Some(&directory)).await?;
-                sandbox.write(spec.files.into_iter().map(FileChange::Write).collect()).await?;
+                sandbox.write_all(spec.files.into_iter().map(FileChange::Write).collect()).await?;
                 sandbox
             }
         };

@@ -17,13 +17,14 @@ use cobuild_protocol::FilePath;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::process::RunningProcess;
 pub use self::process::{Ending, MemoryProgram};
 use super::template;
 use crate::project::{
     content_hash,
     sandbox_provider::{
-        ByteStream, ExecRequest, FileChange, OutputSender, Process, Program, ProgressSender, Sandbox, SandboxEntry,
-        SandboxError, SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec, Template,
+        ByteStream, ExecRequest, FileChange, OutputSender, Process, Program, ProgressSender, RefusedChange, Sandbox,
+        SandboxEntry, SandboxError, SandboxFile, SandboxHealth, SandboxProvider, SandboxSpec, Template,
     },
 };
 
@@ -40,6 +41,7 @@ struct Shared {
     programs: Vec<MemoryProgram>,
     refusal: Mutex<Option<SandboxError>>,
     living: Mutex<Vec<Arc<MemorySandbox>>>,
+    running: watch::Sender<usize>,
 }
 
 impl MemoryProvider {
@@ -72,6 +74,12 @@ impl MemoryProvider {
         while !holds() {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// How many processes run, in all sandboxes, and every change of that.
+    #[must_use]
+    pub fn running(&self) -> watch::Receiver<usize> {
+        self.shared.running.subscribe()
     }
 
     /// How many sandboxes live.
@@ -137,16 +145,21 @@ impl MemorySandbox {
 
 #[async_trait]
 impl Sandbox for MemorySandbox {
-    async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
+    async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
         self.check_alive()?;
         let mut files = lock(&self.files);
+        let mut refused = Vec::new();
         for change in changes {
+            if let Some(reason) = process::in_the_way(&files, change.path()) {
+                refused.push(RefusedChange { path: change.path().clone(), reason });
+                continue;
+            }
             match change {
                 FileChange::Write(SandboxFile { path, content }) => drop(files.insert(path, content)),
                 FileChange::Delete(path) => drop(files.remove(&path)),
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     async fn list(&self) -> Result<Vec<SandboxEntry>, SandboxError> {
@@ -170,7 +183,9 @@ impl Sandbox for MemorySandbox {
             return Err(SandboxError::Refused("there is nothing to run".into()));
         }
         let program = process::find(&self.provider.programs, &request.program);
-        Ok(Box::new(process::start(program, request.timeout, &self.files, output, self.alive.child_token())))
+        let running = RunningProcess::count_in(&self.provider.running);
+        let gone = self.alive.child_token();
+        Ok(Box::new(process::start(program, request.timeout, &self.files, output, gone, running)))
     }
 
     async fn start_preview(&self) -> Result<(), SandboxError> {

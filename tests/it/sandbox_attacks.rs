@@ -28,7 +28,7 @@ use cobuild::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::sandbox_support::{create, local_config, local_provider_with};
+use crate::sandbox_support::{create, local_config, local_provider_with, required};
 
 /// Longest a probe may run, inside or outside; most take milliseconds.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -77,6 +77,7 @@ impl Arena {
 
     async fn open_with(attack: &str, config: LocalConfig) -> Option<Self> {
         if !Path::new("/usr/bin/perl").exists() {
+            assert!(!required(), "{attack}: there is no /usr/bin/perl");
             crate::support::not_run(&format!(
                 "{attack}: the probes need /usr/bin/perl, which every Debian and Ubuntu has"
             ));

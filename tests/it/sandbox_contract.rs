@@ -75,7 +75,7 @@ async fn files(provider: &dyn SandboxProvider) {
         FileChange::Delete(path("empty")),
         FileChange::Delete(path("never/was")),
     ];
-    sandbox.write(changes).await.expect("written");
+    assert_eq!(sandbox.write(changes).await.expect("written"), []);
     wanted.remove(&path("empty"));
     wanted.insert(path("src/new/a.txt"), Bytes::from_static(b"two"));
     assert_eq!(contents(&*sandbox).await, wanted, "changes are made in order");

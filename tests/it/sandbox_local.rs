@@ -23,7 +23,10 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{client::IntoClientRequest, http::HeaderValue};
 
-use crate::sandbox_support::{create, local_config, local_provider, local_provider_with};
+use crate::{
+    sandbox_support::{create, local_config, local_provider, local_provider_with},
+    support::{Setup, TestServer, WsClient, run_of},
+};
 
 /// Longest any single step may take.
 const STEP_TIME_MAX: Duration = Duration::from_secs(180);
@@ -233,7 +236,7 @@ async fn without_bubblewrap_the_refusal_names_the_fix() {
     config.bubblewrap = Some("/usr/bin/false".into());
     let provider = LocalProvider::new(config);
     assert!(matches!(provider.check().await, Err(SandboxError::Unavailable(_))));
-    let (progress, _nobody) = mpsc::unbounded_channel();
+    let progress = tokio::sync::watch::Sender::default();
     let spec =
         cobuild::project::sandbox_provider::SandboxSpec { project: "p".parse().expect("valid"), files: Vec::new() };
     assert!(matches!(provider.create(spec, progress).await, Err(SandboxError::Unavailable(_))));
@@ -317,4 +320,26 @@ async fn a_package_that_is_added_is_served() {
     };
     timeout(STEP_TIME_MAX, served).await.expect("the package is served in time");
     sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_a_command_ends_its_process() {
+    let Some(provider) = local_provider("local: cancelling").await else { return };
+    let setup = Setup { sandboxes: Some(provider), ..Setup::default() };
+    let server = TestServer::start_with(setup).await;
+    server.create("cancelled").await;
+    let mut client = WsClient::attach(&server, "cancelled").await;
+    let word = format!("{}", 400_000_000 + rand::random_range(0..100_000_000u32));
+    let command = serde_json::json!({ "type": "exec", "command": format!("sleep {word}") });
+    let run = run_of(client.command(command).await);
+    timeout(STEP_TIME_MAX, until_running(&word, true)).await.expect("it runs");
+    client.command(serde_json::json!({ "type": "cancel", "run": run })).await;
+    timeout(STEP_TIME_MAX, until_running(&word, false)).await.expect("it is gone");
+}
+
+/// Waits until a process with this word on its command line is on the host, or no longer is.
+async fn until_running(word: &str, wanted: bool) {
+    while crate::sandbox_support::running(word) != wanted {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

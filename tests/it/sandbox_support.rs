@@ -7,13 +7,18 @@ use cobuild::{
     project::sandbox_provider::{Sandbox, SandboxFile, SandboxProvider, SandboxSpec},
     sandbox::local::{LocalConfig, LocalProvider},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
 /// Longest the first sandbox may take: it installs the template.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// Set where sandboxes must work: then a suite that cannot run fails.
+/// Set, and not empty, where sandboxes must work: then a suite that cannot run fails. `scripts/test` decides.
 const REQUIRED: &str = "TEST_SANDBOX_REQUIRED";
+
+/// Whether tests of sandboxes must run here.
+pub(crate) fn required() -> bool {
+    std::env::var_os(REQUIRED).is_some_and(|value| !value.is_empty())
+}
 
 /// Where the template is kept between tests and runs: below the build's own directory.
 pub(crate) fn data_dir() -> PathBuf {
@@ -39,7 +44,7 @@ pub(crate) async fn local_provider_with(suite: &str, config: LocalConfig) -> Opt
     match provider.check().await {
         Ok(()) => Some(Arc::new(provider)),
         // A machine that cannot make sandboxes is an excuse; sandboxes that do not hold are not.
-        Err(error) if error.to_string().contains("not safe") || std::env::var_os(REQUIRED).is_some() => {
+        Err(error) if error.to_string().contains("not safe") || required() => {
             panic!("{suite}: {error}")
         }
         Err(error) => {
@@ -51,7 +56,16 @@ pub(crate) async fn local_provider_with(suite: &str, config: LocalConfig) -> Opt
 
 /// A sandbox with these files.
 pub(crate) async fn create(provider: &dyn SandboxProvider, files: Vec<SandboxFile>) -> Arc<dyn Sandbox> {
-    let (progress, _nobody) = mpsc::unbounded_channel();
+    let progress = watch::Sender::default();
     let spec = SandboxSpec { project: "test".parse().expect("valid"), files };
     timeout(CREATE_TIME_MAX, provider.create(spec, progress)).await.expect("in time").expect("a sandbox")
+}
+
+/// Whether a process with this word on its command line runs on the host.
+pub(crate) fn running(word: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    processes.map(|process| process.path().join("cmdline")).any(|path| {
+        let line = std::fs::read(path).unwrap_or_default();
+        line.split(|&byte| byte == 0).any(|argument| argument == word.as_bytes())
+    })
 }

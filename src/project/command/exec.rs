@@ -111,7 +111,7 @@ pub(super) async fn stream(
     mut event: impl FnMut(OutputChunk) -> Event,
 ) -> Result<Exit, ProjectError> {
     let (output, mut chunks) = mpsc::channel(OUTPUT_MAX);
-    let mut process = link.sandbox().exec(ExecRequest::new(program, timeout), output).await?;
+    let mut process = link.exec(ExecRequest::new(program, timeout), output).await?;
     while let Some(chunk) = chunks.recv().await {
         let event = event(chunk);
         context.reporter.event(event).await?;

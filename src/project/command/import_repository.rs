@@ -235,7 +235,7 @@ struct Ended {
 /// Runs a process to its end; what it says on standard error is said in the room too, where there is one.
 async fn run(link: &SandboxLink, request: ExecRequest, room: Option<&JobContext>) -> Result<Ended, ProjectError> {
     let (sender, mut chunks) = mpsc::channel(16);
-    let mut process = link.sandbox().exec(request, sender).await?;
+    let mut process = link.exec(request, sender).await?;
     let (mut output, mut errors) = (String::new(), String::new());
     while let Some(chunk) = chunks.recv().await {
         if let Some(context) = room {

@@ -117,10 +117,21 @@ impl Arguments {
             }
         }
         if view.node.is_some() {
-            self.add(["--ro-bind", STAGED_NODE, NODE_DIRECTORY]);
+            self.node();
         }
         self.add(["--proc", "/proc", "--dev", "/dev"]);
         self.tmpfs("/dev/shm", SHARED_MEMORY_SIZE_BYTES_MAX, "1777");
+    }
+
+    /// Of an installation outside the system only node and npm: what else is beside them is not for sandboxes.
+    fn node(&mut self) {
+        for part in ["bin/node", "lib/node_modules/npm"] {
+            self.add(["--ro-bind", &format!("{STAGED_NODE}/{part}"), &format!("{NODE_DIRECTORY}/{part}")]);
+        }
+        for name in ["npm", "npx"] {
+            let program = format!("../lib/node_modules/npm/bin/{name}-cli.js");
+            self.add(["--symlink", &program, &format!("{NODE_DIRECTORY}/bin/{name}")]);
+        }
     }
 
     /// The few files of `/etc` that programs cannot do without.

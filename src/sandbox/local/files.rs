@@ -19,7 +19,7 @@ use rustix::{
 use sha2::{Digest, Sha256};
 
 use super::wire::Identity;
-use crate::project::sandbox_provider::{FileChange, SandboxEntry, SandboxError, SandboxFile};
+use crate::project::sandbox_provider::{FileChange, RefusedChange, SandboxEntry, SandboxError, SandboxFile};
 
 /// What a project may hold.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +57,24 @@ impl ProjectFiles {
         Ok(Self { root: directory(root)?, staging: directory(staging)?, owner, limits, staged: AtomicU64::new(0) })
     }
 
-    /// Changes files in order; stops at the first failure. Blocks.
-    pub(super) fn change(&self, changes: &[FileChange]) -> Result<(), SandboxError> {
-        changes.iter().try_for_each(|change| match change {
-            FileChange::Write(file) => self.write(file),
-            FileChange::Delete(path) => self.delete(path),
-        })
+    /// Changes files in order, each by itself; returns those that something is in the way of. Stops where the disk
+    /// itself fails. Blocks.
+    pub(super) fn change(&self, changes: &[FileChange]) -> Result<Vec<RefusedChange>, SandboxError> {
+        let mut refused = Vec::new();
+        for change in changes {
+            let made = match change {
+                FileChange::Write(file) => self.write(file),
+                FileChange::Delete(path) => self.delete(path),
+            };
+            match made {
+                Ok(()) => {}
+                Err(SandboxError::Refused(reason)) => {
+                    refused.push(RefusedChange { path: change.path().clone(), reason });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
     }
 
     /// One file's content. Blocks.
@@ -270,6 +282,9 @@ fn in_the_way(path: &FilePath, error: io::Error) -> SandboxError {
         Some(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) => {
             SandboxError::Refused(format!("{path} is a directory"))
         }
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NAMETOOLONG) => {
+            SandboxError::Refused(format!("{path} cannot be changed: {error}"))
+        }
         _ => failed(error),
     }
 }
@@ -307,6 +322,12 @@ mod tests {
 
     fn write(name: &str, text: &str) -> FileChange {
         FileChange::Write(SandboxFile { path: path(name), content: Bytes::copy_from_slice(text.as_bytes()) })
+    }
+
+    fn is_refused(files: &ProjectFiles, change: FileChange) -> bool {
+        let path = change.path().clone();
+        let refused = files.change(&[change]).expect("the disk works");
+        refused.iter().map(|change| &change.path).eq([&path])
     }
 
     fn names(files: &ProjectFiles) -> Vec<String> {
@@ -350,7 +371,7 @@ mod tests {
         for out in ["link", "up/secret", "etc/passwd"] {
             assert!(matches!(files.read(&path(out)), Err(SandboxError::NotFound)), "{out}");
         }
-        assert!(matches!(files.change(&[write("up/x", "x")]), Err(SandboxError::Refused(_))));
+        assert!(is_refused(&files, write("up/x", "x")));
         assert!(!directory.path().join("x").exists());
         files.change(&[write("link", "mine")]).expect("replaces the link");
         assert_eq!(std::fs::read_to_string(directory.path().join("secret")).expect("read"), "secret");
@@ -361,7 +382,7 @@ mod tests {
     fn holds_its_limits() {
         let (directory, files) = project();
         let root = directory.path().join("project");
-        assert!(matches!(files.change(&[write("big", &"x".repeat(101))]), Err(SandboxError::Refused(_))));
+        assert!(is_refused(&files, write("big", &"x".repeat(101))));
         std::fs::write(root.join("big"), "x".repeat(101)).expect("written");
         assert!(matches!(files.read(&path("big")), Err(SandboxError::Refused(_))));
         for number in 0..10 {
@@ -389,7 +410,16 @@ mod tests {
         let (_directory, files) = project();
         files.change(&[write("a/b", "x")]).expect("written");
         for change in [write("a", "x"), write("a/b/c", "x"), FileChange::Delete(path("a"))] {
-            assert!(matches!(files.change(std::slice::from_ref(&change)), Err(SandboxError::Refused(_))), "{change:?}");
+            assert!(is_refused(&files, change.clone()), "{change:?}");
         }
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_made_keeps_no_other_from_being_made() {
+        let (_directory, files) = project();
+        files.change(&[write("a/b", "x")]).expect("written");
+        let refused = files.change(&[write("first", "1"), write("a", "x"), write("last", "1")]).expect("changed");
+        assert_eq!(refused.iter().map(|change| change.path.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(names(&files), ["a/b", "first", "last"]);
     }
 }

@@ -45,20 +45,50 @@ impl Host {
             None => program("bwrap").ok_or_else(|| refuse(BUBBLEWRAP_MISSING))?,
         };
         let node = program("node").and_then(|path| path.canonicalize().ok()).ok_or_else(|| refuse(NODE_MISSING))?;
-        // An installation is `<directory>/bin/node`, with npm beside it.
-        let elsewhere = node.parent().and_then(Path::parent).filter(|directory| !directory.starts_with("/usr"));
+        let elsewhere = installation(&node, &private_directories(config)).map_err(SandboxError::Unavailable)?;
         let certificates =
             CERTIFICATES.iter().find_map(|path| Path::new(path).canonicalize().ok()).filter(|path| path.is_file());
         let root = rustix::process::geteuid().is_root();
         let view = wire::View {
             bubblewrap,
-            node: elsewhere.map(Path::to_owned),
             environment: environment(config, elsewhere.is_some(), certificates.is_some() || config.ca_file.is_some()),
+            node: elsewhere,
             certificates,
         };
         let identity = root.then_some(wire::Identity { uid: SANDBOX_ID, gid: SANDBOX_ID });
         Ok(Self { identity, view, node })
     }
+}
+
+/// The directory of the installation that `node` belongs to, `<directory>/bin/node` with npm in `lib`; `None` when it is
+/// part of the system. The error says why sandboxes must not see it.
+fn installation(node: &Path, private: &[PathBuf]) -> Result<Option<PathBuf>, String> {
+    if node.starts_with("/usr") {
+        return Ok(None);
+    }
+    let program = node.display();
+    let is_whole = |directory: &&Path| node.ends_with("bin/node") && directory.join("lib/node_modules/npm").is_dir();
+    let Some(directory) = node.parent().and_then(Path::parent).filter(is_whole) else {
+        return Err(format!(
+            "Sandboxes cannot use {program}: it is no installation of Node.js, there is no npm beside it. {NODE_MISSING}"
+        ));
+    };
+    match private.iter().find(|private| private.starts_with(directory)) {
+        Some(private) => Err(format!(
+            "Sandboxes cannot use {program}: its directory holds {} as well, which is not theirs to see. Install \
+             Node.js in a directory of its own, or from your distribution",
+            private.display()
+        )),
+        None => Ok(Some(directory.to_owned())),
+    }
+}
+
+/// What no sandbox may see, whatever it is part of.
+fn private_directories(config: &LocalConfig) -> Vec<PathBuf> {
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let found = [home, env::current_dir().ok(), Some(config.data_dir.clone())].into_iter().flatten();
+    let real = |path: PathBuf| path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
+    found.map(real).chain([PathBuf::from("/")]).collect()
 }
 
 /// The whole environment of a sandboxed process. Nothing of the server's is in it.
@@ -90,11 +120,39 @@ fn environment(config: &LocalConfig, own_node: bool, certificates: bool) -> Vec<
 
 /// A program in the server's own search path.
 fn program(name: &str) -> Option<PathBuf> {
-    // The one look at the environment outside `config.rs`: where programs are is the machine's matter.
+    // A look at the environment outside `config.rs`: where programs are is the machine's matter.
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|directory| directory.join(name)).find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_installation_of_its_own_is_shown_to_sandboxes() {
+        let machine = tempfile::tempdir().expect("a directory");
+        let home = machine.path().join("home");
+        let own = home.join(".nvm/v22");
+        for directory in [&home, &own] {
+            std::fs::create_dir_all(directory.join("bin")).expect("made");
+            std::fs::write(directory.join("bin/node"), "").expect("written");
+        }
+        let private = [home.clone(), PathBuf::from("/")];
+        let found = |directory: &Path| installation(&directory.join("bin/node"), &private);
+        let error = found(&own).expect_err("no npm");
+        assert!(error.contains("no npm beside it"), "{error}");
+        std::fs::create_dir_all(own.join("lib/node_modules/npm")).expect("made");
+        assert_eq!(found(&own), Ok(Some(own)));
+        // A home directory, even where npm was told to install into it.
+        std::fs::create_dir_all(home.join("lib/node_modules/npm")).expect("made");
+        let error = found(&home).expect_err("it is private");
+        assert!(error.contains("directory of its own"), "{error}");
+        assert_eq!(installation(Path::new("/usr/bin/node"), &private), Ok(None));
+        assert!(installation(Path::new("/bin/node"), &private).is_err());
+    }
 }

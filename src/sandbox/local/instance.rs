@@ -24,7 +24,8 @@ use super::{
     wire::{Layer, ProcessLimits, Setup},
 };
 use crate::project::sandbox_provider::{
-    ByteStream, ExecRequest, FileChange, OutputSender, Process, Sandbox, SandboxEntry, SandboxError, SandboxHealth,
+    ByteStream, ExecRequest, FileChange, OutputSender, Process, RefusedChange, Sandbox, SandboxEntry, SandboxError,
+    SandboxHealth,
 };
 
 /// A sandbox of the local provider. Dropping it ends it.
@@ -121,6 +122,14 @@ impl LocalSandbox {
         self.link.connect(EGRESS_PORT).await
     }
 
+    /// Changes files, all of them.
+    pub(super) async fn write_all(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
+        match self.write(changes).await?.into_iter().next() {
+            Some(refused) => Err(SandboxError::Refused(refused.reason)),
+            None => Ok(()),
+        }
+    }
+
     async fn with_files<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ProjectFiles) -> Result<T, SandboxError> + Send + 'static,
@@ -183,7 +192,7 @@ impl Drop for LocalSandbox {
 
 #[async_trait]
 impl Sandbox for LocalSandbox {
-    async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
+    async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
         let (project, limits) = (self.own(PROJECT), self.limits.files);
         self.with_files(move |files| {
             let new = changes.iter().map(|change| match change {

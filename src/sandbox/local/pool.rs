@@ -98,10 +98,10 @@ impl Pool {
 }
 
 async fn make(ground: &Arc<Ground>, templates: &TemplateStore) -> Result<LocalSandbox, SandboxError> {
-    let (progress, _nobody) = mpsc::unbounded_channel();
+    let progress = watch::Sender::default();
     let template = templates.get(ground, &progress).await?;
     let sandbox = LocalSandbox::start(ground, Some(&template)).await?;
-    sandbox.write(template::react_vite().files.into_iter().map(FileChange::Write).collect()).await?;
+    sandbox.write_all(template::react_vite().files.into_iter().map(FileChange::Write).collect()).await?;
     sandbox.start_preview().await?;
     for path in COMPILED {
         sandbox.preview.get(&format!("/{path}")).await?;
@@ -112,19 +112,19 @@ async fn make(ground: &Arc<Ground>, templates: &TemplateStore) -> Result<LocalSa
 /// Turns the template into the project.
 async fn adopt(sandbox: &LocalSandbox, files: &[SandboxFile]) -> Result<(), SandboxError> {
     let changes = difference(&template::react_vite().files, files);
-    if changes.iter().any(|change| configures(path_of(change))) {
+    if changes.iter().any(|change| configures(change.path().as_str())) {
         // The dev server would restart itself, at a moment of its own.
         sandbox.preview.stop().await;
-        return sandbox.write(changes).await;
+        return sandbox.write_all(changes).await;
     }
     let mut stale = BTreeMap::new();
     for change in &changes {
-        let path = path_of(change);
+        let path = change.path().as_str();
         if let (FileChange::Write(_), true) = (change, COMPILED.contains(&path)) {
             stale.insert(path.to_owned(), version(sandbox, path).await?);
         }
     }
-    sandbox.write(changes.clone()).await?;
+    sandbox.write_all(changes.clone()).await?;
     let noticed = async {
         for (path, before) in stale {
             while version(sandbox, &path).await? == before {
@@ -149,13 +149,6 @@ fn difference(from: &[SandboxFile], to: &[SandboxFile]) -> Vec<FileChange> {
         .filter(|(path, content)| before.get(path) != Some(content))
         .map(|(path, content)| FileChange::Write(SandboxFile { path: path.clone(), content: content.clone() }));
     gone.chain(changed).collect()
-}
-
-fn path_of(change: &FileChange) -> &str {
-    match change {
-        FileChange::Write(file) => file.path.as_str(),
-        FileChange::Delete(path) => path.as_str(),
-    }
 }
 
 /// Whether a dev server must start anew to heed a file.

@@ -66,7 +66,7 @@ impl TemplateStore {
                 Build::Running(sentence) => {
                     if !sentence.is_empty() {
                         // Whoever made the sender may not care.
-                        let _ = progress.send(sentence);
+                        progress.send_replace(sentence);
                     }
                 }
             }
@@ -147,7 +147,7 @@ async fn build(ground: &Arc<Ground>, directory: &Path, report: &watch::Sender<Bu
     say("Setting up the app template (only the first time)".into());
     let sandbox = LocalSandbox::start(ground, None).await?;
     let files = template::react_vite().files.into_iter().map(FileChange::Write).collect();
-    sandbox.write(files).await?;
+    sandbox.write_all(files).await?;
     install(&sandbox, |seconds| {
         say(format!("Installing the template's packages (only the first time): {seconds} s"));
     })

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cobuild_protocol::value::OutputStream;
+use cobuild_protocol::{FilePath, value::OutputStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,26 @@ use crate::{
 /// Signal 9, which ends a killed process.
 const SIGKILL: i32 = 9;
 
+/// How long a process takes to be gone that writes while it is killed.
+const DEATH_TIME: Duration = Duration::from_millis(50);
+
+/// One process in the count of those that run; taken out of it when dropped.
+#[derive(Debug)]
+pub(super) struct RunningProcess(watch::Sender<usize>);
+
+impl RunningProcess {
+    pub(super) fn count_in(running: &watch::Sender<usize>) -> Self {
+        running.send_modify(|count| *count += 1);
+        Self(running.clone())
+    }
+}
+
+impl Drop for RunningProcess {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// A program of the table.
 #[derive(Debug, Clone)]
 pub struct MemoryProgram {
@@ -31,6 +51,8 @@ pub struct MemoryProgram {
     pub writes: Vec<SandboxFile>,
     /// How it ends.
     pub ending: Ending,
+    /// What it still writes when it is killed, before it is gone.
+    pub last_writes: Vec<SandboxFile>,
 }
 
 /// How a program of the table ends.
@@ -57,11 +79,18 @@ impl MemoryProgram {
         self
     }
 
+    /// The same program, writing these files when it is killed.
+    #[must_use]
+    pub fn writing_when_killed(mut self, files: Vec<SandboxFile>) -> Self {
+        self.last_writes = files;
+        self
+    }
+
     /// A program that prints a line and ends.
     #[must_use]
     pub fn new(prefix: &str, output: &str, ending: Ending) -> Self {
         let chunk = OutputChunk { stream: OutputStream::Stdout, text: output.to_owned() };
-        Self { prefix: prefix.to_owned(), output: vec![chunk], writes: Vec::new(), ending }
+        Self { prefix: prefix.to_owned(), output: vec![chunk], writes: Vec::new(), ending, last_writes: Vec::new() }
     }
 }
 
@@ -89,23 +118,38 @@ pub(super) fn find(programs: &[MemoryProgram], program: &Program) -> Action {
     }
 }
 
+/// Why a file cannot be at a place, as on a disk: a file is where its directory must be, or a directory where it must.
+pub(super) fn in_the_way(files: &Files, path: &FilePath) -> Option<String> {
+    let is_file = |above: &&str| above.parse().is_ok_and(|above: FilePath| files.contains_key(&above));
+    if path.ancestors().any(|above| is_file(&above)) {
+        return Some(format!("a file or a link is in the way of {path}"));
+    }
+    let beneath = format!("{path}/");
+    files.keys().any(|other| other.as_str().starts_with(&beneath)).then(|| format!("{path} is a directory"))
+}
+
 /// What a process does.
 pub(super) enum Action {
     Known(MemoryProgram),
     Install(Vec<String>),
 }
 
-/// Starts it.
+/// Starts it. It counts as `running` until it is gone.
 pub(super) fn start(
     action: Action,
     timeout: Duration,
     files: &Arc<Mutex<Files>>,
     output: OutputSender,
     gone: CancellationToken,
+    running: RunningProcess,
 ) -> MemoryProcess {
     let (exit, exited) = watch::channel(None);
     let killed = CancellationToken::new();
     let (files, kill) = (Arc::clone(files), killed.clone());
+    let last_writes = match &action {
+        Action::Known(program) => program.last_writes.clone(),
+        Action::Install(_) => Vec::new(),
+    };
     tokio::spawn(async move {
         let end = tokio::select! {
             biased;
@@ -114,7 +158,11 @@ pub(super) fn start(
             code = run(action, &files, &output) => Exit::Code(code),
             () = tokio::time::sleep(timeout) => Exit::TimedOut,
         };
-        drop(output);
+        if end == Exit::Signal(SIGKILL) && !last_writes.is_empty() {
+            tokio::time::sleep(DEATH_TIME).await;
+            write(&files, last_writes);
+        }
+        drop((output, running));
         exit.send_replace(Some(end));
     });
     MemoryProcess { kill, exited }
@@ -129,11 +177,15 @@ async fn run(action: Action, files: &Mutex<Files>, output: &OutputSender) -> i32
     for chunk in &program.output {
         output::pump(chunk.text.as_bytes(), chunk.stream, &budget, output.clone()).await;
     }
-    lock(files).extend(program.writes.into_iter().map(|file| (file.path, file.content)));
+    write(files, program.writes);
     match program.ending {
         Ending::Code(code) => code,
         Ending::Hang => std::future::pending().await,
     }
+}
+
+fn write(files: &Mutex<Files>, written: Vec<SandboxFile>) {
+    lock(files).extend(written.into_iter().map(|file| (file.path, file.content)));
 }
 
 /// The package manager: adds names to `package.json`, and knows no package that begins with `no-such`.

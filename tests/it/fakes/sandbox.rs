@@ -19,8 +19,8 @@ use axum::{
 use bytes::Bytes;
 use cobuild::{
     project::sandbox_provider::{
-        ByteStream, ExecRequest, FileChange, OutputSender, Process, ProgressSender, Sandbox, SandboxEntry,
-        SandboxError, SandboxHealth, SandboxProvider, SandboxSpec, Template,
+        ByteStream, ExecRequest, FileChange, OutputSender, Process, ProgressSender, RefusedChange, Sandbox,
+        SandboxEntry, SandboxError, SandboxHealth, SandboxProvider, SandboxSpec, Template,
     },
     sandbox::memory::MemoryProvider,
 };
@@ -68,7 +68,7 @@ impl SandboxProvider for FakeSandboxes {
     }
 
     async fn create(&self, spec: SandboxSpec, progress: ProgressSender) -> Result<Arc<dyn Sandbox>, SandboxError> {
-        let _ = progress.send("Unpacking the fake".into());
+        progress.send_replace("Unpacking the fake".into());
         if self.switch.slow.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -90,7 +90,7 @@ impl SandboxProvider for FakeSandboxes {
 
 #[async_trait]
 impl Sandbox for FakeSandbox {
-    async fn write(&self, changes: Vec<FileChange>) -> Result<(), SandboxError> {
+    async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
         self.memory.write(changes).await
     }
 

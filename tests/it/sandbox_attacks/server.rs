@@ -2,10 +2,8 @@
 
 use std::{io::BufRead, process::Stdio};
 
-use super::{
-    processes::{running, until},
-    *,
-};
+use super::{processes::until, *};
+use crate::sandbox_support::running;
 
 /// Names the sleep that stands for everything in the sandbox; set for the stand-in only.
 const WORD: &str = "COBUILD_TEST_STAND_IN_WORD";

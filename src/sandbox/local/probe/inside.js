@@ -25,7 +25,13 @@ const connection = (port, request) =>
   })
 
 const main = async () => {
-  tell('host_files', fs.existsSync(secretFile) && `${secretFile} is visible`)
+  // Of an installation of Node.js outside /usr, only this.
+  const beside = (directory, known) => {
+    const names = fs.existsSync(directory) ? fs.readdirSync(directory) : []
+    return names.filter((name) => !known.includes(name)).map((name) => `${directory}/${name}`)
+  }
+  const strange = [...beside('/opt/node', ['bin', 'lib']), ...beside('/opt/node/bin', ['node', 'npm', 'npx'])]
+  tell('host_files', (fs.existsSync(secretFile) && `${secretFile} is visible`) || (strange[0] && `${strange[0]} is visible`))
   tell('host_environment', fs.readFileSync('/proc/1/environ').length > 0 && 'process 1 shows the one it was started with')
   const processes = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).length
   tell('host_processes', processes > 8 && `${processes} processes are visible`)
