@@ -134,7 +134,7 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/run-command", only!(post, browser::further::run_command))
         .route("/api/run-command-v2", only!(post, browser::further::run_command))
         .route("/api/monitor-vite-logs", only!(get, browser::further::vite_errors))
-        .route("/api/check-vite-errors", only!(get, browser::further::vite_errors))
+        .route("/api/check-vite-errors", only!(get, browser::further::known_errors))
         .route("/api/sandbox-logs", only!(get, browser::further::sandbox_logs))
         .route("/api/report-vite-error", only!(post, browser::further::report_vite_error))
         .route("/api/clear-vite-errors-cache", only!(post, browser::further::clear_vite_errors))
