@@ -242,7 +242,7 @@ impl Session {
         connection: &mut Connection,
         attached: &mut Attached,
     ) -> Result<(), End> {
-        connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
+        connection.expect_much();
         self.outbox.limit(welcome.limits.frame_size_bytes_max);
         if welcome.mode == AttachMode::Snapshot {
             self.place.abandon();
@@ -266,6 +266,9 @@ impl Session {
             return Err(End::gap());
         }
         attached.live_since = Some(Instant::now());
+        if let Some(welcome) = &attached.welcome {
+            connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
+        }
         self.send_waiting(connection, attached).await?;
         self.tell(Notice::Phase(Phase::Live)).await
     }

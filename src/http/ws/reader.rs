@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CLOSE_WAIT_MAX, Closing, Counted, Heard, Outgoing, broken,
+    CLOSE_WAIT_MAX, Closing, Counted, Outgoing, broken,
+    pulse::Heard,
     rate::{RateLimit, Verdict},
     wire::{Arrival, Incoming as Stream},
 };

@@ -203,6 +203,17 @@ describe("watching the connection", () => {
     expect(client.connection.phase).toBe("waiting");
   });
 
+  it("is patient with a slow line while it catches up", () => {
+    const socket = start();
+    socket.open();
+    socket.says(welcome({ mode: "snapshot", head: 10 }));
+    vi.advanceTimersByTime(250_000);
+    expect(client.connection.phase).toBe("connecting");
+    socket.says({ type: "snapshot", seq: 10, state: withMessage }, { type: "synced", seq: 10 });
+    vi.advanceTimersByTime(20_000);
+    expect(client.connection.phase).toBe("waiting");
+  });
+
   it("reconnects when a server accepts the socket and says nothing", () => {
     start().open();
     vi.advanceTimersByTime(15_000);

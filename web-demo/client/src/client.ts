@@ -277,7 +277,7 @@ export class ProjectClient {
 
   #greet(welcome: Welcome): void {
     this.#welcome = welcome;
-    this.#socket?.expectHeartbeat(welcome.heartbeat_ms);
+    this.#socket?.expectMuch();
     if (welcome.mode === "snapshot") {
       this.#replica.abandon();
     } else if (!this.#replica.enter(welcome.epoch)) {
@@ -310,6 +310,7 @@ export class ProjectClient {
   #synced(seq: number): void {
     if (seq !== this.seq) return this.#reattach("gap");
     this.#liveSince = Date.now();
+    if (this.#welcome) this.#socket?.expectHeartbeat(this.#welcome.heartbeat_ms);
     this.#set({ phase: "live" });
     this.#presence.attached();
     this.#tell({ type: "presence" });
