@@ -24,7 +24,7 @@ use crate::http::FRAME_SIZE_BYTES_MAX;
 
 /// tungstenite keeps this much for every connection and zero-fills it before every read attempt; its default of 128 KiB would
 /// be the largest waste on the path. Most frames of a client are smaller; a larger one is read in as many pieces.
-const READ_BUFFER_SIZE_BYTES: usize = 1024;
+const READ_BUFFER_SIZE_BYTES: usize = 512;
 
 /// The socket, to write to. Cheap to clone.
 ///
