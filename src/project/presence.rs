@@ -57,7 +57,11 @@ impl PresenceBoard {
             }
             board.version += 1;
             let version = board.version;
+            let leaves = presence.is_none();
             board.said.insert(participant, (version, presence));
+            if !leaves {
+                return true;
+            }
             let left = board.said.iter().filter(|(_, (_, presence))| presence.is_none());
             if left.clone().count() > LEFT_MAX
                 && let Some(longest) = left.min_by_key(|(_, (version, _))| *version).map(|(longest, _)| *longest)
