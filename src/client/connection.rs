@@ -21,6 +21,9 @@ use super::{ClientError, Server};
 
 /// How long a connection may take until its first frame, before the server has said what its heartbeat is.
 const FIRST_FRAME_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How long it may seem silent while it catches up: frames are heard of when they are whole, and a snapshot over a slow
+/// line takes its time.
+const CATCH_UP_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Silent for this many heartbeats, a connection is dead even if nobody said so.
 const HEARTBEATS_SILENT_MAX: u32 = 2;
 /// How long a server may take not one byte of what it is sent.
@@ -92,6 +95,12 @@ impl Connection {
             silence_max: FIRST_FRAME_WAIT_MAX,
             heard_until: Instant::now() + FIRST_FRAME_WAIT_MAX,
         })
+    }
+
+    /// The server has begun; from now on it may take long until the next frame is whole.
+    pub(super) fn expect_much(&mut self) {
+        self.silence_max = CATCH_UP_WAIT_MAX;
+        self.heard();
     }
 
     /// From now on the server is expected to say something at least this often.

@@ -132,9 +132,7 @@ impl Session {
             tokio::select! {
                 () = &mut over => return Ok(()),
                 () = self.left.cancelled() => return Err(End::Left),
-                Some(ask) = self.asks.recv() => {
-                    self.outbox.add(ask);
-                }
+                Some(ask) = self.asks.recv() => self.outbox.add(ask),
             }
         }
     }
@@ -153,6 +151,7 @@ impl Session {
                 Err(end) => break end,
             }
         };
+        self.outbox.recall();
         if attached.live_since.is_some_and(|since| since.elapsed() >= STABLE) {
             self.attempt = 0;
         }
@@ -179,15 +178,16 @@ impl Session {
         // An event that was lost on the way shows in the head of the log, if we don't get there soon.
         let behind = attached.behind.filter(|(head, _)| *head > self.place.seq());
         attached.behind = behind;
+        let held = self.outbox.held_until().filter(|_| attached.live_since.is_some());
         tokio::select! {
             () = self.left.cancelled() => Err(End::Left),
             incoming = connection.next() => self.receive(incoming?, connection, attached).await,
             Some(ask) = self.asks.recv() => {
-                let text = self.outbox.add(ask).map(str::to_owned);
-                if let Some(text) = text && attached.live_since.is_some() {
-                    connection.send_text(text).await?;
-                }
-                Ok(())
+                self.outbox.add(ask);
+                self.send_waiting(connection, attached).await
+            }
+            () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {
+                self.send_waiting(connection, attached).await
             }
             () = sleep_until(behind.map_or_else(Instant::now, |(_, until)| until)), if behind.is_some() => {
                 Err(End::gap())
@@ -230,7 +230,7 @@ impl Session {
                 // Replies; and whatever a newer server says besides, which is ignored.
                 reply => {
                     self.outbox.settle(reply);
-                    Ok(())
+                    self.send_waiting(connection, attached).await
                 }
             },
         }
@@ -242,7 +242,7 @@ impl Session {
         connection: &mut Connection,
         attached: &mut Attached,
     ) -> Result<(), End> {
-        connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
+        connection.expect_much();
         self.outbox.limit(welcome.limits.frame_size_bytes_max);
         if welcome.mode == AttachMode::Snapshot {
             self.place.abandon();
@@ -266,11 +266,20 @@ impl Session {
             return Err(End::gap());
         }
         attached.live_since = Some(Instant::now());
-        let unanswered: Vec<String> = self.outbox.texts().map(str::to_owned).collect();
-        for text in unanswered {
-            connection.send_text(text).await?;
+        if let Some(welcome) = &attached.welcome {
+            connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
         }
+        self.send_waiting(connection, attached).await?;
         self.tell(Notice::Phase(Phase::Live)).await
+    }
+
+    async fn send_waiting(&mut self, connection: &mut Connection, attached: &Attached) -> Result<(), End> {
+        if attached.live_since.is_some() {
+            for text in self.outbox.take(Instant::now()) {
+                connection.send_text(text).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands a notice on, as soon as there is room for it.

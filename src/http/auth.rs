@@ -5,14 +5,13 @@
 //! the connection it opened. No token is ever logged or repeated in an error.
 //!
 //! Knows nothing of rooms: that an owner has given a participant another role, or removed them, is the project's to
-//! say. [`RemovalWatch`] only recognises that word in the events a connection reads anyway.
+//! say; a [`Pass`] only waits for that word beside the grant's end.
 
 mod grant;
 mod jwt;
 mod owner_token;
 mod pass;
 mod private_file;
-mod removal;
 mod share_links;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -25,7 +24,6 @@ pub(crate) use self::{
     grant::Grant,
     jwt::{Claims, sign},
     pass::{Pass, Renewed},
-    removal::RemovalWatch,
     share_links::{NewLink, ShareLinkError, ShareLinks, SharedLink},
 };
 use crate::config::{Config, Secret};

@@ -22,7 +22,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +78,7 @@ async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: A
     let written = Arc::new(AtomicU64::new(0));
     let connection = Connection { written: Arc::clone(&written), place: Arc::new(place) };
     let state: HttpState = app.state().clone();
+    let stall_max = state.timing.write_stall_max;
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());
         let app = app.clone();
@@ -87,7 +88,7 @@ async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: A
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT_MAX)
         .max_buf_size(HEAD_SIZE_BYTES_MAX)
-        .serve_connection(TokioIo::new(Metered { socket, written }), service)
+        .serve_connection(TokioIo::new(Metered { socket, written, stall_max, stall: None }), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
@@ -105,10 +106,14 @@ async fn serve_connection(socket: TcpStream, place: OwnedSemaphorePermit, app: A
     }
 }
 
-/// A socket that counts what it has taken.
+/// A socket that counts what it has taken, and breaks when it takes nothing for too long: whoever does not read what they
+/// asked for must not keep a place, nor what they were let see once.
 pub(super) struct Metered {
     socket: TcpStream,
     written: Arc<AtomicU64>,
+    stall_max: Duration,
+    /// Runs out while the socket takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Metered {
@@ -117,11 +122,21 @@ impl Metered {
         self.socket
     }
 
-    fn count(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(size_bytes)) = &outcome {
-            self.written.fetch_add(*size_bytes as u64, Ordering::Relaxed);
+    fn count(&mut self, outcome: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Pending => {
+                let stall_max = self.stall_max;
+                let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(stall_max)));
+                stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Ready(taken) => {
+                self.stall = None;
+                if let Ok(size_bytes) = &taken {
+                    self.written.fetch_add(*size_bytes as u64, Ordering::Relaxed);
+                }
+                Poll::Ready(taken)
+            }
         }
-        outcome
     }
 }
 
@@ -134,7 +149,7 @@ impl AsyncRead for Metered {
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.count(outcome)
+        self.count(outcome, cx)
     }
 
     fn poll_write_vectored(
@@ -143,7 +158,7 @@ impl AsyncWrite for Metered {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.count(outcome)
+        self.count(outcome, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -20,10 +20,11 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     HttpState,
-    auth::{Pass, RemovalWatch},
+    auth::Pass,
     error::Problem,
     extract::{Caller, Parameters},
     figures::{self, Following, Transport},
@@ -37,6 +38,8 @@ use crate::project::{
 /// Most events and bytes in one write.
 const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// How far behind the live end a reader may fall before it has to come back.
+const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// What a browser should wait before it reconnects.
 const RETRY: Duration = Duration::from_millis(1000);
 /// A comment, which readers skip: it keeps the connection from looking dead.
@@ -72,13 +75,13 @@ pub(crate) async fn events(
         // A browser would take an error for the last word.
         return Ok(stream_of(Body::from(come_back(state.leaving.retry_after_drain()))));
     }
-    let handle = state.registry.get(&caller.project).await?;
+    let handle = rest::readable(&state, &caller).await?;
     let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller).await?) } else { None };
-    let removal = member.as_ref().map(|member| RemovalWatch::new(member.participant(), handle.log().head()));
     let (first, feed) = begin(&handle, seen).await?;
     let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace);
+    let removed = member.as_ref().map_or_else(CancellationToken::new, Member::removed);
+    let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace, removed);
     let reader = EventStream {
         first: Some(first),
         ended: false,
@@ -87,7 +90,6 @@ pub(crate) async fn events(
         heartbeat,
         state,
         pass,
-        removal,
         _member: member,
         _following: Following::new(Transport::Sse),
         delivered: figures::delivered(Transport::Sse),
@@ -138,7 +140,6 @@ struct EventStream {
     heartbeat: Interval,
     state: HttpState,
     pass: Pass,
-    removal: Option<RemovalWatch>,
     /// Whoever a token names is in the room while they watch, and can be sent out of it.
     _member: Option<Member>,
     _following: Following,
@@ -158,7 +159,12 @@ impl EventStream {
 
     async fn wait(&mut self) -> Option<Bytes> {
         let mut frames = Vec::new();
+        if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
+            // What it missed is in the log.
+            return None;
+        }
         let taken = tokio::select! {
+            biased;
             () = self.state.shutdown.cancelled() => return Some(self.going_away()),
             // The way back in says why.
             _ = self.pass.ended() => return None,
@@ -166,9 +172,6 @@ impl EventStream {
             taken = self.feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => taken,
         };
         match taken {
-            Ok(()) if self.removal.is_some_and(|removal| frames.iter().any(|frame| removal.check(frame).is_err())) => {
-                None
-            }
             Ok(()) => {
                 self.delivered.increment(frames.len() as u64);
                 Some(joined(&frames, |frame| [frame.sse(), b""]))

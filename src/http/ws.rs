@@ -10,18 +10,13 @@ mod caster;
 pub(crate) mod echo;
 mod framing;
 mod handshake;
+mod pulse;
 mod rate;
 mod reader;
 mod wire;
 mod writer;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, extract::State, http::HeaderMap, response::Response};
 use bytes::{Bytes, BytesMut};
@@ -39,11 +34,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::caster::Casters;
 use self::{
     handshake::Handshake,
+    pulse::{Heard, Pulse},
     wire::{Arrival, Incoming, Wire},
 };
 use super::{
     FRAME_SIZE_BYTES_MAX, HttpState,
-    auth::{Grant, Pass, RemovalWatch},
+    auth::{Grant, Pass},
     command_frame,
     extract::InProject,
     figures::{self, Following, Transport},
@@ -115,31 +111,6 @@ impl From<ErrorBody> for Closing {
 impl From<ProjectError> for Closing {
     fn from(error: ProjectError) -> Self {
         Self::from(error.body())
-    }
-}
-
-/// When the client was last heard of; the reader writes it, the writer judges by it.
-#[derive(Debug, Clone)]
-struct Heard {
-    since: Instant,
-    last_ms: Arc<AtomicU64>,
-}
-
-impl Heard {
-    fn now() -> Self {
-        Self { since: Instant::now(), last_ms: Arc::default() }
-    }
-
-    fn mark(&self) {
-        self.last_ms.store(self.elapsed_ms(), Ordering::Relaxed);
-    }
-
-    fn silence(&self) -> Duration {
-        Duration::from_millis(self.elapsed_ms().saturating_sub(self.last_ms.load(Ordering::Relaxed)))
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -250,11 +221,11 @@ async fn join(
         None => bearer,
     }?;
     let role = grant.enter(project)?;
-    let pass = Pass::new(&grant, role, state.timing.expiry_grace);
     let handle = state.registry.get(project).await?;
     let key = grant.participant_key(hello.client.as_deref());
-    let identity = Identity { key, name: grant.name.or(hello.name), role, looks: true };
+    let identity = Identity { key, name: grant.name.clone().or(hello.name), role, looks: true };
     let subscription = handle.join(identity, hello.since).await?;
+    let pass = Pass::new(&grant, role, state.timing.expiry_grace, subscription.member.removed());
     Ok((handle, subscription, pass))
 }
 
@@ -305,7 +276,7 @@ fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire
         log: handle.log().clone(),
         feed,
         replies,
-        heard: heard.clone(),
+        pulse: Pulse::new(heard.clone()),
         stopping: state.shutdown.clone(),
         leaving: state.leaving.clone(),
         timing: state.timing,
@@ -313,7 +284,6 @@ fn run(state: &HttpState, connection: Connection, incoming: Incoming, wire: Wire
         pace,
         synced_at: Some(head),
         pass: pass.clone(),
-        removal: RemovalWatch::new(member.participant(), head),
         delivered: figures::delivered(Transport::WebSocket),
     };
     let following = Following::new(Transport::WebSocket);

@@ -33,6 +33,7 @@ use super::{
     batch::Batch,
     command,
     compaction::Occasion,
+    error::ProjectError,
     event_log::{CloseReason, EventLog},
     event_store::{KeptLog, StoreError},
     figures::Figures,
@@ -291,6 +292,11 @@ impl ProjectActor {
             Request::Leave { participant } => self.room.leave(participant, Instant::now()),
             Request::State { reply } => drop(reply.send((self.state.seq, self.state.view.clone()))),
             Request::Preview { reply } => drop(reply.send(self.preview())),
+            Request::Command { by, role, ref frame, .. }
+                if frame.command.is_read() && self.state.role(by, role).is_none() =>
+            {
+                life::refuse(request, &ProjectError::Forbidden("an owner has removed you from this project"));
+            }
             Request::Command { frame, reply, .. } if frame.command.is_read() => self.on_read(frame, reply),
             Request::Delete => {
                 self.close_reason = CloseReason::Deleted;

@@ -13,6 +13,7 @@ use cobuild_protocol::{
     value::{ContentHash, Presence, Role},
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     error::ProjectError,
@@ -70,12 +71,24 @@ pub struct Identity {
 pub struct Member {
     participant: ParticipantId,
     role: Role,
+    removed: CancellationToken,
     mailbox: mpsc::Sender<Request>,
 }
 
 impl Member {
-    pub(crate) fn new(participant: ParticipantId, role: Role, mailbox: mpsc::Sender<Request>) -> Self {
-        Self { participant, role, mailbox }
+    pub(crate) fn new(
+        participant: ParticipantId,
+        role: Role,
+        removed: CancellationToken,
+        mailbox: mpsc::Sender<Request>,
+    ) -> Self {
+        Self { participant, role, removed, mailbox }
+    }
+
+    /// Cancelled when an owner removes whoever has this place from the project.
+    #[must_use]
+    pub fn removed(&self) -> CancellationToken {
+        self.removed.clone()
     }
 
     /// Who.
@@ -238,6 +251,10 @@ impl ProjectHandle {
     pub async fn submit(&self, member: &Member, frame: CommandFrame) -> ControlFrame {
         let id = frame.id.clone();
         if let Command::SetPresence(presence) = frame.command {
+            if member.removed.is_cancelled() {
+                let error = ProjectError::Forbidden("an owner has removed you from this project").body();
+                return ControlFrame::Rejected(Rejected { id: Some(id), error });
+            }
             self.presence.set(member.participant, shortened(presence));
             return ControlFrame::Result(ResultFrame { id, data: serde_json::json!({}) });
         }

@@ -15,6 +15,9 @@ pub struct PresenceBoard {
     board: Arc<watch::Sender<Board>>,
 }
 
+/// How many of those who have left are remembered, for readers who have not heard of it yet. The log says so, too.
+const LEFT_MAX: usize = 256;
+
 #[derive(Debug, Default)]
 struct Board {
     version: u64,
@@ -54,7 +57,17 @@ impl PresenceBoard {
             }
             board.version += 1;
             let version = board.version;
+            let leaves = presence.is_none();
             board.said.insert(participant, (version, presence));
+            if !leaves {
+                return true;
+            }
+            let left = board.said.iter().filter(|(_, (_, presence))| presence.is_none());
+            if left.clone().count() > LEFT_MAX
+                && let Some(longest) = left.min_by_key(|(_, (version, _))| *version).map(|(longest, _)| *longest)
+            {
+                board.said.remove(&longest);
+            }
             true
         });
     }
@@ -95,6 +108,16 @@ impl PresenceView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_left_are_not_kept_for_ever() {
+        let board = PresenceBoard::default();
+        for number in 1..2000 {
+            board.set(ParticipantId::new(number), Presence { line: Some(1), ..Presence::default() });
+            board.remove(ParticipantId::new(number));
+        }
+        assert_eq!(board.board.borrow().said.len(), LEFT_MAX);
+    }
 
     #[tokio::test]
     async fn a_reader_gets_the_latest_of_each_once() {

@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use cobuild_protocol::ParticipantId;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How long a participant without a connection still counts as present: longer than a reload or a change of network.
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
@@ -11,22 +12,39 @@ pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
 /// The present participants.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    connections: HashMap<ParticipantId, usize>,
+    connections: HashMap<ParticipantId, Connections>,
     leaving: Vec<(Instant, ParticipantId)>,
 }
 
+/// One participant's connections.
+#[derive(Debug, Default)]
+struct Connections {
+    count: usize,
+    /// Cancelled when an owner removes them.
+    removed: CancellationToken,
+}
+
 impl Room {
-    /// A connection of this participant was opened.
-    pub(crate) fn enter(&mut self, participant: ParticipantId) {
-        *self.connections.entry(participant).or_default() += 1;
+    /// A connection of this participant was opened. Returns what is cancelled when an owner removes them.
+    pub(crate) fn enter(&mut self, participant: ParticipantId) -> CancellationToken {
+        let connections = self.connections.entry(participant).or_default();
+        connections.count += 1;
         self.leaving.retain(|(_, leaver)| *leaver != participant);
+        connections.removed.clone()
+    }
+
+    /// An owner has removed this participant: their connections end. Whoever is let in again afterwards is not concerned.
+    pub(crate) fn expel(&mut self, participant: ParticipantId) {
+        if let Some(connections) = self.connections.get_mut(&participant) {
+            std::mem::take(&mut connections.removed).cancel();
+        }
     }
 
     /// A connection of this participant was closed.
     pub(crate) fn leave(&mut self, participant: ParticipantId, now: Instant) {
-        let Some(count) = self.connections.get_mut(&participant) else { return };
-        *count -= 1;
-        if *count == 0 {
+        let Some(connections) = self.connections.get_mut(&participant) else { return };
+        connections.count -= 1;
+        if connections.count == 0 {
             self.connections.remove(&participant);
             self.leaving.push((now + LEAVE_GRACE, participant));
         }
@@ -51,6 +69,15 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removal_concerns_those_who_are_there_now() {
+        let (mut room, ada, bob) = (Room::default(), ParticipantId::new(1), ParticipantId::new(2));
+        let (first, second, other) = (room.enter(ada), room.enter(ada), room.enter(bob));
+        room.expel(ada);
+        assert!(first.is_cancelled() && second.is_cancelled() && !other.is_cancelled());
+        assert!(!room.enter(ada).is_cancelled(), "let in again");
+    }
 
     #[test]
     fn a_reload_is_not_a_departure() {

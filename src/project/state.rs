@@ -62,9 +62,12 @@ impl State {
             Event::ParticipantJoined(joined) => {
                 self.participants = self.participants.max(joined.participant.number());
                 self.identities.insert(joined.identity.clone(), joined.participant);
-                // Each participant has one identity: there are more only where somebody was forgotten.
+                // Each participant has one identity: there are more only where somebody was forgotten. Of whom an owner
+                // has decided something is known again, however many came since.
                 if self.identities.len() > self.view.participants.len() {
-                    self.identities.retain(|_, participant| self.view.participants.contains_key(participant));
+                    let (seen, decided) = (&self.view.participants, &self.roles);
+                    self.identities
+                        .retain(|_, participant| seen.contains_key(participant) || decided.contains_key(participant));
                 }
             }
             _ => {}

@@ -28,6 +28,8 @@ struct Shared {
     /// How long after its expiry a token still counts here: for a refresh that is on its way.
     grace: Duration,
     validity: watch::Sender<Validity>,
+    /// Cancelled when an owner removes whoever holds it from the project.
+    removed: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
@@ -52,10 +54,10 @@ impl Validity {
 }
 
 impl Pass {
-    /// For a connection that came in by this grant, as this.
-    pub(crate) fn new(grant: &Grant, role: Role, grace: Duration) -> Self {
+    /// For a connection that came in by this grant, as this. `removed` is its place's in the room, if it has one.
+    pub(crate) fn new(grant: &Grant, role: Role, grace: Duration, removed: CancellationToken) -> Self {
         let (validity, _) = watch::channel(Validity::of(grant));
-        Self(Arc::new(Shared { subject: grant.subject.clone(), role, grace, validity }))
+        Self(Arc::new(Shared { subject: grant.subject.clone(), role, grace, validity, removed }))
     }
 
     /// Waits until the connection must end, and says why. Cancelling changes nothing.
@@ -69,6 +71,9 @@ impl Pass {
                 }
                 () = passed(expires_at, self.0.grace) => {
                     return ErrorBody::new(ErrorCode::Unauthenticated, "the token has expired");
+                }
+                () = self.0.removed.cancelled() => {
+                    return ErrorBody::new(ErrorCode::Forbidden, "an owner has removed you from this project");
                 }
                 // Its sender is part of `self`.
                 _ = validity.changed() => {}
@@ -130,19 +135,19 @@ mod tests {
     #[tokio::test]
     async fn it_ends_a_little_after_the_token() {
         let start = std::time::Instant::now();
-        let error = tokio::time::timeout(SOON, Pass::new(&expiring("ada", 50), Role::Owner, GRACE).ended()).await;
+        let error = tokio::time::timeout(SOON, Pass::new(&expiring("ada", 50), Role::Owner, GRACE, CancellationToken::new()).ended()).await;
         assert_eq!(error.expect("ended").code, ErrorCode::Unauthenticated);
         assert!(start.elapsed() >= Duration::from_millis(65), "{:?}", start.elapsed());
     }
 
     #[tokio::test]
     async fn a_new_token_of_the_same_person_prolongs_it() {
-        let pass = Pass::new(&expiring("ada", 50), Role::Editor, GRACE);
+        let pass = Pass::new(&expiring("ada", 50), Role::Editor, GRACE, CancellationToken::new());
         assert!(pass.renew(&expiring("bob", 60_000), Role::Editor).is_err());
         assert!(matches!(pass.renew(&expiring("ada", 60_000), Role::Viewer), Ok(Renewed::AnotherRole(_))));
         assert!(matches!(pass.renew(&expiring("ada", 60_000), Role::Editor), Ok(Renewed::Until(Some(_)))));
         assert!(!is_over(&pass).await, "prolonged");
-        let refused = Pass::new(&expiring("ada", 50), Role::Editor, GRACE);
+        let refused = Pass::new(&expiring("ada", 50), Role::Editor, GRACE, CancellationToken::new());
         assert!(refused.renew(&expiring("bob", 60_000), Role::Editor).is_err());
         assert!(is_over(&refused).await, "not prolonged");
     }
@@ -151,14 +156,23 @@ mod tests {
     async fn a_revoked_link_ends_it_at_once_for_all() {
         let revoked = CancellationToken::new();
         let link = LinkGrant { id: "l".into(), revoked: revoked.clone() };
-        let pass = Pass::new(&Grant { link: Some(link), ..expiring("x", 60_000) }, Role::Viewer, SOON);
+        let pass = Pass::new(&Grant { link: Some(link), ..expiring("x", 60_000) }, Role::Viewer, SOON, CancellationToken::new());
         let other = pass.clone();
         revoked.cancel();
         assert!(is_over(&pass).await && is_over(&other).await);
     }
 
     #[tokio::test]
+    async fn a_removal_ends_it_at_once() {
+        let removed = CancellationToken::new();
+        let pass = Pass::new(&Grant::owner(), Role::Editor, SOON, removed.clone());
+        removed.cancel();
+        let error = tokio::time::timeout(SOON, pass.ended()).await.expect("ended");
+        assert_eq!(error.code, ErrorCode::Forbidden);
+    }
+
+    #[tokio::test]
     async fn without_an_end_it_does_not_end() {
-        assert!(!is_over(&Pass::new(&Grant::owner(), Role::Owner, Duration::ZERO)).await);
+        assert!(!is_over(&Pass::new(&Grant::owner(), Role::Owner, Duration::ZERO, CancellationToken::new())).await);
     }
 }

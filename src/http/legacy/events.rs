@@ -25,6 +25,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::http::{
     HttpState,
@@ -72,7 +73,9 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn new(state: &HttpState, grant: &Grant, role: Role, connection: Option<&Connection>) -> Self {
         let written = connection.map(|connection| Arc::clone(&connection.written));
-        Self { pass: Pass::new(grant, role, state.timing.expiry_grace), written }
+        // The run is not the listener's: it goes on whoever has a place in the room.
+        let pass = Pass::new(grant, role, state.timing.expiry_grace, CancellationToken::new());
+        Self { pass, written }
     }
 }
 

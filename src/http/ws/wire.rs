@@ -6,7 +6,10 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +30,14 @@ const READ_BUFFER_SIZE_BYTES: usize = 512;
 ///
 /// Whoever writes must know that nobody else does: a frame is never interleaved with another.
 #[derive(Debug, Clone)]
-pub(super) struct Wire(Arc<TcpStream>);
+pub(super) struct Wire(Arc<Socket>);
+
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    /// Bytes it has taken so far.
+    written: AtomicU64,
+}
 
 /// Why bytes were not written.
 #[derive(Debug)]
@@ -40,30 +50,43 @@ pub(super) enum WriteError {
 
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self(Arc::new(socket))
+        Self(Arc::new(Socket { stream: socket, written: AtomicU64::new(0) }))
     }
 
     /// Writes what the socket takes at once, and says how much that was.
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.try_write(bytes) {
+        match self.0.stream.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            taken => taken,
+            Err(error) => Err(error),
+            Ok(taken) => {
+                self.0.written.fetch_add(taken as u64, Ordering::Relaxed);
+                Ok(taken)
+            }
         }
     }
 
+    /// Bytes the socket has taken so far, whoever wrote them.
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
     /// Writes all of `bytes`, however slowly, as long as the socket takes something every `stall_max`. Cancelled, what was
-    /// not written is still in `bytes`.
-    pub(super) async fn write_all(&self, bytes: &mut BytesMut, stall_max: Duration) -> Result<(), WriteError> {
+    /// not written is still in `bytes`. Says whether it had to wait for the other side to read.
+    pub(super) async fn write_all(&self, bytes: &mut BytesMut, stall_max: Duration) -> Result<bool, WriteError> {
+        let mut waited = false;
         while !bytes.is_empty() {
             match self.write_now(bytes).map_err(WriteError::Broken)? {
-                0 => match timeout(stall_max, self.0.writable()).await {
-                    Ok(ready) => ready.map_err(WriteError::Broken)?,
+                0 => match timeout(stall_max, self.0.stream.writable()).await {
+                    Ok(ready) => {
+                        ready.map_err(WriteError::Broken)?;
+                        waited = true;
+                    }
                     Err(_) => return Err(WriteError::Stalled),
                 },
                 taken => bytes.advance(taken),
             }
         }
-        Ok(())
+        Ok(waited)
     }
 }
 
@@ -101,7 +124,7 @@ impl Incoming {
         loop {
             let read = match self.next.take() {
                 Some(read) => read,
-                None => self.context.read(&mut Port { socket: &self.wire.0, answers: &mut self.answers }),
+                None => self.context.read(&mut Port { socket: &self.wire.0.stream, answers: &mut self.answers }),
             };
             if !self.answers.is_empty() {
                 self.next = (!would_block(&read)).then_some(read);
@@ -111,7 +134,7 @@ impl Incoming {
                 Ok(message) => return Some(Ok(Arrival::Message(message))),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => return None,
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Err(error) = self.wire.0.readable().await {
+                    if let Err(error) = self.wire.0.stream.readable().await {
                         return Some(Err(error.into()));
                     }
                 }

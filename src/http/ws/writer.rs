@@ -16,15 +16,17 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    CLOSE_WAIT_MAX, Closing, Heard, Outgoing,
+    CLOSE_WAIT_MAX, Closing, Outgoing,
     caster::{Returned, Seat},
-    framing, text,
+    framing,
+    pulse::Pulse,
+    text,
     wire::{Wire, WriteError},
 };
 use crate::{
     http::{
         Timing,
-        auth::{Pass, RemovalWatch},
+        auth::Pass,
         figures,
         leaving::Leaving,
     },
@@ -46,8 +48,6 @@ const MERGE_LAG_EVENTS: u64 = 512;
 const ROLLUP_MAX: Duration = Duration::from_millis(40);
 /// How long presence is collected before it is sent: cursors move faster than anybody looks.
 const PRESENCE_WINDOW: Duration = Duration::from_millis(50);
-/// How long the answer to a heartbeat may be under way before it counts as silence.
-const ANSWER_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
     pub(super) wire: Wire,
@@ -57,7 +57,7 @@ pub(super) struct Writer {
     pub(super) log: EventLogReader,
     pub(super) feed: Feed,
     pub(super) replies: mpsc::Receiver<Outgoing>,
-    pub(super) heard: Heard,
+    pub(super) pulse: Pulse,
     pub(super) stopping: CancellationToken,
     pub(super) leaving: Leaving,
     pub(super) timing: Timing,
@@ -66,7 +66,6 @@ pub(super) struct Writer {
     /// Where the replay ends; `None` once `synced` has been sent.
     pub(super) synced_at: Option<Seq>,
     pub(super) pass: Pass,
-    pub(super) removal: RemovalWatch,
     /// Counts what was written, for operators.
     pub(super) delivered: metrics::Counter,
 }
@@ -151,7 +150,7 @@ impl Writer {
                 outgoing = self.replies.recv() => Wake::Outgoing(outgoing),
                 () = self.seat.returned(), if lent => Wake::Returned,
                 events = next_events(&mut self.feed, self.pace.events_from), if !lent => Wake::Events(events),
-                () = self.presence.changed(), if self.pace.presence_at.is_none() => Wake::PresenceSaid,
+                () = self.presence.changed(), if self.may_take_presence() => Wake::PresenceSaid,
                 () = due(self.pace.presence_at) => Wake::PresenceDue,
                 _ = heartbeat.tick() => Wake::Heartbeat,
             };
@@ -159,6 +158,11 @@ impl Writer {
                 self.take_back();
             }
         }
+    }
+
+    /// Not before the replay is over: what a client has of presence begins there.
+    fn may_take_presence(&self) -> bool {
+        self.synced_at.is_none() && self.pace.presence_at.is_none()
     }
 
     /// Lends the socket, if the client has everything and wants it as it comes.
@@ -207,9 +211,6 @@ impl Writer {
         }
         let deltas = frames.iter().any(|frame| frame.kind().is_delta());
         self.pace.events_from = (deltas && !self.pace.rollup.is_zero()).then(|| Instant::now() + self.pace.rollup);
-        for frame in frames {
-            self.removal.check(frame).map_err(|error| Some(error.into()))?;
-        }
         // The replay ends at a frame of its own, so that `synced` says exactly what the client has. A frame that was
         // merged meanwhile may go a little beyond.
         let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.first() <= head));
@@ -257,7 +258,7 @@ impl Writer {
     }
 
     fn beat(&mut self) -> Result<(), Ended> {
-        if self.heard.silence() > self.timing.heartbeat * 2 + ANSWER_DELAY {
+        if self.pulse.is_gone(self.wire.written(), self.timing.heartbeat) {
             return Err(Some(Closing::new(CloseCode::NoPong, "no sign of life from the client")));
         }
         framing::ping(&mut self.unsent);
@@ -268,7 +269,10 @@ impl Writer {
     /// Writes all there is. A client may be slow for as long as it takes something.
     async fn write(&mut self) -> Result<(), Ended> {
         match self.wire.write_all(&mut self.unsent, self.timing.write_stall_max).await {
-            Ok(()) => {
+            Ok(waited) => {
+                if waited {
+                    self.pulse.mark();
+                }
                 // Nothing waits, so nothing is held.
                 self.unsent = BytesMut::new();
                 Ok(())

@@ -75,8 +75,10 @@ impl ProjectActor {
         for frame in &events {
             self.state.apply(frame);
             self.figures.event(frame, &self.state.view);
-            if let Event::ParticipantLeft(left) = &frame.event {
-                self.presence.remove(left.participant);
+            match &frame.event {
+                Event::ParticipantLeft(left) => self.presence.remove(left.participant),
+                Event::RoleChanged(changed) if changed.role.is_none() => self.room.expel(changed.participant),
+                _ => {}
             }
             tree_changed |= matches!(
                 frame.event,
@@ -167,8 +169,8 @@ impl ProjectActor {
     fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
         let PendingJoin { participant, role, since, sandbox: _ } = join;
         // Without a mailbox every handle is gone, and with them whoever asked.
-        let member = Member::new(participant, role, self.mailbox_sender.upgrade()?);
-        self.room.enter(participant);
+        let mailbox = self.mailbox_sender.upgrade()?;
+        let member = Member::new(participant, role, self.room.enter(participant), mailbox);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
             cursor.epoch == *self.log.reader().epoch()

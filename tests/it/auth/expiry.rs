@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cobuild::http::Timing;
-use cobuild_protocol::{ErrorCode, frame::ControlFrame, value::Outcome};
+use cobuild_protocol::{ErrorCode, ParticipantId, frame::ControlFrame, value::Outcome};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +16,10 @@ use crate::support::{Setup, WsClient};
 const SHORT: f64 = 1.5;
 /// Lifetime of a token in seconds, long enough to fill its client's socket meanwhile.
 const UNTIL_STUCK: f64 = 6.0;
+
+fn set_role(participant: ParticipantId) -> Value {
+    json!({ "type": "set_role", "participant": participant })
+}
 
 async fn guarded() -> Guarded {
     let timing = Timing { expiry_grace: Duration::from_millis(300), ..Timing::default() };
@@ -118,4 +122,23 @@ async fn a_client_that_reads_nothing_is_out_in_time_too() {
     let (code, reason) = stuck.closed().await;
     assert_eq!((code, reason.as_str()), (None, ""), "it was cut: no word could reach it any more");
     assert!(stuck.last < fast.last);
+}
+
+#[tokio::test]
+async fn whoever_is_removed_and_reads_nothing_is_out_at_once_too() {
+    let guarded = guarded().await;
+    let mut owner = WsClient::attach_with_token(&guarded.server, "p", &guarded.owner).await;
+    let mut stuck = WsClient::attach_with_token(&guarded.server, "p", &token("eve", "viewer", 600.0)).await;
+    let participant = stuck.welcome.participant;
+    for _ in 0..40 {
+        let run = owner.ask(&"x".repeat(200 * 1024)).await;
+        assert_eq!(owner.finished(run).await, Outcome::Completed);
+    }
+    let reply = owner.command(set_role(participant)).await;
+    assert!(matches!(reply, ControlFrame::Accepted(_)), "{reply:?}");
+    // Past the last attempt to say why, but not yet past the limit for slow clients.
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    let (code, reason) = stuck.closed().await;
+    assert_eq!((code, reason.as_str()), (None, ""), "it was cut: no word could reach it any more");
+    assert!(stuck.last < owner.last);
 }

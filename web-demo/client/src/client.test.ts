@@ -203,6 +203,17 @@ describe("watching the connection", () => {
     expect(client.connection.phase).toBe("waiting");
   });
 
+  it("is patient with a slow line while it catches up", () => {
+    const socket = start();
+    socket.open();
+    socket.says(welcome({ mode: "snapshot", head: 10 }));
+    vi.advanceTimersByTime(250_000);
+    expect(client.connection.phase).toBe("connecting");
+    socket.says({ type: "snapshot", seq: 10, state: withMessage }, { type: "synced", seq: 10 });
+    vi.advanceTimersByTime(20_000);
+    expect(client.connection.phase).toBe("waiting");
+  });
+
   it("reconnects when a server accepts the socket and says nothing", () => {
     start().open();
     vi.advanceTimersByTime(15_000);
@@ -384,6 +395,68 @@ describe("commands", () => {
     const results = await Promise.allSettled(waiting);
     expect(results.every((result) => result.status === "rejected")).toBe(true);
     await expect(waiting[0]).rejects.toMatchObject({ body: { code: "not_found", message: "gone" } });
+  });
+
+  it("that are many go a few at a time", async () => {
+    const socket = start();
+    const replies = Array.from({ length: 60 }, (_, n) => client.send(generate, `c${n}`));
+    attach(socket);
+    for (let answered = 0; answered < 60; answered++) {
+      expect(socket.commands).toHaveLength(Math.min(60, answered + 16));
+      socket.says({ type: "accepted", id: `c${answered}`, seq: 11 });
+    }
+    expect(await Promise.all(replies)).toHaveLength(60);
+  });
+
+  it("that were rejected for now are kept and sent again when the server said", async () => {
+    const socket = start();
+    attach(socket);
+    const reply = client.send(generate, "c1");
+    const error = { code: "rate_limited", message: "slower", retryable: true, retry_after_ms: 700 };
+    socket.says({ type: "rejected", id: "c1", error });
+    const status = client.send({ type: "status" }, "c2");
+    vi.advanceTimersByTime(699);
+    expect(socket.commands).toHaveLength(1);
+    vi.advanceTimersByTime(1);
+    expect(socket.commands.map(({ id }) => id)).toEqual(["c1", "c1", "c2"]);
+    socket.says({
+      type: "rejected",
+      id: "c1",
+      error: { ...error, code: "internal", retry_after_ms: 60_000 },
+    });
+    socket.close(4000);
+    const next = resume();
+    expect(next.commands.map(({ id }) => id)).toEqual(["c1", "c2"]);
+    next.says({ type: "accepted", id: "c1", seq: 11 }, { type: "result", id: "c2", data: {} });
+    expect((await reply).seq).toBe(11);
+    await status;
+  });
+
+  it("fail when the server has the same fault again and again", async () => {
+    const socket = start();
+    attach(socket);
+    const reply = client.send(generate, "c1");
+    const error = { code: "internal", message: "broken", retryable: true };
+    for (let n = 0; n < 5; n++) {
+      socket.says({ type: "rejected", id: "c1", error });
+      vi.advanceTimersByTime(1_000);
+    }
+    await expect(reply).rejects.toMatchObject({ body: error });
+    expect(socket.commands).toHaveLength(5);
+  });
+
+  it("wait for another token", async () => {
+    attach(start());
+    const reply = client.send(generate, "c1");
+    const refreshed = client.refreshToken("late");
+    last().close(4501, "the token has expired");
+    await expect(refreshed).rejects.toMatchObject({ body: { code: "unauthenticated" } });
+    expect(client.unanswered).toHaveLength(1);
+    client.authenticate("new");
+    attach(last());
+    expect(last().commands).toMatchObject([{ id: "c1" }]);
+    last().says({ type: "accepted", id: "c1", seq: 11 });
+    expect((await reply).seq).toBe(11);
   });
 
   it("that the server could not even attribute are reported", () => {

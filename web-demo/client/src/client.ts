@@ -6,6 +6,7 @@ import { Outbox, type Reply, type Unanswered } from "./outbox.ts";
 import { PresenceBoard } from "./presence.ts";
 import {
   type CommandFrame,
+  type ErrorBody,
   type ErrorCode,
   type EventFrame,
   type ParticipantId,
@@ -25,6 +26,8 @@ import { Socket, type WebSocketLike } from "./socket.ts";
 /** Close codes from here on up to 4999 are final; see the protocol's README. */
 const CLOSE_FINAL_MIN = 4500;
 const CLOSE_FINAL_MAX = 4999;
+/** The token was refused. Another one may follow, so commands wait for it. */
+const CLOSE_TOKEN = 4501;
 /** What a command without a reply fails with when the server refused the connection. */
 const CLOSE_ERRORS: { [code: number]: ErrorCode } = {
   4501: "unauthenticated",
@@ -94,6 +97,8 @@ export class ProjectClient {
   #liveSince: number | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #behind: ReturnType<typeof setTimeout> | undefined;
+  /** Commands wait until then, because the server asked for it. */
+  #held: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -186,18 +191,34 @@ export class ProjectClient {
   }
 
   /**
-   * Sends a command and waits for its reply, however often the connection is lost meanwhile. Fails with a
-   * `CommandError` when it is rejected. The same id is the same command, also after a reload of the page.
+   * Sends a command and waits for its reply, however often the connection is lost meanwhile, the server is too busy for
+   * it, or another token is needed. Fails with a `CommandError` when it is rejected. The same id is the same command, also after a reload of the page.
    */
   send(command: Command, id: RequestId = randomId()): Promise<Reply> {
     return this.#submit({ ...command, id } as CommandFrame);
   }
 
   #submit(frame: Unanswered): Promise<Reply> {
-    const isNew = !this.#outbox.has(frame.id);
     const reply = this.#outbox.add(frame);
-    if (isNew && this.#connection.phase === "live") this.#socket?.send(frame);
+    this.#sendWaiting();
     return reply;
+  }
+
+  #sendWaiting(): void {
+    if (this.#connection.phase !== "live" || this.#held !== undefined) return;
+    for (const frame of this.#outbox.take()) this.#socket?.send(frame);
+  }
+
+  #rejected(id: RequestId, error: ErrorBody): void {
+    const delay = this.#outbox.rejected(id, error);
+    if (delay !== undefined) {
+      clearTimeout(this.#held);
+      this.#held = setTimeout(() => {
+        this.#held = undefined;
+        this.#sendWaiting();
+      }, delay);
+    }
+    this.#sendWaiting();
   }
 
   #open(): void {
@@ -235,10 +256,11 @@ export class ProjectClient {
       case "accepted":
       case "result": {
         const { type: _, ...reply } = frame;
-        return this.#outbox.settle(frame.id, reply);
+        this.#outbox.settle(frame.id, reply);
+        return this.#sendWaiting();
       }
       case "rejected":
-        if (frame.id !== undefined) return this.#outbox.fail(frame.id, frame.error);
+        if (frame.id !== undefined) return this.#rejected(frame.id, frame.error);
         return this.#tell({ type: "fault", rejected: frame });
       case "ping":
         this.#socket?.send({ type: "pong", seq: this.seq });
@@ -255,7 +277,7 @@ export class ProjectClient {
 
   #greet(welcome: Welcome): void {
     this.#welcome = welcome;
-    this.#socket?.expectHeartbeat(welcome.heartbeat_ms);
+    this.#socket?.expectMuch();
     if (welcome.mode === "snapshot") {
       this.#replica.abandon();
     } else if (!this.#replica.enter(welcome.epoch)) {
@@ -288,10 +310,11 @@ export class ProjectClient {
   #synced(seq: number): void {
     if (seq !== this.seq) return this.#reattach("gap");
     this.#liveSince = Date.now();
+    if (this.#welcome) this.#socket?.expectHeartbeat(this.#welcome.heartbeat_ms);
     this.#set({ phase: "live" });
     this.#presence.attached();
     this.#tell({ type: "presence" });
-    for (const frame of this.#outbox.frames()) this.#socket?.send(frame);
+    this.#sendWaiting();
   }
 
   /** An event that was lost on the way to us shows in the head of the log, if we don't get there soon. */
@@ -326,7 +349,9 @@ export class ProjectClient {
     this.#detach(reason);
     if (code >= CLOSE_FINAL_MIN && code <= CLOSE_FINAL_MAX) {
       const message = reason || "The server refused the connection.";
-      this.#outbox.failAll({ code: CLOSE_ERRORS[code] ?? "forbidden", message, retryable: false });
+      const error: ErrorBody = { code: CLOSE_ERRORS[code] ?? "forbidden", message, retryable: false };
+      // A refresh is of the token that was refused.
+      this.#outbox.failAll(error, ({ type }) => code !== CLOSE_TOKEN || type === "refresh_token");
       return this.#set({ phase: "refused", code, reason });
     }
     this.#wait(code, reason, askedForMs(reason));
@@ -335,6 +360,9 @@ export class ProjectClient {
   #detach(reason: string): void {
     clearTimeout(this.#behind);
     this.#behind = undefined;
+    clearTimeout(this.#held);
+    this.#held = undefined;
+    this.#outbox.recall();
     this.#socket?.drop(reason);
     this.#socket = undefined;
     this.#presence.detached();

@@ -5,6 +5,11 @@ import type { ClientFrame, ServerFrame } from "./protocol.ts";
 
 /** How long a connection may take until its first frame, before the server has said what its heartbeat is. */
 const FIRST_FRAME_MS_MAX = 15_000;
+/**
+ * How long it may seem silent while it catches up. A browser tells of frames only when they are whole, and a snapshot
+ * over a slow line takes its time.
+ */
+const CATCH_UP_MS_MAX = 300_000;
 /** Silent for this many heartbeats, a connection is dead even if nobody said so. */
 const HEARTBEATS_SILENT_MAX = 2;
 /** A close code that says nothing: the server need not care why a client leaves. */
@@ -33,7 +38,7 @@ const OPEN = 1;
 export class Socket {
   readonly #socket: WebSocketLike;
   #listener: SocketListener | undefined;
-  #heartbeatMs: number | undefined;
+  #silenceMs = FIRST_FRAME_MS_MAX;
   #watchdog: ReturnType<typeof setTimeout> | undefined;
 
   constructor(socket: WebSocketLike, listener: SocketListener) {
@@ -46,9 +51,15 @@ export class Socket {
     socket.onerror = null;
   }
 
+  /** The server has begun; from now on it may take long until the next frame is whole. */
+  expectMuch(): void {
+    this.#silenceMs = CATCH_UP_MS_MAX;
+    this.#watch();
+  }
+
   /** From now on the server is expected to say something at least this often. */
   expectHeartbeat(heartbeatMs: number): void {
-    this.#heartbeatMs = heartbeatMs;
+    this.#silenceMs = heartbeatMs * HEARTBEATS_SILENT_MAX;
     this.#watch();
   }
 
@@ -78,13 +89,11 @@ export class Socket {
   #watch(): void {
     clearTimeout(this.#watchdog);
     if (!this.#listener) return;
-    const silence =
-      this.#heartbeatMs === undefined ? FIRST_FRAME_MS_MAX : this.#heartbeatMs * HEARTBEATS_SILENT_MAX;
     this.#watchdog = setTimeout(() => {
       // The browser may take minutes to notice that nobody is there; its own close event is not waited for.
       this.#end(1006, "The server has gone silent.");
       this.#socket.close(CLOSE_NORMAL, "silent");
-    }, silence);
+    }, this.#silenceMs);
   }
 
   #end(code: number, reason: string): void {
