@@ -47,10 +47,10 @@ const KINDS: [(&str, &[&str]); 7] = [
 /// What a change is that nothing gives away.
 const KIND_DEFAULT: &str = "UPDATE_COMPONENT";
 /// Words that say nothing about where to look.
-const STOP_WORDS: [&str; 28] = [
-    "about", "also", "change", "could", "from", "have", "into", "it's", "just", "like", "make", "more", "please",
-    "should", "that", "them", "then", "there", "these", "this", "update", "want", "when", "where", "which", "with",
-    "would", "your",
+const STOP_WORDS: [&str; 30] = [
+    "about", "also", "change", "could", "delete", "from", "have", "into", "it's", "just", "like", "make", "more",
+    "please", "remove", "should", "that", "them", "then", "there", "these", "this", "update", "want", "when", "where",
+    "which", "with", "would", "your",
 ];
 /// Shortest word that is looked for, in characters.
 const TERM_CHARS_MIN: usize = 4;
