@@ -24,7 +24,8 @@ RUN apt-get update \
     && install -d -o node -g node /data
 COPY --from=server /src/target/release/cobuild /usr/local/bin/cobuild
 USER node
-ENV HOST=0.0.0.0 DATA_DIR=/data
+# Two arenas of the allocator instead of eight per core: less than half the memory (docs/performance.md).
+ENV HOST=0.0.0.0 DATA_DIR=/data MALLOC_ARENA_MAX=2
 VOLUME /data
 EXPOSE 3100
 ENTRYPOINT ["tini", "--", "cobuild"]

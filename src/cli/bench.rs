@@ -8,17 +8,19 @@ mod http;
 mod log;
 mod machine;
 mod models;
+mod reconnect;
 mod report;
 mod room;
 mod rooms;
 mod session;
 mod soak;
+mod wire;
 
 use std::{io, path::PathBuf, process::ExitCode, thread};
 
 use clap::{Args, Subcommand};
 
-use self::{machine::Machine, report::Report, rooms::RoomsArgs, soak::SoakArgs};
+use self::{machine::Machine, reconnect::ReconnectArgs, report::Report, rooms::RoomsArgs, soak::SoakArgs};
 use super::CliError;
 use crate::config::Config;
 
@@ -49,6 +51,8 @@ enum BenchPart {
     Session,
     /// What it costs to tell many people in one room what happens, beside a bare loop over sockets
     Rooms(RoomsArgs),
+    /// How long it takes until a crowd that lost its connections at the same moment is back
+    Reconnect(ReconnectArgs),
     /// How fast a vendor's bytes become events
     Models,
     /// What it takes to open a project with a long log
@@ -133,6 +137,11 @@ fn measure_parts(args: &BenchArgs, report: &mut Report) -> Result<(), BenchError
     }
     if matches!(args.part, None | Some(BenchPart::Log)) {
         log::measure(args.rounds, report)?;
+    }
+    match &args.part {
+        None => reconnect::measure(&ReconnectArgs::default(), args.rounds, report)?,
+        Some(BenchPart::Reconnect(reconnect)) => reconnect::measure(reconnect, args.rounds, report)?,
+        Some(_) => {}
     }
     let rooms = match &args.part {
         None => Some(RoomsArgs::default()),

@@ -136,7 +136,7 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/install-packages-v2", only!(post, browser::install::in_one_piece))
         .route("/api/analyze-edit-intent", only!(post, browser::intent::analyze))
         .route("/api/monitor-vite-logs", only!(get, browser::further::vite_errors))
-        .route("/api/check-vite-errors", only!(get, browser::further::vite_errors))
+        .route("/api/check-vite-errors", only!(get, browser::further::known_errors))
         .route("/api/sandbox-logs", only!(get, browser::further::sandbox_logs))
         .route("/api/report-vite-error", only!(post, browser::further::report_vite_error))
         .route("/api/clear-vite-errors-cache", only!(post, browser::further::clear_vite_errors))

@@ -61,8 +61,8 @@ enum Wake {
     Appended(Result<(), StoreError>),
     /// Jobs reported; the updates are in the backlog.
     Reported,
-    /// Somebody asks for something. `None`: every handle is gone.
-    Asked(Option<Request>),
+    /// People ask for something: all that has come in. Empty: every handle is gone.
+    Asked(Vec<Request>),
     /// It is time to look at what only time changes: departures, a failed append, nobody using the project.
     Time,
 }
@@ -210,14 +210,15 @@ impl ProjectActor {
             self.pump();
             self.drained_if_quiet();
             match self.next_wake().await {
-                Wake::Closing | Wake::Asked(None) => break,
+                Wake::Closing => break,
+                Wake::Asked(requests) if requests.is_empty() => break,
                 Wake::Appended(result) => {
                     if let Err(reason) = self.on_appended(result) {
                         return self.fail(reason).await;
                     }
                 }
                 Wake::Reported | Wake::Draining => {}
-                Wake::Asked(Some(request)) => self.on_request(request),
+                Wake::Asked(requests) => requests.into_iter().for_each(|request| self.on_request(request)),
                 Wake::Time => {
                     if self.is_unused() {
                         break;
@@ -232,7 +233,8 @@ impl ProjectActor {
         let deadline = self.next_deadline();
         let undrained = self.undrained.is_some() && !self.drain.is_cancelled();
         let appending = self.appending.as_mut();
-        let mut reported = Vec::new();
+        let (mut reported, mut asked) = (Vec::new(), Vec::new());
+        let may_ask = WAITING_MAX.saturating_sub(self.waiting.len());
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Wake::Closing,
@@ -243,7 +245,7 @@ impl ProjectActor {
                 self.backlog.extend(reported);
                 Wake::Reported
             }
-            request = self.mailbox.recv(), if self.waiting.len() < WAITING_MAX => Wake::Asked(request),
+            _ = self.mailbox.recv_many(&mut asked, may_ask), if may_ask > 0 => Wake::Asked(asked),
             () = tokio::time::sleep_until(deadline) => Wake::Time,
         }
     }

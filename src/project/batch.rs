@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ParticipantId, ProjectId, RequestId, RunId, Seq,
-    event::{FileDeleted, FileWritten},
+    event::{FileDeleted, FileWritten, ParticipantJoined},
     frame::ControlFrame,
     value::{ContentHash, FileOrigin, Role},
 };
@@ -115,6 +115,30 @@ impl Batch {
     /// Whether there is nothing at all in it yet.
     pub(crate) fn is_untouched(&self) -> bool {
         self.is_empty() && self.after.is_empty()
+    }
+
+    /// Whether all it does is let people in.
+    pub(crate) fn only_lets_in(&self) -> bool {
+        let lets_in = self.after.iter().all(|consequence| matches!(consequence, After::Join(..)));
+        let arrivals = self.events.iter().all(|frame| matches!(frame.event, Event::ParticipantJoined(_)));
+        lets_in && arrivals && self.replies.is_empty() && self.compaction.is_none()
+    }
+
+    /// The newest arrival in this batch for which this is true.
+    pub(crate) fn joined(&self, is_it: impl Fn(&ParticipantJoined) -> bool) -> Option<&ParticipantJoined> {
+        self.events.iter().rev().find_map(|frame| match &frame.event {
+            Event::ParticipantJoined(joined) if is_it(joined) => Some(joined),
+            _ => None,
+        })
+    }
+
+    /// The id the next newcomer gets, where those before this batch end at `next`.
+    pub(crate) fn next_participant(&self, next: ParticipantId) -> ParticipantId {
+        let numbers = self.events.iter().filter_map(|frame| match &frame.event {
+            Event::ParticipantJoined(joined) => Some(joined.participant.number() + 1),
+            _ => None,
+        });
+        ParticipantId::new(numbers.fold(next.number(), u64::max))
     }
 
     /// Adds an event and returns its place.

@@ -62,7 +62,10 @@ impl State {
             Event::ParticipantJoined(joined) => {
                 self.participants = self.participants.max(joined.participant.number());
                 self.identities.insert(joined.identity.clone(), joined.participant);
-                self.identities.retain(|_, participant| self.view.participants.contains_key(participant));
+                // Each participant has one identity: there are more only where somebody was forgotten.
+                if self.identities.len() > self.view.participants.len() {
+                    self.identities.retain(|_, participant| self.view.participants.contains_key(participant));
+                }
             }
             _ => {}
         }

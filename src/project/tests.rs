@@ -1,7 +1,7 @@
 //! The room's promises, kept by the core: one writer, append before publish, idempotent commands, runs that end once,
 //! files that outlive sandboxes, a stop that is real.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use cobuild_protocol::{
     Command, Cursor, ErrorCode, Event,
@@ -15,15 +15,19 @@ use cobuild_protocol::{
 };
 
 use super::{
-    Cause, ProjectError,
+    Cause, Identity, ProjectError,
     event_log::{CloseReason, FeedError},
+    event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, StopReason},
     sandbox_provider::{SandboxError, SandboxFile},
     testing::{Client, TestRoom, accepted_run, generate, project, within},
 };
 use crate::{
     sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
-    store::memory::MemoryStore,
+    store::{
+        memory::MemoryStore,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
 };
 
 const APP: &str = "Here it is.\n<file path=\"src/App.jsx\">export default () => <h1>Hi</h1>;</file>\nDone.";
@@ -205,6 +209,44 @@ async fn two_subscribers_see_one_order() {
     let start = bob.seen[0].seq;
     let of_ada: Vec<_> = ada.seen.iter().filter(|frame| frame.seq >= start).collect();
     assert_eq!(of_ada, bob.seen.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_crowd_comes_in_at_once_with_hardly_an_append() {
+    const CROWD: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), &SqliteOptions::default()).unwrap());
+    let room = TestRoom::with(Arc::clone(&store) as SharedStore, MemoryProvider::default()).await;
+    let mut ada = room.enter("Ada").await;
+    let (handle, before) = (room.handle().await, store.commits());
+    let join = |name: fn(usize) -> String, number: usize| {
+        let identity = Identity {
+            key: Some(format!("person {number}")),
+            name: Some(name(number)),
+            role: Role::Editor,
+            looks: false,
+        };
+        handle.join(identity, None)
+    };
+    // Everybody in two tabs, and then once more by another name.
+    let everybody = (0..2 * CROWD).map(|number| join(|number| format!("person {number}"), number % CROWD));
+    let mut places = within(futures_util::future::join_all(everybody)).await;
+    let renamed = (0..CROWD).map(|number| join(|number| format!("person {number}, renamed"), number));
+    places.extend(within(futures_util::future::join_all(renamed)).await);
+    // The runtime lets a task ask 128 times in a row, and then the room has its turn.
+    let commits = store.commits() - before;
+    assert!(commits <= 4, "{commits}");
+    let ids: Vec<_> = places.iter().map(|place| place.as_ref().unwrap().member.participant()).collect();
+    assert_eq!((&ids[..CROWD], &ids[..CROWD]), (&ids[CROWD..2 * CROWD], &ids[2 * CROWD..]));
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), CROWD, "each is somebody else");
+    let last = places.iter().map(|place| place.as_ref().unwrap().head).max().unwrap();
+    ada.wait_for(|frame| frame.seq == last).await;
+    let joined = ada.seen.iter().filter(|frame| matches!(frame.event, Event::ParticipantJoined(_))).count();
+    assert_eq!(joined, 2 * CROWD, "who is in twice came once: {:#?}", ada.names());
+    let view = ada.state().await;
+    for (number, id) in ids[..CROWD].iter().enumerate() {
+        assert_eq!(view.participants[id].name, format!("person {number}, renamed"));
+    }
 }
 
 #[tokio::test]

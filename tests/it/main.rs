@@ -26,6 +26,7 @@ mod sandbox_local;
 mod sandbox_support;
 mod schemathesis;
 mod shutdown;
+mod soak;
 mod support;
 mod ws;
 mod ws_limits;

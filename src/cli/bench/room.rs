@@ -16,6 +16,8 @@ const FRAME_WAIT_MAX: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub(super) struct Room {
     socket: WebSocket<TcpStream>,
+    /// What this client's command ids begin with: another's in the same project are not the same commands.
+    client: u64,
     commands: usize,
 }
 
@@ -35,7 +37,7 @@ impl Room {
         let url = format!("ws://{address}/api/v1/projects/{project}/ws");
         let (socket, _) = client(url, stream)
             .map_err(|error| BenchError::Unexpected(format!("the room could not be entered: {error}")))?;
-        let mut room = Self { socket, commands: 0 };
+        let mut room = Self { socket, client: rand::random(), commands: 0 };
         room.socket.send(Message::text(json!({ "type": "hello", "protocol": 1, "name": "Bench" }).to_string()))?;
         room.wait(|frame| frame["type"] == "synced")?;
         Ok(room)
@@ -44,7 +46,7 @@ impl Room {
     /// Sends a command and says which id it got.
     pub(super) fn send(&mut self, mut command: Value) -> Result<String, BenchError> {
         self.commands += 1;
-        let id = format!("c{}", self.commands);
+        let id = format!("{:x}-{}", self.client, self.commands);
         command["id"] = json!(id);
         self.socket.send(Message::text(command.to_string()))?;
         Ok(id)

@@ -9,7 +9,6 @@ mod floor;
 mod pace;
 mod publisher;
 mod viewers;
-mod wire;
 
 use std::time::{Duration, Instant};
 

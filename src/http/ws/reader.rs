@@ -6,7 +6,7 @@ use cobuild_protocol::{
     CloseCode, CommandFrame, ErrorBody, ErrorCode, ProjectId, RequestId,
     frame::{ControlFrame, RefreshTokenFrame, Rejected, ResultFrame},
 };
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -70,9 +70,10 @@ impl Reader {
         let mut rate = RateLimit::new(Instant::now());
         // Replies come when they come. The order in which commands reach the project is that of their frames: futures
         // are first polled in the order in which they were pushed, and the project's mailbox is fair.
-        let mut under_way = FuturesUnordered::new();
+        // Boxed: each of these keeps room for one of its futures, and most of the time there is none.
+        let mut under_way: FuturesUnordered<BoxFuture<'_, ControlFrame>> = FuturesUnordered::new();
         // At most one. It may wait for an identity provider, which is no reason to let commands wait.
-        let mut refresh = FuturesUnordered::new();
+        let mut refresh: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
         loop {
             let step = tokio::select! {
                 () = self.farewell.cancelled() => return,
@@ -109,7 +110,7 @@ impl Reader {
             };
             match step {
                 Step::Refresh(frame) if refresh.is_empty() => {
-                    refresh.push(refreshed(&self.state, self.handle.project(), &self.pass, frame))
+                    refresh.push(refreshed(&self.state, self.handle.project(), &self.pass, frame).boxed());
                 }
                 Step::Refresh(RefreshTokenFrame { id, .. }) => {
                     let rejected = too_fast(Some(id), UNDER_WAY_RETRY, "another token is being checked");
@@ -117,7 +118,7 @@ impl Reader {
                         return;
                     }
                 }
-                Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame)),
+                Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame).boxed()),
                 Step::Reply(rejected) => {
                     if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {
                         return;

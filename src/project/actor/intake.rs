@@ -130,11 +130,12 @@ impl ProjectActor {
         }
     }
 
-    /// A request decides on the committed state, so it has a batch to itself.
+    /// A request decides on the committed state, so it has a batch to itself. Only people come in together: a crowd that
+    /// comes back costs the store and everybody who is there a few appends, not one for each.
     fn fill_from_requests(&mut self, batch: &mut Batch) {
-        while batch.is_untouched()
-            && let Some(request) = self.waiting.pop_front()
-        {
+        while let Some(request) = self.waiting.pop_front_if(|request| {
+            batch.is_untouched() || matches!(request, Request::Join { .. }) && batch.only_lets_in()
+        }) {
             match request {
                 Request::Join { identity, since, reply } => self.join(identity, since, reply, batch),
                 Request::Command { by, role, frame, reply } => self.decide(by, role, frame, reply, batch),
@@ -340,17 +341,24 @@ impl ProjectActor {
         batch: &mut Batch,
     ) {
         let digest = self.digest(identity.key.as_deref());
-        let known = self.state.participant(&digest);
-        let participant = known.unwrap_or_else(|| self.state.next_participant());
+        let just_came = || batch.joined(|joined| joined.identity == digest).map(|joined| joined.participant);
+        let known = self.state.participant(&digest).or_else(just_came);
+        let participant = known.unwrap_or_else(|| batch.next_participant(self.state.next_participant()));
         let Some(role) = self.state.role(participant, identity.role) else {
             let removed = ProjectError::Forbidden("an owner has removed you from this project");
             return drop(reply.send(Err(removed)));
         };
         let name = display_name(identity.name.as_deref(), participant);
-        let unchanged =
-            self.state.view.participants.get(&participant).is_some_and(|seen| {
-                seen.present && seen.role == role && (identity.name.is_none() || seen.name == name)
-            });
+        let goes_by = |seen: &str| identity.name.is_none() || seen == name;
+        let unchanged = match batch.joined(|joined| joined.participant == participant) {
+            Some(joined) => joined.role == role && goes_by(&joined.name),
+            None => self
+                .state
+                .view
+                .participants
+                .get(&participant)
+                .is_some_and(|seen| seen.present && seen.role == role && goes_by(&seen.name)),
+        };
         if !unchanged {
             let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });

@@ -68,6 +68,10 @@ impl ProjectActor {
         self.count_stored(&batch);
         let Batch { events, stored, replies, after, .. } = batch;
         let mut tree_changed = false;
+        if !events.is_empty() {
+            // As large as the state itself, and of no use to anybody who comes from now on.
+            self.encoded_snapshot = None;
+        }
         for frame in &events {
             self.state.apply(frame);
             self.figures.event(frame, &self.state.view);

@@ -10,7 +10,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   conflict: "That does not fit the project’s present state",
   stale_base: "The file has changed meanwhile",
   too_large: "That is too large",
-  unsupported: "This server cannot do that",
+  unsupported: "That cannot be done",
   rate_limited: "That was too fast",
   queue_full: "Too many prompts are waiting already",
   quota_exceeded: "The budget is used up",

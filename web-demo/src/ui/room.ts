@@ -59,7 +59,11 @@ export type FileContent =
 export interface RunNotes {
   trimmed?: ContextTrimmed;
   reverted?: Reverted;
+  /** What became of the files a run was to change; the last word about each. */
+  files?: ReadonlyMap<FilePath, FileFate>;
 }
+
+export type FileFate = { kind: "written" | "deleted" } | { kind: "refused"; reason: string };
 
 /** What a prompt may come with. */
 export interface PromptOptions {
@@ -309,6 +313,7 @@ export class Room {
     }
     if (event.type === "context_trimmed") this.#note(event.run, { trimmed: event });
     if (event.type === "reverted") this.#note(event.run, { reverted: event });
+    this.#noteFile(event);
     if (event.type === "run_queued" && event.not_steered && event.by === this.#client.welcome?.participant) {
       const text = "It had no turn left to take it up. Your prompt waits in the queue instead.";
       toast({ tone: "info", title: "Not added to the answer under way", text });
@@ -323,6 +328,13 @@ export class Room {
   #note(run: RunId | undefined, note: RunNotes): void {
     if (run === undefined) return;
     this.#runNotes = remember(this.#runNotes, run, { ...this.#runNotes.get(run), ...note });
+  }
+
+  #noteFile(event: EventFrame): void {
+    const fate = fateOf(event);
+    if (event.run === undefined || fate === undefined) return;
+    const files = this.#runNotes.get(event.run)?.files ?? new Map();
+    this.#note(event.run, { files: remember(files, fate.path, fate.fate) });
   }
 
   #checkName(): void {
@@ -412,4 +424,18 @@ export function useMe(): ParticipantId | undefined {
 
 export function useName(participant: ParticipantId | undefined): string {
   return useView((view) => nameOf(view.state, participant));
+}
+
+/** What an event says became of a file. */
+function fateOf(event: EventFrame): { path: FilePath; fate: FileFate } | undefined {
+  switch (event.type) {
+    case "file_written":
+      return event.origin === "sandbox" ? undefined : { path: event.path, fate: { kind: "written" } };
+    case "file_deleted":
+      return { path: event.path, fate: { kind: "deleted" } };
+    case "file_refused":
+      return { path: event.path, fate: { kind: "refused", reason: event.reason } };
+    default:
+      return undefined;
+  }
 }

@@ -9,8 +9,8 @@ use std::{
 
 use clap::Args;
 
-use super::{pace::Plan, wire};
-use crate::cli::bench::{BenchError, machine::monotonic_ns};
+use super::pace::Plan;
+use crate::cli::bench::{BenchError, machine::monotonic_ns, wire};
 
 /// How many connections to wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

@@ -8,8 +8,11 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::wire::{self, Seen};
-use crate::cli::bench::{BenchError, machine::monotonic_ns};
+use crate::cli::bench::{
+    BenchError,
+    machine::monotonic_ns,
+    wire::{self, Seen},
+};
 
 /// How long the server may take to let somebody in.
 const JOIN_MAX: Duration = Duration::from_secs(10);

@@ -4,7 +4,8 @@
 //! server's one user. What a client says about a sandbox is a wish, never an authority.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,7 @@ use axum::{
 };
 use cobuild_protocol::{ProjectId, ProjectState};
 use lru::LruCache;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -38,18 +40,28 @@ const CALLERS_MAX: usize = 4096;
 /// is a new app that is wanted.
 const SAME_APP_WITHIN: Duration = Duration::from_secs(30);
 
+/// Errors of their app that a caller has reported and that are kept, the last ones.
+const REPORTS_MAX: usize = 10;
+
 /// Which project each caller is in.
 #[derive(Debug)]
 pub(crate) struct Browsers {
-    places: Mutex<LruCache<String, Arc<tokio::sync::Mutex<Place>>>>,
+    places: Mutex<LruCache<String, Arc<Place>>>,
 }
 
 /// Where a caller is.
 #[derive(Debug, Default)]
 struct Place {
+    seat: Mutex<Seat>,
+    /// When a sandbox was made here last. Held while one is made, which other calls need not wait for.
+    made_at: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Seat {
     /// `None`: not looked up yet.
     number: Option<u32>,
-    made_at: Option<Instant>,
+    reports: VecDeque<Value>,
 }
 
 impl Default for Browsers {
@@ -66,7 +78,7 @@ pub(crate) struct Browser {
     base: String,
     /// Whether a token names the one project there is for its holder.
     is_fixed: bool,
-    place: Arc<tokio::sync::Mutex<Place>>,
+    place: Arc<Place>,
 }
 
 /// What a request showed of its sender.
@@ -89,7 +101,7 @@ pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browse
         let mut places = state.legacy.browsers.places.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(places.get_or_insert(base.clone(), Arc::default))
     };
-    let number = if is_fixed { 0 } else { place.lock().await.number(state, &base).await? };
+    let number = if is_fixed { 0 } else { place.number(state, &base).await? };
     let call = Call::new(state, shown.connection, project(&base, number)?, grant)?;
     Ok((Browser { call, base, is_fixed, place }, cookie))
 }
@@ -133,15 +145,20 @@ fn project(base: &str, number: u32) -> Result<ProjectId, Refusal> {
 }
 
 impl Place {
+    fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The number of the caller's newest project.
-    async fn number(&mut self, state: &HttpState, base: &str) -> Result<u32, ProjectError> {
-        if let Some(number) = self.number {
+    async fn number(&self, state: &HttpState, base: &str) -> Result<u32, ProjectError> {
+        let known = self.seat().number;
+        if let Some(number) = known {
             return Ok(number);
         }
         let numbers = state.registry.list().await?;
         let newest = numbers.iter().filter_map(|summary| number_of(summary.project.as_str(), base)).max().unwrap_or(0);
-        self.number = Some(newest);
-        Ok(newest)
+        // Whoever has looked meanwhile may have gone on to the next one.
+        Ok(*self.seat().number.get_or_insert(newest))
     }
 }
 
@@ -166,21 +183,48 @@ impl Browser {
         F: Future<Output = Result<T, Refusal>>,
     {
         let place = Arc::clone(&self.place);
-        let mut place = place.lock().await;
+        let mut made_at = place.made_at.lock().await;
+        if !self.is_fixed {
+            // Where they are may have changed while they waited.
+            self.go_to(place.number(&self.call.state, &self.base).await?)?;
+        }
         let handle = self.handle().await?;
-        let is_same = place.made_at.is_some_and(|at| at.elapsed() < SAME_APP_WITHIN);
+        let is_same = made_at.is_some_and(|at| at.elapsed() < SAME_APP_WITHIN);
         let handle = if self.is_fixed || is_same || is_untouched(&handle.state().await?.1) {
             handle
         } else {
             let next = place.number(&self.call.state, &self.base).await? + 1;
-            self.call.project = project(&self.base, next)?;
-            self.call.grant.enter(&self.call.project)?;
-            place.number = Some(next);
+            self.go_to(next)?;
+            *place.seat() = Seat { number: Some(next), reports: VecDeque::new() };
             self.handle().await?
         };
         let made = make(self.call.clone(), handle).await;
-        place.made_at = Some(Instant::now());
+        *made_at = Some(Instant::now());
         made
+    }
+
+    fn go_to(&mut self, number: u32) -> Result<(), Refusal> {
+        self.call.project = project(&self.base, number)?;
+        self.call.grant.enter(&self.call.project)?;
+        Ok(())
+    }
+
+    /// Keeps an error of their app that the caller reports.
+    pub(crate) fn report(&self, error: Value) {
+        let reports = &mut self.place.seat().reports;
+        reports.push_back(error);
+        let too_many = reports.len().saturating_sub(REPORTS_MAX);
+        reports.drain(..too_many);
+    }
+
+    /// What was reported.
+    pub(crate) fn reports(&self) -> Vec<Value> {
+        self.place.seat().reports.iter().cloned().collect()
+    }
+
+    /// Forgets what was reported.
+    pub(crate) fn forget_reports(&self) {
+        self.place.seat().reports.clear();
     }
 }
 

@@ -18,6 +18,8 @@ use crate::http::legacy::{body::Fields, refusal::Refusal, sandbox};
 const OUTPUT_SIZE_BYTES_MAX: usize = 256 * 1024;
 /// When a command is ended: less than an answer may take to begin.
 const COMMAND_MS_MAX: u64 = 50_000;
+/// Longest text of a reported error, in characters.
+const REPORT_CHARS_MAX: usize = 1000;
 /// Last lines of the dev server's log in an answer.
 const LOG_LINES_MAX: usize = 50;
 
@@ -59,15 +61,31 @@ pub(crate) async fn run_command(browser: Browser, request: Request) -> Result<Re
     Ok(Json(body).into_response())
 }
 
-/// `GET monitor-vite-logs` and `GET check-vite-errors`.
+/// `GET monitor-vite-logs`: what the dev server says now.
 pub(crate) async fn vite_errors(browser: Browser, _: Request) -> Result<Response, Refusal> {
     let handle = browser.handle().await?;
     sandbox::present(&handle.state().await?.1, None).ok_or_else(|| Refusal::bad_request("No active sandbox"))?;
-    let (_, error) = dev_server(&handle).await?;
-    let errors: Vec<Value> = error.iter().map(|message| json!({ "type": "build-error", "message": message })).collect();
-    let message = if errors.is_empty() { "No errors" } else { "The dev server reports an error" };
+    let errors: Vec<Value> = build_error(&browser).await?.into_iter().collect();
+    Ok(Json(json!({ "success": true, "hasErrors": !errors.is_empty(), "errors": errors })).into_response())
+}
+
+/// `GET check-vite-errors`: the same, if there is a dev server, and what the page has reported.
+pub(crate) async fn known_errors(browser: Browser, _: Request) -> Result<Response, Refusal> {
+    let mut errors = browser.reports();
+    errors.extend(build_error(&browser).await?);
+    let message = if errors.is_empty() { "No errors" } else { "There are errors" };
     let body = json!({ "success": true, "hasErrors": !errors.is_empty(), "errors": errors, "message": message });
     Ok(Json(body).into_response())
+}
+
+/// The error of the dev server, where there is one.
+async fn build_error(browser: &Browser) -> Result<Option<Value>, Refusal> {
+    let handle = browser.handle().await?;
+    if sandbox::present(&handle.state().await?.1, None).is_none() {
+        return Ok(None);
+    }
+    let (_, error) = dev_server(&handle).await?;
+    Ok(error.map(|message| json!({ "type": "build-error", "message": message })))
 }
 
 pub(crate) async fn sandbox_logs(browser: Browser, _: Request) -> Result<Response, Refusal> {
@@ -81,19 +99,24 @@ pub(crate) async fn sandbox_logs(browser: Browser, _: Request) -> Result<Respons
     Ok(Json(json!({ "success": true, "hasErrors": error.is_some(), "logs": lines, "status": status })).into_response())
 }
 
-pub(crate) async fn report_vite_error(_: Browser, request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn report_vite_error(browser: Browser, request: Request) -> Result<Response, Refusal> {
     let fields = Fields::read_or_empty(request).await?;
-    let message = fields.text("error").ok_or_else(|| Refusal::bad_request("Error message is required"))?;
+    let text = |name: &str| Some(fields.text(name)?.chars().take(REPORT_CHARS_MAX).collect::<String>());
+    let message = text("error").filter(|message| !message.trim().is_empty());
+    let message = message.ok_or_else(|| Refusal::bad_request("Error message is required"))?;
+    browser.call.may_change()?;
     let error = json!({
-        "type": fields.text("type").unwrap_or_else(|| "runtime-error".into()),
+        "type": text("type").unwrap_or_else(|| "runtime-error".into()),
         "message": message,
-        "file": fields.text("file"),
+        "file": text("file"),
         "timestamp": jiff::Timestamp::now().to_string(),
     });
-    // Taken note of, not kept: what the dev server shows is asked of the dev server itself.
+    browser.report(error.clone());
     Ok(Json(json!({ "success": true, "message": "Error reported", "error": error })).into_response())
 }
 
-pub(crate) async fn clear_vite_errors(_: Browser, _: Request) -> Result<Response, Refusal> {
-    Ok(Json(json!({ "success": true, "message": "Nothing is cached: errors are read as they are" })).into_response())
+pub(crate) async fn clear_vite_errors(browser: Browser, _: Request) -> Result<Response, Refusal> {
+    browser.call.may_change()?;
+    browser.forget_reports();
+    Ok(Json(json!({ "success": true, "message": "Reported errors are forgotten" })).into_response())
 }

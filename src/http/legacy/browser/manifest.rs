@@ -47,7 +47,7 @@ pub(super) fn of(files: &Map<String, Value>) -> Value {
         files.keys().filter(|path| path.ends_with(".css")).map(|path| format!("/{path}")).collect();
     json!({
         "files": described,
-        "routes": [],
+        "routes": routes(files),
         "componentTree": tree,
         "entryPoint": entry,
         "styleFiles": styles,
@@ -101,23 +101,48 @@ fn name(path: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
-/// `import a, { b } from 'x'`, one per line as everybody writes them.
+/// Longest import that is looked at, in lines.
+const IMPORT_LINES_MAX: usize = 100;
+
+/// `import a, { b } from 'x'`, at the beginning of a line as everybody writes them; the names may go over several.
 fn imports(content: &str) -> Vec<Value> {
     let mut found = Vec::new();
-    for line in content.lines().map(str::trim).filter(|line| line.starts_with("import ")) {
-        let Some(source) = quoted(line) else { continue };
-        let names =
-            line.strip_prefix("import ").and_then(|rest| rest.rsplit_once(" from ")).map_or("", |(names, _)| names);
+    let lines: Vec<&str> = content.lines().map(str::trim).collect();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("import ")) {
+        let end = (at + IMPORT_LINES_MAX).min(lines.len());
+        let Some(last) = lines[at..end].iter().position(|line| quoted(line).is_some()) else { continue };
+        let statement = if last == 0 { (*line).to_owned() } else { lines[at..=at + last].join(" ") };
+        let Some(source) = quoted(&statement) else { continue };
+        let names = statement
+            .strip_prefix("import ")
+            .and_then(|rest| rest.rsplit_once(" from "))
+            .map_or("", |(names, _)| names);
+        let names = names.strip_prefix("type ").unwrap_or(names);
         let braced = names.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inner, _)| inner);
         let default = names.split(['{', ',']).next().unwrap_or_default().trim();
         let named: Vec<&str> = braced.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        let mut import = json!({ "source": source, "imports": named, "isLocal": source.starts_with(['.', '/', '@']) && !source.starts_with('@') || source.starts_with("@/") });
+        let is_local = source.starts_with(['.', '/']) || source.starts_with("@/");
+        let mut import = json!({ "source": source, "imports": named, "isLocal": is_local });
         if !default.is_empty() {
             import["defaultImport"] = default.into();
         }
         found.push(import);
     }
     found
+}
+
+/// `<Route path="/about" element={<About />} />`, as React Router has them.
+fn routes(files: &Map<String, Value>) -> Vec<Value> {
+    let contents = files.values().filter_map(Value::as_str);
+    let tags = contents.flat_map(|content| content.split("<Route").skip(1));
+    tags.filter_map(|tag| {
+        let path = quoted(tag.split_once("path=")?.1)?;
+        let element = tag.split_once("element={").or_else(|| tag.split_once("component={"))?.1;
+        let element = element.trim_start().trim_start_matches('<');
+        let name = &element[..element.find(|c: char| !c.is_alphanumeric()).unwrap_or(element.len())];
+        (!name.is_empty()).then(|| json!({ "path": path, "component": name }))
+    })
+    .collect()
 }
 
 fn quoted(line: &str) -> Option<&str> {
@@ -160,6 +185,22 @@ fn children(content: &str) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imports_and_routes_are_found() {
+        let app = "import React, {\n  useState,\n  useMemo\n} from 'react'\nimport type { A } from '@/types'\nimport './a.css'\n\
+            <Routes><Route path=\"/\" element={<Home />} /><Route index path={'/b'} component={Blog} /><Route element={<X/>} /></Routes>";
+        let files: Map<String, Value> = [("src/App.jsx".to_owned(), app.into())].into_iter().collect();
+        let manifest = of(&files);
+        let imports = json!([
+            { "source": "react", "imports": ["useState", "useMemo"], "isLocal": false, "defaultImport": "React" },
+            { "source": "@/types", "imports": ["A"], "isLocal": true },
+            { "source": "./a.css", "imports": [], "isLocal": true },
+        ]);
+        assert_eq!(manifest["files"]["/src/App.jsx"]["imports"], imports);
+        let routes = json!([{ "path": "/", "component": "Home" }, { "path": "/b", "component": "Blog" }]);
+        assert_eq!(manifest["routes"], routes);
+    }
 
     #[test]
     fn a_component_is_described() {

@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::Request,
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{
@@ -46,6 +47,17 @@ pub(crate) async fn create(mut browser: Browser, _: Request) -> Result<Response,
 }
 
 pub(crate) async fn status(browser: Browser, _: Request) -> Result<Response, Refusal> {
+    shown(&browser).await.or_else(|refusal| match refusal {
+        // These clients look at this field whatever else there is.
+        Refusal::Unexpected(error) => {
+            let body = json!({ "success": false, "active": false, "error": error });
+            Ok((StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response())
+        }
+        other => Err(other),
+    })
+}
+
+async fn shown(browser: &Browser) -> Result<Response, Refusal> {
     let (_, view) = browser.handle().await?.state().await?;
     let active = sandbox::present(&view, None).is_some();
     let healthy = active && view.sandbox.state == SandboxState::Ready && view.preview.state != PreviewState::Failed;
@@ -58,7 +70,7 @@ pub(crate) async fn status(browser: Browser, _: Request) -> Result<Response, Ref
         "success": true,
         "active": active,
         "healthy": healthy,
-        "sandboxData": if active { data(&browser, &view) } else { Value::Null },
+        "sandboxData": if active { data(browser, &view) } else { Value::Null },
         "message": message,
     });
     Ok(Json(body).into_response())

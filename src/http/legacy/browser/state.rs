@@ -8,7 +8,7 @@ use axum::{
 use cobuild_protocol::{
     Command, ProjectState,
     command::{Clearing, UpdateConversation},
-    value::{EditStyle, MessageRole},
+    value::{EditStyle, Message, MessageRole},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -86,6 +86,10 @@ async fn update(browser: &Browser, handle: &ProjectHandle, data: &Value) -> Resu
     Ok(())
 }
 
+/// Whose list is longer than the first keeps the second, from its end: these clients keep a conversation small.
+const MESSAGES: (usize, usize) = (20, 15);
+const EDITS: (usize, usize) = (10, 8);
+
 fn body(view: &ProjectState) -> Value {
     let conversation = &view.conversation;
     if !conversation.active {
@@ -93,21 +97,22 @@ fn body(view: &ProjectState) -> Value {
     }
     let (started, updated) = (milliseconds(&conversation.created_at), milliseconds(&conversation.updated_at));
     // Of the two sides these clients keep one: what was asked.
-    let asked = messages(view).filter(|message| message.role == MessageRole::User).map(|message| {
+    let asked: Vec<&Message> = messages(view).filter(|message| message.role == MessageRole::User).collect();
+    let asked = last(&asked, MESSAGES).iter().map(|message| {
         let at = milliseconds(&message.at);
         json!({
-            "id": format!("msg-{}", message.message.number()),
+            "id": format!("msg-{at}"),
             "role": "user",
             "content": text_of(message),
             "timestamp": at,
-            "metadata": {},
+            "metadata": metadata(view, &asked, message),
         })
     });
-    let edits = conversation.edits.iter().map(|edit| {
+    let edits = last(&conversation.edits, EDITS).iter().map(|edit| {
         let mut body = json!({
             "timestamp": milliseconds(&edit.at),
             "userRequest": edit.prompt.as_deref().unwrap_or("Applied AI-generated code"),
-            "editType": if edit.edit { "UPDATE_COMPONENT" } else { "ADD_FEATURE" },
+            "editType": edit_type(edit.edit),
             "targetFiles": edit.files,
             "confidence": 1.0,
             "outcome": if edit.error.is_none() { "success" } else { "partial" },
@@ -140,6 +145,25 @@ fn body(view: &ProjectState) -> Value {
         context["currentTopic"] = topic.as_str().into();
     }
     json!({ "conversationId": format!("conv-{started}"), "startedAt": started, "lastUpdated": updated, "context": context })
+}
+
+/// The end of a list.
+fn last<T>(list: &[T], (most, kept): (usize, usize)) -> &[T] {
+    if list.len() > most { &list[list.len() - kept..] } else { list }
+}
+
+/// What came of a message: the files that were written after it and before the next.
+fn metadata(view: &ProjectState, asked: &[&Message], message: &Message) -> Value {
+    let at = |at: &str| at.parse::<Timestamp>().unwrap_or_default();
+    let from = at(&message.at);
+    let until = asked.iter().map(|other| at(&other.at)).find(|other| *other > from).unwrap_or(Timestamp::MAX);
+    let mut edits = view.conversation.edits.iter().filter(|edit| (from..until).contains(&at(&edit.at)));
+    let written = edits.rfind(|edit| edit.error.is_none() && !edit.files.is_empty());
+    written.map_or_else(|| json!({}), |edit| json!({ "editedFiles": edit.files, "editType": edit_type(edit.edit) }))
+}
+
+const fn edit_type(edit: bool) -> &'static str {
+    if edit { "UPDATE_COMPONENT" } else { "ADD_FEATURE" }
 }
 
 /// A time in milliseconds since 1970.

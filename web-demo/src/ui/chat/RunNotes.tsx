@@ -1,14 +1,15 @@
-import { Scissors, Shuffle, Undo2 } from "lucide-react";
+import { CircleSlash, FileCheck, Scissors, Shuffle, Undo2 } from "lucide-react";
 import type { Message, RunInfo } from "../../protocol.ts";
 import { count } from "../format.ts";
-import { useView } from "../room.ts";
+import { type FileFate, useView } from "../room.ts";
 
 /** What the reader of an answer should know about how it came about. */
 export function RunNotes({ run, message }: { run: RunInfo; message: Message | undefined }) {
   const notes = useView((view) => view.runNotes.get(run.run));
   const passedOver = message?.passed_over ?? [];
-  if (!notes && passedOver.length === 0) return null;
   const { trimmed, reverted } = notes ?? {};
+  const files = filesWithoutCard(notes?.files, message);
+  if (!trimmed && !reverted && files.length === 0 && passedOver.length === 0) return null;
   return (
     <div className="run-notes" data-testid="run-notes">
       {passedOver.map(({ model, error }) => (
@@ -34,8 +35,45 @@ export function RunNotes({ run, message }: { run: RunInfo; message: Message | un
           </span>
         </p>
       )}
+      <Files files={files} isSilent={message === undefined} />
     </div>
   );
+}
+
+/** A run that nobody wrote a message about has no cards: what it did to files is said here. */
+function Files({ files, isSilent }: { files: [path: string, fate: FileFate][]; isSilent: boolean }) {
+  const changed = files.filter(([, fate]) => fate.kind !== "refused").map(([path]) => path);
+  return (
+    <>
+      {isSilent && changed.length > 0 && (
+        <p>
+          <FileCheck size={14} aria-hidden="true" />
+          <span>
+            Changed {count(changed.length, "file")}: <span className="mono">{changed.join(", ")}</span>
+          </span>
+        </p>
+      )}
+      {files.map(
+        ([path, fate]) =>
+          fate.kind === "refused" && (
+            <p key={path}>
+              <CircleSlash size={14} aria-hidden="true" />
+              <span>
+                <span className="mono">{path}</span> was not changed: {fate.reason}
+              </span>
+            </p>
+          ),
+      )}
+    </>
+  );
+}
+
+function filesWithoutCard(
+  files: ReadonlyMap<string, FileFate> | undefined,
+  message: Message | undefined,
+): [string, FileFate][] {
+  const carded = new Set(message?.parts.map((part) => (part.type === "file" ? part.path : undefined)));
+  return [...(files ?? [])].filter(([path]) => !carded.has(path));
 }
 
 function leftOut(trimmed: { messages_dropped: number; files_without_text: number }): string {

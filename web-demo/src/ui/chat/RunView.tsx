@@ -2,6 +2,7 @@ import { memo } from "react";
 import type { RunInfo } from "../../protocol.ts";
 import { timeOfDay } from "../format.ts";
 import { RunFooter } from "./RunFooter.tsx";
+import { RunNotes } from "./RunNotes.tsx";
 import { Steps } from "./Steps.tsx";
 
 const TITLES: Record<RunInfo["kind"], string> = {
@@ -24,6 +25,7 @@ export const RunView = memo(function RunView({ run, by }: { run: RunInfo; by: st
       </header>
       {run.prompt && <p className="soft">{run.prompt}</p>}
       <Steps steps={run.steps} />
+      <RunNotes run={run} message={undefined} />
       <RunFooter run={run} by={undefined} />
     </article>
   );

@@ -63,7 +63,8 @@ pub(super) fn read(payload: &[u8]) -> Seen {
         b"welcome" | b"snapshot" | b"accepted" | b"rejected" | b"result" => Seen::Other,
         kind => number(payload, b"\"seq\":").map_or(Seen::Other, |last| {
             let said = kind == b"text_delta";
-            let first = if said { number(payload, b"\"seq_first\":").unwrap_or(last) } else { last };
+            let may_be_merged = kind.ends_with(b"_delta") || kind.ends_with(b"_output");
+            let first = number(payload, b"\"seq_first\":").filter(|_| may_be_merged).unwrap_or(last);
             Seen::Event { first, last, said_at_ns: number(payload, b"\"text\":\"").filter(|_| said) }
         }),
     }
@@ -103,6 +104,10 @@ mod tests {
             (
                 r#"{"type":"text_delta","seq":12,"text":"42 a","seq_first":9}"#,
                 Seen::Event { first: 9, last: 12, said_at_ns: Some(42) },
+            ),
+            (
+                r#"{"type":"file_delta","seq":12,"text":"a","seq_first":9}"#,
+                Seen::Event { first: 9, last: 12, said_at_ns: None },
             ),
             ("nonsense", Seen::Other),
         ] {
