@@ -52,7 +52,7 @@ pub enum CliCommand {
     /// Check by real probes what the local sandbox keeps in on this machine, and print a table
     Doctor,
     /// Say which models the settings give, try those who have them, and say at which layer one fails
-    Models,
+    Models(models::ModelsArgs),
     /// Print a token for a server with a JWT_SECRET
     Token(token::TokenArgs),
     /// Measure this build on this machine
@@ -93,6 +93,9 @@ pub enum CliError {
     /// A run ended unseen, so long ago that the server no longer tells how.
     #[error("{0} has ended, and the project no longer knows how; its log does")]
     Forgotten(RunId),
+    /// The table of models could not be made anew.
+    #[error(transparent)]
+    Refresh(#[from] models::RefreshError),
     /// A token could not be made.
     #[error(transparent)]
     Token(#[from] token::TokenError),
@@ -134,7 +137,7 @@ impl Cli {
         match self.command.unwrap_or(CliCommand::Serve) {
             CliCommand::Serve => serve::run(&self.config, shutdown).await,
             CliCommand::Doctor => doctor::run(&self.config).await,
-            CliCommand::Models => models::run(&self.config).await,
+            CliCommand::Models(args) => models::run(args, &self.config).await,
             CliCommand::Token(args) => token::run(&args, &self.config),
             CliCommand::Bench(args) => bench::run(args, &self.config).await,
             CliCommand::Projects(args) => projects::run(args).await,

@@ -13,6 +13,7 @@
 //! | [`http`], [`sse`], [`retry`], [`answer`] | the IO: one call, its events, its retries, one whole answer |
 //! | `failover` | the next model, where one fails before its first byte |
 //! | [`listing`], [`detect`] | the models vendors say they have; servers on this machine |
+//! | [`price_lists`] | the lists others publish, from which the table is made anew |
 
 pub mod answer;
 pub mod anthropic;
@@ -27,6 +28,7 @@ pub mod http;
 pub mod listing;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod price_lists;
 pub mod provider;
 pub mod retry;
 pub mod sse;

@@ -36,7 +36,7 @@ use crate::{
 /// Longest time for a page, redirects included: somebody waits for it.
 const READ_WITHIN: Duration = Duration::from_secs(15);
 /// How much of a page is read. Most have a tenth of it; what is behind is not looked at.
-const PAGE_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const PAGE_SIZE_BYTES_MAX: usize = 1024 * 1024;
 /// Most redirects: to https, to www, to a language.
 const REDIRECTS_MAX: usize = 4;
 /// Ports that pages are on. Others are not web sites but somebody's services.

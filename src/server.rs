@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs as _},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use crate::{
     http::{App, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
-        catalogue::{Catalogue, CatalogueError},
+        catalogue::{Catalogue, CatalogueError, RENEWED_FILE},
         demo::{DemoConfig, DemoModel},
         http::HttpLimits,
         retry::RetryPolicy,
@@ -104,9 +105,14 @@ pub enum StartError {
         /// Why not, and what there is.
         reason: ModelError,
     },
-    /// The user's own table of models cannot be used.
-    #[error("MODELS_FILE: {0}")]
-    Catalogue(#[from] CatalogueError),
+    /// A table of models cannot be used: the user's own, or the one made anew.
+    #[error("{}: {reason}", file.display())]
+    Catalogue {
+        /// Where it is.
+        file: PathBuf,
+        /// Why not.
+        reason: CatalogueError,
+    },
     /// There is no TLS on this machine.
     #[error("models cannot be reached: {0}")]
     Tls(String),
@@ -261,12 +267,23 @@ fn budget(dollars: Option<Dollars>, tokens: Option<u64>) -> Budget {
     Budget { cost_nano_usd: dollars.map(Dollars::nano), tokens }
 }
 
+/// What is known of models: the built-in table, over it the one made anew, over both the user's own rows.
+fn catalogue(config: &Config) -> Result<Catalogue, StartError> {
+    let about = |file: &Path| {
+        let file = file.to_owned();
+        |reason| StartError::Catalogue { file, reason }
+    };
+    let renewed = config.data_dir.join(RENEWED_FILE);
+    let catalogue = Catalogue::built_in().with_renewed_file(&renewed).map_err(about(&renewed))?;
+    match &config.models.models_file {
+        Some(own) => catalogue.with_user_file(own).map_err(about(own)),
+        None => Ok(catalogue),
+    }
+}
+
 /// All vendors, by the keys and addresses of the configuration.
 pub(crate) fn vendors(config: &Config) -> Result<Arc<Vendors>, StartError> {
-    let mut catalogue = Catalogue::built_in();
-    if let Some(path) = &config.models.models_file {
-        catalogue = catalogue.with_user_file(path)?;
-    }
+    let catalogue = catalogue(config)?;
     Vendors::new(config.models.settings(), catalogue, &HttpLimits::default(), RetryPolicy::default())
         .map_err(|error| StartError::Tls(error.to_string()))
 }

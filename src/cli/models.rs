@@ -1,12 +1,16 @@
 //! `cobuild models`
 
+mod refresh;
+
 use std::process::ExitCode;
 
+use clap::{Args, Subcommand};
 use cobuild_protocol::{
     frame::ModelNotice,
     model::{ModelList, ModelPrice, ProviderReport, ProviderState},
 };
 
+pub(super) use self::refresh::RefreshError;
 use super::{
     CliError,
     remote::terminal,
@@ -15,9 +19,31 @@ use super::{
 };
 use crate::{config::Config, http::model_list, server::models};
 
+/// What of models.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    action: Option<ModelsAction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+enum ModelsAction {
+    /// Make the table of prices, limits and retirements anew from a published list. It is kept in DATA_DIR and counts
+    /// from the server's next start; MODELS_FILE still goes before it
+    Refresh(refresh::RefreshArgs),
+}
+
+/// Says which models there are, or makes the table of them anew.
+pub(super) async fn run(args: ModelsArgs, config: &Config) -> Result<ExitCode, CliError> {
+    match args.action {
+        None => list(config).await,
+        Some(ModelsAction::Refresh(args)) => refresh::run(args, config).await,
+    }
+}
+
 /// Tries every provider of models that is set up here, says of each what it has or at which layer it fails, and lists the
 /// models. The exit code is 1 when one of those set up cannot be used.
-pub(super) async fn run(config: &Config) -> Result<ExitCode, CliError> {
+async fn list(config: &Config) -> Result<ExitCode, CliError> {
     let models = models(config).await?;
     let list = model_list(models.as_ref()).await;
     let mut terminal = terminal();

@@ -2,7 +2,7 @@
 //!
 //! The page is a stranger's: whatever it says is data. Nothing here runs or follows anything.
 
-use dom_query::Document;
+use dom_query::{Document, NodeRef};
 use dom_smoothie::{Config, Readability, TextMode};
 use url::Url;
 
@@ -12,6 +12,8 @@ use super::page_tree;
 const TEXT_CHARS_MAX: usize = 20_000;
 /// Longest title or description, in characters.
 const LINE_CHARS_MAX: usize = 1000;
+/// Longest piece of text without markup in between, in bytes.
+const PIECE_SIZE_BYTES_MAX: usize = 16 * 1024;
 /// Most links that are named.
 const LINKS_MAX: usize = 100;
 /// Longest address of a link.
@@ -43,6 +45,7 @@ pub struct Article {
 #[must_use]
 pub fn read(html: &str, address: &str, everything: bool) -> Option<Article> {
     let (document, tree_is_cut) = page_tree::parse(html);
+    let piece_is_cut = shorten_pieces(&document);
     let base = base(&document, address);
     let links = base.as_ref().map(|base| links(&document, base)).unwrap_or_default();
     let seen = document.body().map(|body| body.md(Some(&UNREAD)).trim().to_owned()).unwrap_or_default();
@@ -68,8 +71,22 @@ pub fn read(html: &str, address: &str, everything: bool) -> Option<Article> {
         markdown,
         html,
         links,
-        cut: tree_is_cut || text_is_cut || html_is_cut,
+        cut: tree_is_cut || piece_is_cut || text_is_cut || html_is_cut,
     })
+}
+
+/// Cuts off pieces of text that are longer than anything that is shown of a page: to write one down again takes time with
+/// the square of its length when it is full of `&`.
+fn shorten_pieces(document: &Document) -> bool {
+    let mut cut = false;
+    for node in document.root().descendants().into_iter().filter(NodeRef::is_text) {
+        let text = node.text();
+        if text.len() > PIECE_SIZE_BYTES_MAX {
+            node.set_text(&text[..text.floor_char_boundary(PIECE_SIZE_BYTES_MAX)]);
+            cut = true;
+        }
+    }
+    cut
 }
 
 /// What a page's addresses are relative to.
@@ -178,6 +195,8 @@ mod tests {
             format!("<p>begin</p>{}", "<a href=x>word, word</a> ".repeat(40_000)),
             format!("<p>begin</p><table>{}", "<tr><td>word<table>".repeat(50_000)),
             format!("<p>begin</p>{}", "<br>".repeat(200_000)),
+            format!("<p>begin</p>{}", "&amp;".repeat(200_000)),
+            format!("<p>begin</p>{}", "word ".repeat(200_000)),
         ] {
             let page = read(&html, "https://example.com/", false).expect("a page");
             assert!(page.cut && page.markdown.chars().count() <= TEXT_CHARS_MAX, "{}", &html[..60]);

@@ -1,6 +1,8 @@
 //! A stranger's HTML as a tree, as far as that is reasonable: a page can be written so that a few kilobytes make millions
 //! of elements, or a hundred thousand of them one inside the other.
 
+use std::time::{Duration, Instant};
+
 use dom_query::Document;
 use html5ever::{
     ParseOpts, parse_document,
@@ -15,8 +17,17 @@ const NODES_MAX: usize = 50_000;
 /// Most elements one inside the other; browsers stop at 512.
 const DEPTH_MAX: usize = 256;
 
+/// How long reading may take; the largest page takes a tenth of a second. What takes longer is meant to: a hundred thousand
+/// attributes of one element, each compared with all others.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
 /// The tree of a page, and whether the page goes on where the tree ends.
 pub(super) fn parse(html: &str) -> (Document, bool) {
+    parse_within(html, READ_WITHIN)
+}
+
+fn parse_within(html: &str, within: Duration) -> (Document, bool) {
+    let begun = Instant::now();
     // Without scripts, what is written for readers without them is part of the page.
     let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let mut parser = parse_document(Document::default(), ParseOpts { tree_builder, ..ParseOpts::default() });
@@ -26,7 +37,7 @@ pub(super) fn parse(html: &str) -> (Document, bool) {
         parser.process(StrTendril::from(piece));
         rest = behind;
         let document = &parser.tokenizer.sink.sink;
-        if document.tree.len() > NODES_MAX || depth(document) > DEPTH_MAX {
+        if document.tree.len() > NODES_MAX || depth(document) > DEPTH_MAX || begun.elapsed() > within {
             break;
         }
     }
@@ -68,5 +79,13 @@ mod tests {
             assert!(cut, "{}", &html[..40]);
             assert!(document.tree.len() < 20 * NODES_MAX, "{}: {}", &html[..40], document.tree.len());
         }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_cut_off() {
+        let attributes: String = (0..150_000).map(|at| format!("a{at} ")).collect();
+        let (document, cut) = parse_within(&format!("<p>begin</p><p {attributes}>end</p>"), Duration::from_millis(200));
+        assert!(cut);
+        assert_eq!(&*document.select("p").text(), "begin");
     }
 }

@@ -126,7 +126,7 @@ impl Wire for State {
             "message_delta" => {
                 self.take_usage(value.get("usage"), out);
                 if let Some(reason) = value.pointer("/delta/stop_reason").and_then(Value::as_str) {
-                    self.stop = Some(stop_reason(reason, &value["delta"]));
+                    self.stop = Some(stop_reason(reason, &value["delta"], &self.endpoint));
                 }
             }
             "message_stop" => {
@@ -177,11 +177,11 @@ fn delta_text(delta: &Value) -> Option<ModelChunk> {
     }
 }
 
-fn stop_reason(reason: &str, delta: &Value) -> StopReason {
+fn stop_reason(reason: &str, delta: &Value, endpoint: &Endpoint) -> StopReason {
     match reason {
         // A paused turn is one the vendor cut to keep a connection short.
         "max_tokens" | "model_context_window_exceeded" | "pause_turn" => StopReason::Truncated,
-        "refusal" => StopReason::Refused(wire::text(delta.pointer("/stop_details/category"))),
+        "refusal" => wire::refused(delta.pointer("/stop_details/category").and_then(Value::as_str), endpoint),
         // `end_turn` and `stop_sequence`; a `tool_use` cannot be, as we offer no tools.
         _ => StopReason::Complete,
     }

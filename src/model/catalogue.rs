@@ -1,7 +1,10 @@
 //! What is known of models: capabilities, limits, prices, and which names no longer work. Data, not code: the table
-//! ships with the server, carries its date and source, and a user's file overrides it row by row.
+//! ships with the server, carries its date and source, can be made anew from what others publish, and a user's file
+//! overrides it row by row.
 //!
 //! A model that is not in the table can still be used; then its cost is unknown and nothing is assumed of it.
+
+mod renewal;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,6 +12,7 @@ use cobuild_protocol::value::Usage;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+pub use self::renewal::{Change, Renewal};
 use super::{
     provider::{ModelName, Provider},
     usage::{self, Price},
@@ -17,8 +21,10 @@ use crate::project::model_provider::{ModelError, ReasoningEffort};
 
 /// The table that ships with the server.
 const BUILT_IN: &str = include_str!("models.json");
-/// Largest file of a user's own rows: the built-in table has some ten kilobytes.
-const USER_FILE_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The table made anew by `cobuild models refresh`, below the data folder.
+pub const RENEWED_FILE: &str = "models.json";
+/// Largest file of rows: the built-in table has some twenty kilobytes.
+const FILE_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How many models an error suggests.
 const SUGGESTIONS_MAX: usize = 3;
 
@@ -183,14 +189,14 @@ struct Table {
     models: Vec<Model>,
 }
 
-/// Why a user's file cannot be used.
+/// Why a file of rows cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// It cannot be read.
     #[error("the file of models cannot be read: {0}")]
     Read(#[from] std::io::Error),
     /// It is larger than any table.
-    #[error("the file of models has more than {USER_FILE_SIZE_BYTES_MAX} bytes")]
+    #[error("the file of models has more than {FILE_SIZE_BYTES_MAX} bytes")]
     TooLarge,
     /// It is not a table.
     #[error("the file of models is not a table of models: {0}")]
@@ -218,20 +224,34 @@ impl Catalogue {
         Self::from(table)
     }
 
-    /// Puts a user's rows over the built-in ones; a row replaces the whole row of the same name.
+    /// Puts the rows of [`RENEWED_FILE`] over the built-in ones, if there is such a file and it is not older: after an
+    /// update of the server its own table is the newer one.
     ///
     /// # Errors
     ///
     /// The file cannot be read or is not a table.
-    pub fn with_user_file(mut self, path: &Path) -> Result<Self, CatalogueError> {
-        if std::fs::metadata(path)?.len() > USER_FILE_SIZE_BYTES_MAX {
-            return Err(CatalogueError::TooLarge);
-        }
-        let table: Table = serde_json::from_slice(&std::fs::read(path)?)?;
-        let user = Self::from(table);
-        self.models.extend(user.models);
-        self.as_of = self.as_of.max(user.as_of);
-        Ok(self)
+    pub fn with_renewed_file(self, path: &Path) -> Result<Self, CatalogueError> {
+        let table = match Table::read(path) {
+            Err(CatalogueError::Read(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
+            table => table?,
+        };
+        Ok(if table.as_of < self.as_of { self } else { self.with(table) })
+    }
+
+    /// Puts a user's rows over the others; a row replaces the whole row of the same name.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is not a table.
+    pub fn with_user_file(self, path: &Path) -> Result<Self, CatalogueError> {
+        Ok(self.with(Table::read(path)?))
+    }
+
+    fn with(mut self, table: Table) -> Self {
+        let rows = Self::from(table);
+        self.models.extend(rows.models);
+        self.as_of = self.as_of.max(rows.as_of);
+        self
     }
 
     /// The date of the table; costs are kept with it.
@@ -303,6 +323,15 @@ impl Catalogue {
             Some(_) => ModelError::RetiredModel { sentence, instead },
             None => ModelError::UnknownModel { sentence, instead },
         }
+    }
+}
+
+impl Table {
+    fn read(path: &Path) -> Result<Self, CatalogueError> {
+        if std::fs::metadata(path)?.len() > FILE_SIZE_BYTES_MAX {
+            return Err(CatalogueError::TooLarge);
+        }
+        Ok(serde_json::from_slice(&std::fs::read(path)?)?)
     }
 }
 

@@ -141,7 +141,7 @@ impl Endpoint {
     pub fn scrub(&self, text: &str) -> String {
         const TEXT_SIZE_BYTES_MAX: usize = 400;
         let text = match &self.key {
-            Some(key) => text.replace(key.expose(), "***"),
+            Some(key) => text.replace(key.expose().trim(), "***"),
             None => text.to_owned(),
         };
         let words = text.split_inclusive([' ', '\n', '"', '\'', ',', '(', ')', '=', ':']);
@@ -149,9 +149,21 @@ impl Endpoint {
         clean.truncate(clean.floor_char_boundary(TEXT_SIZE_BYTES_MAX));
         clean
     }
+
+    /// A vendor's text, if it is a code that people may see: short, without blanks, and not our key or what looks like
+    /// one. Vendors are told keys, and some say what they were told.
+    #[must_use]
+    pub fn code<'a>(&self, text: &'a str) -> Option<&'a str> {
+        const CODE_SIZE_BYTES_MAX: usize = 64;
+        let is_code = (1..=CODE_SIZE_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let has_key = self.key.as_ref().is_some_and(|key| text.contains(key.expose().trim()));
+        (is_code && !has_key && !looks_like_key(text)).then_some(text)
+    }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is on this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
@@ -209,5 +221,16 @@ mod tests {
         assert!(!scrubbed.contains("secret-1") && !scrubbed.contains("ab***yz") && !scrubbed.contains("Xyz"));
         assert!(!format!("{endpoint:?}").contains("secret-1"));
         assert!(endpoint.scrub(&"é".repeat(1000)).len() <= 400);
+        for (text, is_code) in [
+            ("rate_limit_error", true),
+            ("SAFETY", true),
+            ("secret-1", false),
+            ("not-secret-1-2", false),
+            ("sk-abc", false),
+            ("two words", false),
+            ("", false),
+        ] {
+            assert_eq!(endpoint.code(text).is_some(), is_code, "{text}");
+        }
     }
 }

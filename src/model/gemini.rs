@@ -125,7 +125,7 @@ impl State {
                 token.or_else(|| wire::text(candidate.get("continuationToken"))).or(self.continuation.take());
         }
         if let Some(reason) = value.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {
-            self.stop = Some(StopReason::Refused(Some(reason.to_owned())));
+            self.stop = Some(wire::refused(Some(reason), &self.endpoint));
         }
         self.take_usage(value.get("usageMetadata").and_then(usage::from_gemini), out);
         Ok(())
@@ -142,7 +142,7 @@ impl State {
             self.stop = Some(match reason {
                 "STOP" => StopReason::Complete,
                 "MAX_TOKENS" | "CONTINUATION" => StopReason::Truncated,
-                filtered => StopReason::Refused(Some(filtered.to_owned())),
+                filtered => wire::refused(Some(filtered), &self.endpoint),
             });
         }
     }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use sseer::event::Event;
 
 use super::{
-    endpoint::Endpoint,
+    endpoint::{self, Endpoint},
     retry::{self, Failure},
     sse::{self, EVENT_SIZE_BYTES_MAX, SseError},
     vendor_error::VendorError,
@@ -122,6 +122,38 @@ impl Connections {
         Ok(sse::events(bytes, self.limits.event_size_bytes_max).boxed())
     }
 
+    /// Gets a document that is no vendor's: no key goes along. From elsewhere than this machine only over TLS, for what
+    /// anybody on the way could have written is no document.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or too large.
+    pub async fn document(
+        &self,
+        url: reqwest::Url,
+        within: Duration,
+        size_bytes_max: usize,
+    ) -> Result<Vec<u8>, DocumentFault> {
+        let is_loopback = endpoint::is_loopback(&url);
+        if !is_loopback && url.scheme() != "https" {
+            return Err(DocumentFault::NotSecure);
+        }
+        let client = if is_loopback { &self.loopback } else { &self.outside };
+        let fault = |error: reqwest::Error| DocumentFault::Transport(TransportFault::of(&error));
+        let mut response = client.get(url).timeout(within).send().await.map_err(fault)?;
+        if !response.status().is_success() {
+            return Err(DocumentFault::Status(response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+            if body.len() + chunk.len() > size_bytes_max {
+                return Err(DocumentFault::TooLarge(size_bytes_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
     /// Gets a JSON document, such as a list of models. Says nothing in the log: whoever looks for what may not be there
     /// tells what came of it.
     ///
@@ -171,6 +203,23 @@ fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> Refusal {
     let fault = TransportFault::of(error);
     let failure = ModelError::Unavailable(format!("{title} cannot be reached: {fault}")).into();
     Refusal { failure, said: None, fault: Some(fault) }
+}
+
+/// Why there is no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentFault {
+    /// Anybody on the way could change it.
+    #[error("its address must begin with https://")]
+    NotSecure,
+    /// It cannot be reached.
+    #[error("it cannot be reached: {0}")]
+    Transport(TransportFault),
+    /// It is not there.
+    #[error("it was answered with the HTTP status {0}")]
+    Status(u16),
+    /// It is larger than it can be.
+    #[error("it has more than {0} bytes")]
+    TooLarge(usize),
 }
 
 /// The layer at which a connection failed, as people call it.
@@ -264,8 +313,14 @@ async fn not_a_stream(endpoint: &Endpoint, response: Response) -> Refusal {
         return VendorError::read(None, &value).into_model_error(endpoint).into();
     }
     let title = endpoint.provider.title();
-    let shown = if kind.len() <= 64 && kind.is_ascii() && !kind.is_empty() { kind.as_str() } else { "something" };
-    tracing::warn!(provider = endpoint.provider.name(), status = status.as_u16(), kind, "the answer is no stream");
+    // `text/html`: two codes.
+    let is_type = kind.split_once('/').is_some_and(|parts| {
+        let known = |part| endpoint.code(part).is_some();
+        known(parts.0) && known(parts.1)
+    });
+    let shown = if is_type { kind.as_str() } else { "something" };
+    let provider = endpoint.provider.name();
+    tracing::warn!(provider, status = status.as_u16(), kind = shown, "the answer is no stream");
     let error = ModelError::Unavailable(format!(
         "{title} answered with {shown} instead of a stream of events; is something in between?"
     ));

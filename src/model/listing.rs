@@ -101,11 +101,9 @@ fn read_page(provider: Provider, page: &Value) -> Vec<Model> {
 fn read_model(provider: Provider, item: &Value) -> Option<Model> {
     let id = wire::text(item.get("id")).or_else(|| wire::text(item.get("name")))?;
     let id = if provider == Provider::Google { id.trim_start_matches("models/").to_owned() } else { id };
-    let is_id = id.len() <= ID_SIZE_BYTES_MAX && !id.chars().any(|c| c.is_control() || c.is_whitespace());
-    let lower = id.to_ascii_lowercase();
     let methods = item.get("supportedGenerationMethods").and_then(Value::as_array);
     let generates = methods.is_none_or(|methods| methods.iter().any(|method| method == "generateContent"));
-    if !is_id || !generates || NOT_CHAT.iter().any(|part| lower.contains(part)) {
+    if !generates || !is_chat_id(&id) {
         return None;
     }
     let count = |names: &[&str]| names.iter().find_map(|name| item.pointer(name)?.as_u64());
@@ -123,6 +121,13 @@ fn read_model(provider: Provider, item: &Value) -> Option<Model> {
         model.vision = Some(inputs.iter().any(|input| input == "image"));
     }
     Some(model)
+}
+
+/// Whether this may be the id of a model that chats.
+pub(super) fn is_chat_id(id: &str) -> bool {
+    let is_id = (1..=ID_SIZE_BYTES_MAX).contains(&id.len()) && !id.chars().any(|c| c.is_control() || c.is_whitespace());
+    let lower = id.to_ascii_lowercase();
+    is_id && !NOT_CHAT.iter().any(|part| lower.contains(part))
 }
 
 fn day(value: &Value) -> Option<Date> {

@@ -187,7 +187,7 @@ impl VendorError {
     /// The error for the caller, and nothing in the log.
     pub(super) fn model_error(&self, endpoint: &Endpoint) -> ModelError {
         let title = endpoint.provider.title();
-        let label = self.label();
+        let label = self.label(endpoint);
         match self.class() {
             ErrorClass::RateLimited => ModelError::RateLimited { retry_after: self.retry_after },
             ErrorClass::Unavailable => ModelError::Unavailable(format!("{title} answered {label}")),
@@ -219,11 +219,10 @@ impl VendorError {
     }
 
     /// Status and codes, as far as they look like codes: `529 overloaded_error`.
-    fn label(&self) -> String {
+    fn label(&self, endpoint: &Endpoint) -> String {
         let mut parts: Vec<&str> = Vec::new();
-        for code in &self.codes {
-            let is_code = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-            if is_code && !code.is_empty() && !parts.contains(&code.as_str()) {
+        for code in self.codes.iter().filter_map(|code| endpoint.code(code)) {
+            if !parts.contains(&code) {
                 parts.push(code);
             }
         }

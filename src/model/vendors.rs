@@ -416,7 +416,8 @@ fn info(model: &Model) -> ModelInfo {
     }
 }
 
-fn price(price: Price) -> ModelPrice {
+/// A price as clients see it.
+pub(crate) fn price(price: Price) -> ModelPrice {
     let Price { input, output, cache_read, cache_write, cache_write_1h: _ } = price;
     ModelPrice { input, output, cache_read, cache_write }
 }

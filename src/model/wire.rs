@@ -14,7 +14,7 @@ use super::{
     anthropic, ask::Ask, endpoint::Endpoint, gemini, openai_chat, openai_responses, provider::WireKind,
     vendor_error::VendorError,
 };
-use crate::project::model_provider::{ModelChunk, ModelError};
+use crate::project::model_provider::{ModelChunk, ModelError, StopReason};
 
 /// A request to a vendor.
 #[derive(Debug, Clone)]
@@ -140,4 +140,9 @@ pub(super) fn reported_error(value: &Value, endpoint: &Endpoint) -> Option<Model
 /// A text member, unless it is empty or missing.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Why a vendor would not answer, in its own code; one that is no code is not repeated.
+pub(super) fn refused(reason: Option<&str>, endpoint: &Endpoint) -> StopReason {
+    StopReason::Refused(reason.and_then(|reason| endpoint.code(reason)).map(str::to_owned))
 }

@@ -4,6 +4,7 @@
 pub(crate) mod fake_vendors;
 
 mod aimock;
+mod caching;
 mod faults;
 mod fuzzed;
 mod lists;
@@ -12,6 +13,7 @@ mod node;
 mod oracle;
 mod recital;
 mod recital_app;
+mod refreshed;
 mod replay;
 mod sdks;
 mod secrecy;

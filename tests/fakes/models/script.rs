@@ -27,6 +27,10 @@ impl Frame {
         Self { event: None, data: value.to_string() }
     }
 
+    pub(crate) fn json_named(value: &Value) -> Self {
+        if value["type"].is_string() { Self::named(value) } else { Self::json(value) }
+    }
+
     fn named(value: &Value) -> Self {
         Self { event: value["type"].as_str().map(str::to_owned), data: value.to_string() }
     }
@@ -196,6 +200,24 @@ pub(crate) fn in_band_error(wire: FakeWire) -> Frame {
             Frame::json(&json!({"error": {"code": 503, "message": "Overloaded", "status": "UNAVAILABLE"}}))
         }
     }
+}
+
+/// An answer that is a refusal for this reason.
+pub(crate) fn refusal(wire: FakeWire, reason: &str) -> Vec<Frame> {
+    let (refusal, end) = match wire {
+        FakeWire::Anthropic => {
+            let details = json!({"category": reason});
+            let delta = json!({"stop_reason": "refusal", "stop_details": details});
+            (json!({"type": "message_delta", "delta": delta}), Some(json!({"type": "message_stop"})))
+        }
+        FakeWire::Responses => {
+            let response = json!({"status": "incomplete", "incomplete_details": {"reason": reason}});
+            (json!({"type": "response.incomplete", "response": response}), None)
+        }
+        FakeWire::Chat => (chat_chunk(&json!({}), Some(reason)), None),
+        FakeWire::Gemini => (json!({"candidates": [{"index": 0, "finishReason": reason}]}), None),
+    };
+    std::iter::once(refusal).chain(end).map(|value| Frame::json_named(&value)).collect()
 }
 
 /// The body of a refused call, dressed as the vendor does.

@@ -127,6 +127,12 @@ async fn read_request(socket: &mut TcpStream) -> std::io::Result<Option<Seen>> {
     Ok(Some(Seen { path, headers, body: serde_json::from_slice(&body).unwrap_or_default() }))
 }
 
+/// The key that came with a request, without the word before it.
+fn key_of(seen: &Seen) -> String {
+    let key = ["x-api-key", "x-goog-api-key", "authorization"].iter().find_map(|name| seen.headers.get(*name));
+    key.map_or("", |key| key.trim_start_matches("Bearer ")).to_owned()
+}
+
 fn mode_of(body: &Value) -> String {
     let text = body.to_string();
     let rest = text.split_once("mode:").map(|(_, rest)| rest).unwrap_or("normal");
@@ -151,7 +157,7 @@ fn wire_of(path: &str) -> Option<FakeWire> {
 fn recorded(path: &str) -> &'static [u8] {
     if path.starts_with("/openai/v1") {
         include_bytes!("../../fixtures/models/groq.sse")
-    } else if path.starts_with("/api/v1") {
+    } else if path.starts_with("/api/v1") || path.contains("/chat/completions") {
         include_bytes!("../../fixtures/models/openrouter.sse")
     } else if path.contains("/messages") {
         include_bytes!("../../fixtures/models/anthropic.sse")
@@ -254,11 +260,33 @@ impl Reply<'_> {
             }
             "bad_key" => {
                 // Vendors do quote keys.
-                let key =
-                    ["x-api-key", "x-goog-api-key", "authorization"].iter().find_map(|name| seen.headers.get(*name));
-                let message = format!("no such key: {}", key.map_or("", |key| key.as_str()));
+                let message = format!("no such key: {}", key_of(seen));
                 let body = script::error_body(wire, 401, "authentication_error", &message);
                 return self.refuse(401, "", &body).await;
+            }
+            "quoting" => {
+                let key = key_of(seen);
+                let mut body = script::error_body(wire, 400, &key, &format!("what is {key}?"));
+                body["error"]["param"] = json!(key);
+                body["error"]["details"] = json!([{"reason": key}]);
+                return self.refuse(400, &format!("x-request-id: {key}\r\n"), &body).await;
+            }
+            "quoting_inside" => {
+                let key = key_of(seen);
+                let error = script::error_body(wire, 400, &key, &format!("what is {key}?"));
+                self.head().await?;
+                self.frames(vec![&Frame::json_named(&error)]).await?;
+                return self.finish().await;
+            }
+            "quoting_reason" => {
+                let key = key_of(seen);
+                self.head().await?;
+                self.frames(script::refusal(wire, &key).iter().collect()).await?;
+                return self.finish().await;
+            }
+            "quoting_type" => {
+                let key = key_of(seen);
+                self.raw(&format!("HTTP/1.1 200 OK\r\ncontent-type: {key}\r\ncontent-length: 2\r\n\r\nno")).await?;
             }
             "unknown_model" => {
                 let body = script::error_body(wire, 404, "model_not_found", "the model does not exist");
@@ -483,6 +511,13 @@ impl Reply<'_> {
             json!({"data": [{"id": "claude-sonnet-5-5"}], "has_more": true, "last_id": "claude-sonnet-5-5"})
         } else if path.starts_with("/v1/models?") {
             json!({"data": [{"id": "claude-brand-new"}], "has_more": false})
+        } else if path.starts_with("/api.json") {
+            // Nobody's vendor, but models.dev.
+            let row = |cost: Value| json!({"cost": cost, "limit": {"context": 1_000_000, "output": 128_000}});
+            json!({"anthropic": {"models": {
+                "claude-sonnet-5-5": row(json!({"input": 3, "output": 15, "cache_read": 0.3})),
+                "claude-brand-new": row(json!({"input": 0.0375, "output": 1})),
+            }}})
         } else if path.starts_with("/empty") {
             json!({"data": []})
         } else if path.starts_with("/wants_key") {

@@ -89,6 +89,20 @@ async fn both_read_the_recorded_streams_alike() {
     }
 }
 
+/// An answer that the model's limit ended: the same text, and the same word for it.
+#[tokio::test]
+async fn both_see_that_an_answer_is_truncated() {
+    let server = FaultServer::start().await;
+    let ours = models(&vendors(settings(server.address)));
+    for (provider, id, kind, path) in CASES {
+        let mine = ask(&ours, &format!("{provider}/{id}"), "truncated").await;
+        let theirs = ask_genai(&server, id, kind, path, "truncated").await;
+        assert_eq!((mine.text.as_str(), mine.stop), (theirs.text.as_str(), Some(StopReason::Truncated)), "{provider}");
+        let reason = theirs.end.expect("an end").captured_stop_reason;
+        assert!(matches!(reason, Some(TheirStop::MaxTokens(_))), "{provider} {reason:?}");
+    }
+}
+
 /// A cut stream: they end without an error (Gemini even with an end), we fail. Ours is stricter on purpose: a half
 /// file must never be taken for a whole one.
 #[tokio::test]

@@ -114,3 +114,31 @@ async fn what_is_stopped_or_too_long_leaves_the_engine_free() {
     let (mut client, run) = prompt(&server, "next", "A counter, please", false).await;
     assert_eq!(client.finished(run).await, Outcome::Completed);
 }
+
+/// Long enough that it is stopped in the middle, however slow the one who stops it.
+const LONG_WORDS: usize = 1500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stopped_in_the_middle_ends_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text: String = (0..LONG_WORDS).map(|number| format!("w{number} ")).collect();
+    let path = folder.path().join("long.txt");
+    std::fs::write(&path, &text).expect("written");
+    let Some(engine) = Engine::start(path.to_str().expect("text"), CONTINUE_AT, CONTEXT).await else { return };
+    let server = serve(&engine, None, &[]).await;
+    let (mut client, run) = prompt(&server, "p", "Count, please", false).await;
+    let is_delta = |event: &Event| matches!(event, Event::TextDelta(_));
+    client.event(|frame| (frame.run == Some(run) && is_delta(&frame.event)).then_some(())).await;
+    client.command(json!({ "type": "cancel", "run": run })).await;
+    assert_eq!(client.finished(run).await, Outcome::Cancelled);
+    let project = server.json("/api/v1/projects/p").await;
+    let said = project["state"]["messages"][1]["parts"][0]["text"].as_str().expect("a text").trim_end().to_owned();
+    assert!(text.starts_with(&said) && !said.is_empty() && said.len() < text.len() / 2, "{} bytes", said.len());
+    let usage = &project["state"]["runs"][0]["usage"];
+    assert!(usage["output_tokens"].as_u64() > Some(0) && usage.get("cost_nano_usd").is_none(), "{usage}");
+    // The engine has both of its places free again.
+    let (mut client, run) = prompt(&server, "next", "Count, please", false).await;
+    client.event(|frame| (frame.run == Some(run) && is_delta(&frame.event)).then_some(())).await;
+    client.command(json!({ "type": "cancel", "run": run })).await;
+    assert_eq!(client.finished(run).await, Outcome::Cancelled);
+}

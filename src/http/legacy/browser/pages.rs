@@ -4,6 +4,8 @@
 //! Where a scraping service is configured, it reads them; else this server does, as far as that goes without a browser:
 //! public pages only, no scripts, no pictures, no search. What cannot be done is said; nothing is made up.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::Request,
@@ -11,7 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::caller::Browser;
 use crate::{
@@ -29,6 +31,8 @@ use crate::{
 
 /// Pages read at the same time, over all callers. Taking one apart costs some tenths of a second of a processor.
 pub(crate) const PAGES_MAX: usize = 4;
+/// How long somebody waits for a page to be taken apart. Large ones take a second.
+const APART_WITHIN: Duration = Duration::from_secs(20);
 /// When to try again if so many are, in milliseconds.
 const RETRY_AFTER_MS: u64 = 2000;
 /// What reads pages where no service does.
@@ -40,6 +44,7 @@ const NO_SCREENSHOTS: &str =
     "This server takes no screenshots: that needs a browser, and no scraping service is configured (FIRECRAWL_API_KEY)";
 const NO_SEARCH: &str = "This server searches nothing: no scraping service is configured (FIRECRAWL_API_KEY)";
 const NO_TEXT: &str = "The page has no text that can be read without running its scripts, and this server runs none";
+const TANGLED: &str = "The page is too tangled to be taken apart";
 const NO_STYLES: &str = "The page's style sheets state no colours or fonts";
 
 pub(crate) async fn scrape_url(browser: Browser, request: Request) -> Result<Response, Refusal> {
@@ -217,7 +222,9 @@ async fn apart_keeping<T: Send + 'static>(
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<(OwnedSemaphorePermit, T), Refusal> {
-    tokio::task::spawn_blocking(move || (permit, work())).await.map_err(|error| {
+    let working = tokio::task::spawn_blocking(move || (permit, work()));
+    let worked = timeout(APART_WITHIN, working).await.map_err(|_| cannot(TANGLED))?;
+    worked.map_err(|error| {
         tracing::error!(%error, "a page could not be taken apart");
         ProjectError::Internal.into()
     })
