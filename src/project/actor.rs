@@ -40,6 +40,7 @@ use super::{
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
+    preview_pages::PreviewPages,
     registry::ProjectParts,
     remembered::Remembered,
     room::Room,
@@ -81,6 +82,7 @@ pub(crate) struct ProjectActor {
     state: State,
     log: EventLog,
     presence: PresenceBoard,
+    pages: PreviewPages,
     /// Replies that left no event.
     remembered: Remembered,
     mailbox: mpsc::Receiver<Request>,
@@ -127,6 +129,7 @@ pub(crate) struct ActorParts {
     pub(crate) state: State,
     pub(crate) log: EventLog,
     pub(crate) presence: PresenceBoard,
+    pub(crate) pages: PreviewPages,
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
     pub(crate) kept: KeptLog,
@@ -145,6 +148,7 @@ impl ProjectActor {
             state,
             log,
             presence,
+            pages,
             remembered,
             snapshot_stored,
             kept,
@@ -173,6 +177,7 @@ impl ProjectActor {
             state,
             log,
             presence,
+            pages,
             remembered,
             mailbox,
             mailbox_sender,
@@ -297,7 +302,7 @@ impl ProjectActor {
                 self.close_reason = CloseReason::Deleted;
                 self.cancel.cancel();
             }
-            Request::Join { .. } | Request::Command { .. } => self.waiting.push_back(request),
+            Request::Join { .. } | Request::Command { .. } | Request::Page { .. } => self.waiting.push_back(request),
         }
     }
 
