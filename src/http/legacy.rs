@@ -133,6 +133,8 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/restart-vite", only!(post, browser::sandbox::restart_vite))
         .route("/api/run-command", only!(post, browser::further::run_command))
         .route("/api/run-command-v2", only!(post, browser::further::run_command))
+        .route("/api/install-packages-v2", only!(post, browser::install::in_one_piece))
+        .route("/api/analyze-edit-intent", only!(post, browser::intent::analyze))
         .route("/api/monitor-vite-logs", only!(get, browser::further::vite_errors))
         .route("/api/check-vite-errors", only!(get, browser::further::known_errors))
         .route("/api/sandbox-logs", only!(get, browser::further::sandbox_logs))

@@ -4,6 +4,7 @@
 //! Written here on top of schemars, which the protocol's own schema is made with: utoipa would want a second derive on
 //! every type of the protocol and writes OpenAPI 3.1 only; aide, in its stable version, knows an older schemars.
 
+mod browser_calls;
 mod browser_pages;
 mod legacy;
 mod native;
@@ -33,7 +34,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     frame-ancestors 'none'";
 
 /// Groups of operations, in the order in which they are shown.
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("Server", "Whether it is well, and the models it has."),
     ("Projects", "Rooms in which apps are built."),
     ("Events", "What happens in a project, live and as a record. The same events as over the WebSocket."),
@@ -47,6 +48,11 @@ const TAGS: [(&str, &str); 14] = [
     ("Sandbox Management", "Builder AI Engine: where the app runs."),
     ("File Operations", "Builder AI Engine: the files."),
     ("Code Processing", "The code-processing backend."),
+    (
+        "Browser Clients",
+        "What browser clients of the older systems call beyond the ten endpoints, on which they are known \
+        by not sending `X-Project-Id`.",
+    ),
     ("Pages of the Web", "Browser clients: pages to work from, read for them."),
 ];
 
@@ -87,6 +93,7 @@ fn documented() -> Api {
     let mut api = native::routes(Api::new());
     legacy::describe(&mut api.document);
     browser_pages::describe(&mut api.document);
+    browser_calls::describe(&mut api.document);
     api
 }
 

@@ -4,7 +4,7 @@
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,10 @@ const PACKAGES = [
   },
 ];
 
+/** The one address of somebody else's in ReDoc's bundle: its footer's logo. A page of this server asks nobody else. */
+const FOREIGN_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg";
+const NO_LOGO = "data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22/%3E";
+
 const run = promisify(execFile);
 const scratch = await mkdtemp(join(tmpdir(), "cobuild-api-docs-"));
 try {
@@ -62,6 +66,10 @@ try {
       await cp(join(unpacked, "package", from), join(TARGET, to));
     }
   }
+  const redoc = join(TARGET, "redoc.standalone.js");
+  const [before, ...after] = (await readFile(redoc, "utf8")).split(FOREIGN_LOGO);
+  if (after.length !== 1) throw new Error("ReDoc's logo is not where it was");
+  await writeFile(redoc, before + NO_LOGO + after[0]);
 } finally {
   await rm(scratch, { recursive: true, force: true });
 }

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use super::{
     body::Fields,
     caller::Call,
-    events::{self, Events, Gone},
+    events::{Events, Gone},
     packages::names,
     refusal::Refusal,
     room::{Visit, ended},
-    sandbox::{self, NOT_FOUND_STREAM},
+    sandbox,
 };
 use crate::{
     codegen::reply::{ParsedReply, parse_reply},
@@ -38,25 +38,12 @@ pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> 
     let packages = fields.strings_or_none("packages");
     let wanted = fields.optional_string("sandbox_id");
     fields.finish()?;
-    call.may_change()?;
-    let handle = call.handle().await?;
-    let (_, view) = handle.state().await?;
-    let has_sandbox = sandbox::present(&view, wanted.as_deref()).is_some();
-    let listener = call.listener();
-    Ok(events::respond(
-        &state,
-        listener,
-        |error| failure(&error.message),
-        |events| async move {
-            if !has_sandbox {
-                return events.send(failure(NOT_FOUND_STREAM)).await;
-            }
-            events.send(json!({ "type": "start", "message": "Applying code changes..." })).await?;
-            let order = Order::new(reply, packages, edit);
-            let last = apply(&call, &handle, order, &events).await?.unwrap_or_else(|reason| failure(&reason));
-            events.send(last).await
-        },
-    ))
+    let order = Order::new(reply, packages, edit);
+    let start = "Applying code changes...";
+    sandbox::stream_within(call, wanted.as_deref(), start, failure, |call, handle, events| async move {
+        apply(&call, &handle, order, &events).await
+    })
+    .await
 }
 
 fn failure(reason: &str) -> Value {

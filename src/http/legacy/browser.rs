@@ -6,6 +6,7 @@
 //! | `caller` | who somebody is, and which of their projects they are in |
 //! | `generate`, `apply`, `install` | the streams |
 //! | `sandbox`, `state`, `files`, `manifest` | the answers in one piece |
+//! | `intent` | what a wish for a change is about |
 //! | `pages` | pages of the web, read for such a client: scraping, search, styles |
 //! | `further` | what else such a page calls |
 
@@ -15,6 +16,7 @@ pub(super) mod files;
 pub(super) mod further;
 pub(super) mod generate;
 pub(super) mod install;
+pub(super) mod intent;
 mod manifest;
 pub(super) mod pages;
 pub(super) mod sandbox;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     body::Fields,
     caller::Call,
-    events::{self, Events, Gone},
+    events::{Events, Gone},
     refusal::Refusal,
     room::{Visit, ended},
     sandbox::{self, NOT_FOUND_STREAM},
@@ -90,24 +90,11 @@ pub(super) async fn install(State(state): State<HttpState>, request: Request) ->
     let packages = fields.strings("packages");
     let wanted = fields.optional_string("sandbox_id");
     fields.finish()?;
-    call.may_change()?;
-    let handle = call.handle().await?;
-    let (_, view) = handle.state().await?;
-    let has_sandbox = sandbox::present(&view, wanted.as_deref()).is_some();
-    let listener = call.listener();
-    Ok(events::respond(
-        &state,
-        listener,
-        |error| failure(&error.message),
-        |events| async move {
-            if !has_sandbox {
-                return events.send(failure(NOT_FOUND_STREAM)).await;
-            }
-            events.send(json!({ "type": "start", "message": "Starting package installation..." })).await?;
-            let last = install_all(&call, &handle, &packages, &events).await?.unwrap_or_else(|reason| failure(&reason));
-            events.send(last).await
-        },
-    ))
+    let start = "Starting package installation...";
+    sandbox::stream_within(call, wanted.as_deref(), start, failure, |call, handle, events| async move {
+        install_all(&call, &handle, &packages, &events).await
+    })
+    .await
 }
 
 fn failure(reason: &str) -> Value {

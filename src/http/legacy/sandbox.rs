@@ -15,9 +15,15 @@ use cobuild_protocol::{
     value::{RunKind, SandboxInfo, SandboxState},
 };
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{body::Fields, caller::Call, refusal::Refusal, room::Visit};
+use super::{
+    body::Fields,
+    caller::Call,
+    events::{self, Events, Gone},
+    refusal::Refusal,
+    room::Visit,
+};
 use crate::{http::HttpState, project::ProjectHandle};
 
 /// How long a request waits for a sandbox: less than an answer may take to begin. The first sandbox of a server installs
@@ -52,6 +58,38 @@ pub(crate) fn present<'a>(view: &'a ProjectState, id: Option<&str>) -> Option<&'
 fn known<'a>(view: &'a ProjectState, id: Option<&str>) -> Option<&'a SandboxInfo> {
     let sandbox = Some(&view.sandbox).filter(|sandbox| sandbox.sandbox.is_some())?;
     id.is_none_or(|id| sandbox.sandbox.as_deref() == Some(id)).then_some(sandbox)
+}
+
+/// Answers with a stream about what is done in the project's sandbox: `start` and what `work` tells, its last event or the
+/// reason why it failed – or, where there is no such sandbox, that alone. `failure` words a failure.
+pub(super) async fn stream_within<F>(
+    call: Call,
+    wanted: Option<&str>,
+    start: &'static str,
+    failure: fn(&str) -> Value,
+    work: impl FnOnce(Call, ProjectHandle, Events) -> F + Send + 'static,
+) -> Result<Response, Refusal>
+where
+    F: Future<Output = Result<Result<Value, String>, Gone>> + Send,
+{
+    call.may_change()?;
+    let handle = call.handle().await?;
+    let (_, view) = handle.state().await?;
+    let has_sandbox = present(&view, wanted).is_some();
+    let (state, listener) = (call.state.clone(), call.listener());
+    Ok(events::respond(
+        &state,
+        listener,
+        move |error| failure(&error.message),
+        move |events| async move {
+            if !has_sandbox {
+                return events.send(failure(NOT_FOUND_STREAM)).await;
+            }
+            events.send(json!({ "type": "start", "message": start })).await?;
+            let last = work(call, handle, events.clone()).await?.unwrap_or_else(|reason| failure(&reason));
+            events.send(last).await
+        },
+    ))
 }
 
 pub(super) async fn create(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {

@@ -152,21 +152,21 @@ struct ExtractBrandStylesResponse {
 
 /// A refusal as browser clients read it.
 #[derive(JsonSchema)]
-struct BrowserError {
+pub(super) struct BrowserError {
     success: bool,
     error: String,
 }
 
 /// These clients are switched off.
 #[derive(JsonSchema)]
-struct NoSuchPath {
+pub(super) struct NoSuchPath {
     detail: String,
 }
 
 /// A refusal, possibly one that comes before it is known for whom the request is.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-enum AnyRefusal {
+pub(super) enum AnyRefusal {
     /// As browser clients read it.
     Browser(BrowserError),
     /// As the others do.

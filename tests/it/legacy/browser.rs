@@ -209,6 +209,82 @@ async fn an_apply_reaches_the_callers_sandbox_and_counts_what_is_new() {
 }
 
 #[tokio::test]
+async fn an_edit_that_needs_a_merging_model_is_told_and_the_rest_applied() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let reply = "<edit target_file=\"src/App.jsx\"><instructions>blue</instructions><update>// ... existing code\n\
+                 </update></edit><file path=\"src/New.jsx\">1</file>";
+    let told = page.stream("apply-ai-code-stream", json!({ "response": reply, "isEdit": true })).await;
+    let of = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("warning").len(), of("file-error").len()), (1, 1), "{told:?}");
+    assert_eq!(of("file-error")[0]["fileName"], "src/App.jsx");
+    let results = &told.last().expect("events")["results"];
+    assert_eq!((&results["filesCreated"], &results["filesUpdated"]), (&json!(["src/New.jsx"]), &json!([])));
+    assert_eq!(results["errors"].as_array().map(Vec::len), Some(1), "{results}");
+    let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+    assert!(files["files"]["src/App.jsx"].as_str().is_some_and(|text| !text.contains("existing code")), "{files}");
+}
+
+#[tokio::test]
+async fn the_plan_of_an_edit_is_told_and_can_be_asked_for() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let body = json!({ "prompt": "Make the App blue", "isEdit": true });
+    let told = page.stream("generate-ai-code-stream", body).await;
+    assert_eq!(told[1], json!({ "type": "status", "message": "Planned edit: UPDATE_STYLE, looking for App, blue" }));
+    let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+    let body = json!({ "prompt": "Make the App blue", "manifest": files["manifest"], "model": "any" });
+    let (status, plan) = page.json("POST", "analyze-edit-intent", Some(body)).await;
+    assert_eq!((status, &plan["success"]), (200, &json!(true)), "{plan}");
+    assert_eq!(plan["searchPlan"]["searchTerms"], json!(["App", "blue"]));
+    assert_eq!(
+        (&plan["searchPlan"]["editType"], &plan["searchPlan"]["expectedMatches"]),
+        (&json!("UPDATE_STYLE"), &json!(1))
+    );
+    for body in [
+        json!({}),
+        json!({ "prompt": "x" }),
+        json!({ "prompt": " ", "manifest": {} }),
+        json!({ "prompt": "x", "manifest": [] }),
+    ] {
+        let (status, refused) = page.json("POST", "analyze-edit-intent", Some(body)).await;
+        assert_eq!((status, &refused["error"]), (400, &json!("prompt and manifest are required")));
+    }
+}
+
+#[tokio::test]
+async fn packages_are_installed_in_one_piece() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    for (body, error) in [
+        (json!({}), "Packages array is required"),
+        (json!({ "packages": "axios" }), "Packages array is required"),
+        (json!({ "packages": [";"] }), "No valid package names provided"),
+        (json!({ "packages": ["axios"] }), "No active sandbox"),
+    ] {
+        let (status, refused) = page.json("POST", "install-packages-v2", Some(body)).await;
+        assert_eq!((status, &refused["error"]), (400, &json!(error)));
+    }
+    page.create().await;
+    for (packages, success, message) in [
+        (json!(["axios", "react"]), true, "Packages installed successfully: axios"),
+        (json!(["axios@1"]), true, "All packages are already installed: axios"),
+        (json!(["no-such-package"]), false, "Package installation failed"),
+        (json!(["dayjs", "; rm -rf /"]), false, "Package installation failed"),
+    ] {
+        let (status, answer) = page.json("POST", "install-packages-v2", Some(json!({ "packages": packages }))).await;
+        assert_eq!(
+            (status, &answer["success"], &answer["message"]),
+            (200, &json!(success), &json!(message)),
+            "{answer}"
+        );
+        assert_eq!(answer["error"] == "", success, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_apply_makes_a_sandbox_or_says_why_not() {
     let server = TestServer::start().await;
     let page = Browser::new(&server);

@@ -19,34 +19,51 @@ fn paced(pause_ms: u64) -> Setup {
     Setup { pause: Duration::from_millis(pause_ms), ..Setup::default() }
 }
 
-#[tokio::test]
-async fn each_event_arrives_in_a_chunk_of_its_own() {
-    let server = TestServer::start().await;
-    let body = json!({ "prompt": "file src/Gr.jsx Grüße✓" }).to_string();
+/// What a socket gives, read by read, up to the end of a chunked answer.
+async fn reads_of(server: &TestServer, request: &str) -> Vec<Vec<u8>> {
     let mut socket = TcpStream::connect(server.address).await.expect("a connection");
-    let head = format!(
-        "POST {GENERATE} HTTP/1.1\r\nhost: localhost\r\nx-project-id: p\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).await.expect("sent");
-    let mut reads: Vec<Vec<u8>> = Vec::new();
-    let mut all = Vec::new();
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let (mut reads, mut end): (Vec<Vec<u8>>, Vec<u8>) = (Vec::new(), Vec::new());
     within("the end of the stream", async {
-        while !all.ends_with(b"\r\n0\r\n\r\n") {
+        while !end.ends_with(b"\r\n0\r\n\r\n") {
             let mut buffer = vec![0; 64 * 1024];
             let length = socket.read(&mut buffer).await.expect("bytes");
             assert_ne!(length, 0, "cut off");
             buffer.truncate(length);
-            all.extend_from_slice(&buffer);
+            end.extend_from_slice(&buffer);
             reads.push(buffer);
         }
     })
     .await;
+    reads
+}
+
+fn request(method: &str, path: &str, project: Option<&str>, body: &str) -> String {
+    let project = project.map(|project| format!("x-project-id: {project}\r\n")).unwrap_or_default();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{project}content-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Each event is a chunk, and a write, of its own – the last one too.
+#[track_caller]
+fn written_one_by_one(reads: &[Vec<u8>], what: &str) -> Vec<Value> {
+    let all = reads.concat();
     let end_of_head = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8_lossy(&all[..end_of_head]).to_lowercase();
-    assert!(head.contains("transfer-encoding: chunked") && head.contains("connection: keep-alive"), "{head}");
-    assert!(all.is_ascii());
+    for header in [
+        "content-type: text/event-stream; charset=utf-8",
+        "cache-control: no-cache",
+        "x-accel-buffering: no",
+        "transfer-encoding: chunked",
+        "connection: keep-alive",
+    ] {
+        assert!(head.contains(header), "{what}: {head}");
+    }
+    assert!(!head.contains("content-encoding"), "{what}: {head}");
+    assert!(all.is_ascii(), "{what}");
     let (mut rest, mut told) = (&all[end_of_head..], Vec::new());
     loop {
         let line = rest.windows(2).position(|two| two == b"\r\n").expect("a length");
@@ -57,16 +74,49 @@ async fn each_event_arrives_in_a_chunk_of_its_own() {
         }
         let chunk = std::str::from_utf8(&rest[line + 2..line + 2 + length]).expect("ASCII");
         let of_chunk = events(chunk);
-        assert_eq!(of_chunk.len(), 1, "one event per chunk: {chunk:?}");
-        assert!(chunk.starts_with("data: {") && chunk.ends_with("}\n\n"), "{chunk:?}");
+        assert_eq!(of_chunk.len(), 1, "{what}: one event per chunk: {chunk:?}");
+        assert!(chunk.starts_with("data: {") && chunk.ends_with("}\n\n"), "{what}: {chunk:?}");
         told.extend(of_chunk);
         rest = &rest[line + 2 + length + 2..];
     }
-    assert_eq!(types(&told), ["start", "chunk", "chunk", "chunk", "complete"]);
     // What one read holds ends where an event ends: no event is held back or sent in two pieces.
-    for read in &reads {
-        assert!(read.ends_with(b"\r\n"), "{:?}", String::from_utf8_lossy(read));
+    for read in reads {
+        assert!(read.ends_with(b"\r\n"), "{what}: {:?}", String::from_utf8_lossy(read));
     }
+    told
+}
+
+#[tokio::test]
+async fn each_event_of_each_stream_arrives_in_a_write_of_its_own() {
+    let server = TestServer::start().await;
+    create_sandbox(&server, "p").await;
+    let made = call(&server, "POST", "/api/create-ai-sandbox-v2", None, Some("{}")).await;
+    assert_eq!(made.status, 200);
+    let apply = "<file path=\"src/Gr.jsx\">Grüße ✓</file><package>zod</package><command>echo Grüße</command>";
+    let install = "/api/install-packages";
+    for (path, project, body, last) in [
+        (GENERATE, Some("p"), json!({ "prompt": "file src/Gr.jsx Grüße✓" }), "complete"),
+        (GENERATE, Some("p"), json!({ "prompt": "break Grüße ✓" }), "error"),
+        (APPLY, Some("p"), json!({ "response": apply }), "complete"),
+        (APPLY, Some("none"), json!({ "response": apply }), "error"),
+        (install, Some("p"), json!({ "packages": ["axios"] }), "complete"),
+        (install, Some("p"), json!({ "packages": ["no-such-package"] }), "error"),
+        (GENERATE, None, json!({ "prompt": "file src/components/Gr.jsx Grüße✓" }), "complete"),
+        (GENERATE, None, json!({ "prompt": "break Grüße ✓" }), "error"),
+        (APPLY, None, json!({ "response": apply }), "complete"),
+        (install, None, json!({ "packages": ["axios"] }), "complete"),
+        (install, None, json!({ "packages": ["no-such-package"] }), "error"),
+        ("/code", None, json!({ "repoUrl": "ftp://grüße", "prompt": "✓" }), "error"),
+    ] {
+        let what = format!("{path} {project:?} {body}");
+        let reads = reads_of(&server, &request("POST", path, project, &body.to_string())).await;
+        let told = written_one_by_one(&reads, &what);
+        assert_eq!(told.last().expect("events")["type"], last, "{what}");
+        let ends = told.iter().filter(|event| event["type"] == "complete" || event["type"] == "error").count();
+        assert_eq!(ends, 1, "{what}: one end, and nothing behind it: {told:?}");
+    }
+    let reads = reads_of(&server, &request("GET", "/stream-dummy", None, "")).await;
+    assert_eq!(written_one_by_one(&reads, "stream-dummy").len(), 5);
 }
 
 #[tokio::test]

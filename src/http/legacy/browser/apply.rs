@@ -33,6 +33,10 @@ use crate::{
 const CONFIGURATION: [&str; 6] =
     ["package.json", "package-lock.json", "vite.config.js", "tailwind.config.js", "postcss.config.js", "tsconfig.json"];
 
+/// Why an edit without anything to look for is not put into its file: such edits are meant for a model that merges them.
+const NO_MERGE: &str = "the edit quotes no text to replace, and this server has no model that merges such edits; send the \
+    whole file";
+
 pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
     let fields = Fields::read_or_empty(request).await?;
     let reply = fields.text("response").filter(|reply| !reply.trim().is_empty());
@@ -42,7 +46,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
     let named = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     browser.call.may_change()?;
     let handle = browser.handle().await?;
-    let order = Order::new(reply, named, edit);
+    let (order, unmergeable) = without_unmergeable(Order::new(reply, named, edit));
     let (order, skipped) = without_configuration(order);
     let mut visit = Visit::new(handle.clone(), browser.call.enter(&handle).await?);
     if let Err(error) = visit.start_sandbox(START_WITHIN).await {
@@ -55,7 +59,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
         listener,
         |error| failure(&error.message),
         move |events| async move {
-            let telling = Telling::new(&events, order, skipped, &view);
+            let telling = Telling::new(&events, order, skipped, unmergeable, &view);
             let last = telling.apply(visit).await?.unwrap_or_else(|reason| failure(&reason));
             events.send(last).await
         },
@@ -81,6 +85,15 @@ fn no_sandbox(error: &ErrorBody, parsed: &ParsedReply) -> Response {
         "message": format!("Parsed {} files, but there is no sandbox to put them into", files.len()),
     });
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+}
+
+/// Leaves out edits that say nothing of where they belong, so that the rest of the reply takes effect without them.
+fn without_unmergeable(mut order: Order) -> (Order, Vec<String>) {
+    let left_out: Vec<String> = order.parsed.unmatched.drain(..).map(|held| held.path.to_string()).collect();
+    if !left_out.is_empty() {
+        order.command.reply = written(&order.parsed);
+    }
+    (order, left_out)
 }
 
 /// Leaves out configuration of the project's root. The rest is written down again, so that it is one reply as before.
@@ -169,13 +182,19 @@ struct Telling<'a> {
 }
 
 impl<'a> Telling<'a> {
-    fn new(events: &'a Events, order: Order, skipped: Vec<String>, view: &ProjectState) -> Self {
+    fn new(
+        events: &'a Events,
+        order: Order,
+        skipped: Vec<String>,
+        unmergeable: Vec<String>,
+        view: &ProjectState,
+    ) -> Self {
         Self {
             events,
             order,
             skipped,
             known: view.runs.iter().flat_map(|run| run.files.iter().cloned()).collect(),
-            not_written: Vec::new(),
+            not_written: unmergeable.into_iter().map(|path| (path, NO_MERGE.to_owned())).collect(),
             wanted: Vec::new(),
             files_told: false,
             commands_told: 0,
@@ -203,6 +222,10 @@ impl<'a> Telling<'a> {
         self.events.send(json!({ "type": "step", "step": 1, "message": message, "packages": named })).await?;
         for path in &self.skipped {
             let message = format!("{path} was not written: the project's configuration is left as it is");
+            self.events.send(json!({ "type": "warning", "message": message })).await?;
+        }
+        for (path, reason) in &self.not_written {
+            let message = format!("{path} was not edited: {reason}");
             self.events.send(json!({ "type": "warning", "message": message })).await?;
         }
         loop {

@@ -2,13 +2,16 @@
 
 use axum::{extract::Request, response::Response};
 use cobuild_protocol::{
-    Command, ErrorBody, Event,
+    Command, ErrorBody, Event, FilePath,
     command::{Generate, ModelChoice},
     event::FileDelta,
 };
 use serde_json::{Value, json};
 
-use super::caller::Browser;
+use super::{
+    caller::Browser,
+    intent::{self, Plan},
+};
 use crate::{
     codegen::reply::{ParsedReply, parse_reply},
     http::legacy::{
@@ -45,7 +48,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
         move |events| async move {
             events.send(status("Initializing AI...")).await?;
             if is_edit {
-                events.send(status("Reading the project's files for the change...")).await?;
+                events.send(status(&planned(&handle, &prompt).await)).await?;
             }
             events.send(status("Planning application structure...")).await?;
             let answer = Answer { browser: &browser, handle: &handle, chosen, is_edit, events: &events };
@@ -59,6 +62,18 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
             }
         },
     ))
+}
+
+/// What a change seems to be about. Which files the model is shown, the project finds out for itself.
+async fn planned(handle: &ProjectHandle, prompt: &str) -> String {
+    let files: Vec<FilePath> =
+        handle.state().await.map(|(_, view)| view.files.into_keys().collect()).unwrap_or_default();
+    let names = files.iter().filter_map(|path| path.name().split('.').next());
+    let Plan { kind, terms, .. } = intent::plan(prompt, names);
+    match terms.as_slice() {
+        [] => format!("Planned edit: {kind}"),
+        terms => format!("Planned edit: {kind}, looking for {}", terms.join(", ")),
+    }
 }
 
 fn status(message: &str) -> Value {

@@ -1,4 +1,4 @@
-//! `POST install-packages` and `POST detect-and-install-packages`.
+//! `POST install-packages`, `POST install-packages-v2` and `POST detect-and-install-packages`.
 
 use axum::{
     Json,
@@ -22,8 +22,11 @@ use crate::{
 
 /// Most packages one `install` takes; more go in several.
 const PACKAGES_AT_ONCE_MAX: usize = 50;
+/// Most of a package manager's output in one answer, in bytes.
+const OUTPUT_SIZE_BYTES_MAX: usize = 256 * 1024;
 
-pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
+/// The packages a request names.
+async fn named(request: Request) -> Result<Vec<String>, Refusal> {
     let fields = Fields::read_or_empty(request).await?;
     let named = fields.list("packages").filter(|packages| !packages.is_empty());
     let named = named.ok_or_else(|| Refusal::bad_request("Packages array is required"))?;
@@ -36,6 +39,55 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
     if !named.iter().any(|name| name.parse::<PackageSpec>().is_ok()) {
         return Err(Refusal::bad_request("No valid package names provided"));
     }
+    Ok(named)
+}
+
+/// `POST install-packages-v2`: installs, and answers when it is done.
+pub(crate) async fn in_one_piece(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let named = named(request).await?;
+    browser.call.may_change()?;
+    let handle = browser.handle().await?;
+    let mut visit = needed(&browser, &handle, Refusal::bad_request("No active sandbox")).await?;
+    let manifest = packages::manifest(&handle).await;
+    let Wanted { needed, present } = Wanted::sort(manifest.as_deref(), |collector| {
+        named.iter().for_each(|name| collector.add_named(name));
+    });
+    let mut errors: Vec<String> = needed
+        .refused
+        .iter()
+        .map(|refused| format!("'{}' was not installed: {}", refused.name, refused.reason))
+        .collect();
+    let (mut installed, mut output) = (Vec::new(), String::new());
+    for some in needed.packages.chunks(PACKAGES_AT_ONCE_MAX) {
+        let run = visit.begin(Command::Install(Install { packages: some.to_vec() })).await?;
+        loop {
+            match visit.next_of(run).await? {
+                Event::InstallOutput(said) if output.len() < OUTPUT_SIZE_BYTES_MAX => output.push_str(&said.text),
+                Event::InstallFinished(finished) => installed.extend(names(&finished.installed)),
+                Event::RunFinished(finished) => {
+                    errors.extend(ended(finished.outcome, finished.error).err().map(|error| error.message));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    let message = match (errors.len(), installed.len()) {
+        (0, 0) => format!("All packages are already installed: {}", present.join(", ")),
+        (0, _) => format!("Packages installed successfully: {}", installed.join(", ")),
+        _ => "Package installation failed".to_owned(),
+    };
+    let body = json!({
+        "success": errors.is_empty(),
+        "output": output,
+        "error": errors.join("\n"),
+        "message": message,
+    });
+    Ok(Json(body).into_response())
+}
+
+pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let named = named(request).await?;
     browser.call.may_change()?;
     let handle = browser.handle().await?;
     let visit = needed(&browser, &handle, Refusal::bad_request("No active sandbox")).await?;

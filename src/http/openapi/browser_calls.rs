@@ -1,0 +1,300 @@
+//! What else browser clients of the older systems call: commands, logs, packages in one piece, plans. As for the others,
+//! the types only describe.
+#![expect(dead_code, reason = "types that only describe")]
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Document, Operation,
+    browser_pages::{AnyRefusal, BrowserError, NoSuchPath},
+};
+
+const TAG: &str = "Browser Clients";
+
+#[derive(JsonSchema)]
+struct RunCommandRequest {
+    command: String,
+}
+
+#[derive(JsonSchema)]
+struct RunCommandResponse {
+    /// Whether the exit code is 0.
+    success: bool,
+    /// Both streams.
+    output: String,
+    /// What was written to the error stream.
+    error: String,
+    /// Null if it could not be run.
+    #[serde(rename = "exitCode")]
+    #[schemars(rename = "exitCode")]
+    exit_code: Option<i64>,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+struct InstallInOnePieceRequest {
+    #[schemars(length(min = 1))]
+    packages: Vec<String>,
+}
+
+#[derive(JsonSchema)]
+struct InstallInOnePieceResponse {
+    /// Whether every one of them is there now.
+    success: bool,
+    /// What the package manager said.
+    output: String,
+    /// What went wrong, line by line.
+    error: String,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+struct Done {
+    success: bool,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct CreateBrowserSandboxResponse {
+    success: bool,
+    sandbox_id: String,
+    /// For an iframe.
+    url: Option<String>,
+    provider: String,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct BrowserSandboxStatus {
+    success: bool,
+    active: bool,
+    healthy: bool,
+    sandbox_data: Option<BrowserSandbox>,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct BrowserSandbox {
+    sandbox_id: String,
+    url: Option<String>,
+    files_tracked: Vec<String>,
+    last_health_check: Value,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct ViteErrors {
+    success: bool,
+    has_errors: bool,
+    errors: Vec<ViteError>,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+struct ViteError {
+    r#type: String,
+    message: String,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct SandboxLogs {
+    success: bool,
+    has_errors: bool,
+    /// The dev server's last lines.
+    logs: Vec<String>,
+    /// `running` or `stopped`.
+    status: String,
+}
+
+#[derive(JsonSchema)]
+struct ReportErrorRequest {
+    error: String,
+    #[serde(default)]
+    file: Option<String>,
+    #[serde(default)]
+    r#type: Option<String>,
+}
+
+#[derive(JsonSchema)]
+struct ReportErrorResponse {
+    success: bool,
+    message: String,
+    error: ReportedError,
+}
+
+#[derive(JsonSchema)]
+struct ReportedError {
+    r#type: String,
+    message: String,
+    file: Option<String>,
+    timestamp: String,
+}
+
+#[derive(JsonSchema)]
+struct AnalyzeEditRequest {
+    #[schemars(length(min = 1))]
+    prompt: String,
+    /// As `get-sandbox-files` gives it; the names of `componentTree` are looked for.
+    manifest: Map<String, Value>,
+    /// Not needed: no model is asked.
+    #[serde(default)]
+    model: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct AnalyzeEditResponse {
+    success: bool,
+    search_plan: SearchPlan,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase")]
+struct SearchPlan {
+    /// `UPDATE_COMPONENT`, `ADD_FEATURE`, `FIX_ISSUE`, `UPDATE_STYLE`, `REFACTOR`, `ADD_DEPENDENCY`, `REMOVE_ELEMENT` or
+    /// `FULL_REBUILD`.
+    edit_type: String,
+    reasoning: String,
+    search_terms: Vec<String>,
+    file_types_to_search: Vec<String>,
+    expected_matches: u64,
+}
+
+pub(super) fn describe(document: &mut Document) {
+    sandboxes(document);
+    commands(document);
+    logs(document);
+    document.describe("post", "/api/analyze-edit-intent", |op| {
+        op.is(TAG, "What a wish for a change is about")
+            .details("Found by its words; no model is asked.")
+            .takes::<AnalyzeEditRequest>(
+                json!({ "prompt": "Make the header blue", "manifest": { "componentTree": {} } }),
+            )
+            .gives::<AnalyzeEditResponse>(
+                200,
+                "What to look for.",
+                json!({ "success": true, "searchPlan": { "editType": "UPDATE_STYLE", "reasoning": "…",
+                    "searchTerms": ["header", "blue"], "fileTypesToSearch": [".jsx"], "expectedMatches": 1 } }),
+            );
+        refusals(op);
+    });
+}
+
+fn sandboxes(document: &mut Document) {
+    document.describe("post", "/api/create-ai-sandbox", |op| {
+        op.is(TAG, "Make the caller's sandbox")
+            .details("A second call within seconds returns the same; a later one begins a new app and loses none.")
+            .gives::<CreateBrowserSandboxResponse>(
+                200,
+                "It takes commands.",
+                json!({ "success": true, "sandboxId": "sbx_nImS9iXZmJ5d", "provider": "local",
+                    "url": "http://0123456789abcdef0123456789abcdef.cobuild.localhost:3100/",
+                    "message": "Sandbox created and Vite React app initialized" }),
+            );
+        refusals(op);
+    });
+    document.describe("get", "/api/sandbox-status", |op| {
+        op.is(TAG, "How the caller's sandbox is").gives::<BrowserSandboxStatus>(
+            200,
+            "How it is; `sandboxData` is null if there is none.",
+            json!({ "success": true, "active": false, "healthy": false, "sandboxData": null,
+                "message": "No active sandbox" }),
+        );
+        refusals(op);
+    });
+    document.describe("post", "/api/restart-vite", |op| {
+        op.is(TAG, "Restart the dev server").gives::<Done>(
+            200,
+            "It answers again, or is about to.",
+            json!({ "success": true, "message": "…" }),
+        );
+        refusals(op);
+    });
+}
+
+fn commands(document: &mut Document) {
+    for path in ["/api/run-command", "/api/run-command-v2"] {
+        document.describe("post", path, |op| {
+            op.is(TAG, "Run a command in the sandbox")
+                .takes::<RunCommandRequest>(json!({ "command": "npm run build" }))
+                .gives::<RunCommandResponse>(
+                    200,
+                    "It has ended; `success` says how.",
+                    json!({ "success": true, "output": "done\n", "error": "", "exitCode": 0,
+                        "message": "Command executed successfully" }),
+                );
+            refusals(op);
+        });
+    }
+    document.describe("post", "/api/install-packages-v2", |op| {
+        op.is(TAG, "Install packages, answered when it is done")
+            .takes::<InstallInOnePieceRequest>(json!({ "packages": ["axios"] }))
+            .gives::<InstallInOnePieceResponse>(
+                200,
+                "It has ended; `success` says how.",
+                json!({ "success": true, "output": "added 1 package\n", "error": "",
+                    "message": "Packages installed successfully: axios" }),
+            );
+        refusals(op);
+    });
+}
+
+fn logs(document: &mut Document) {
+    for path in ["/api/monitor-vite-logs", "/api/check-vite-errors"] {
+        document.describe("get", path, |op| {
+            op.is(TAG, "Errors of the dev server").gives::<ViteErrors>(
+                200,
+                "Those of the app as it is now.",
+                json!({ "success": true, "hasErrors": false, "errors": [], "message": "No errors" }),
+            );
+            refusals(op);
+        });
+    }
+    document.describe("get", "/api/sandbox-logs", |op| {
+        op.is(TAG, "What the dev server said last").gives::<SandboxLogs>(
+            200,
+            "Its last lines.",
+            json!({ "success": true, "hasErrors": false, "logs": ["ready"], "status": "running" }),
+        );
+        refusals(op);
+    });
+    document.describe("post", "/api/report-vite-error", |op| {
+        op.is(TAG, "Report an error the page saw")
+            .takes::<ReportErrorRequest>(json!({ "error": "x is not defined", "file": "src/App.jsx" }))
+            .gives::<ReportErrorResponse>(
+                200,
+                "Taken note of.",
+                json!({ "success": true, "message": "Error reported", "error": { "type": "runtime-error",
+                    "message": "x is not defined", "file": "src/App.jsx", "timestamp": "2026-11-22T05:25:31.676Z" } }),
+            );
+        refusals(op);
+    });
+    document.describe("post", "/api/clear-vite-errors-cache", |op| {
+        op.is(TAG, "Forget the errors seen").details("Nothing is kept: errors are read as they are.").gives::<Done>(
+            200,
+            "Done.",
+            json!({ "success": true, "message": "…" }),
+        );
+        refusals(op);
+    });
+}
+
+fn refusals(op: &mut Operation<'_>) {
+    op.fails_with::<BrowserError>("400", "Something is missing, or there is no sandbox.");
+    op.fails_with::<NoSuchPath>("404", "Browser clients are switched off (`LEGACY_DIALECT=engine`).");
+    op.fails_with::<BrowserError>("422", "The body is not JSON.");
+    op.fails_with::<BrowserError>("500", "What was wanted failed.");
+    op.fails_with::<AnyRefusal>("default", "Any other refusal.");
+}
