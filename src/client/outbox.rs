@@ -132,8 +132,7 @@ impl Outbox {
             self.held_until = Some(Instant::now() + error.retry_after_ms.map_or(RETRY, Duration::from_millis));
             return;
         }
-        if let Some(waiting) = self.waiting.remove(place)
-        {
+        if let Some(waiting) = self.waiting.remove(place) {
             let _ = waiting.reply.send(reply.map_err(|error: ErrorBody| CommandError::Rejected(error)));
         }
     }
@@ -163,7 +162,11 @@ fn too_large(text: &str, size_bytes_max: Option<u64>) -> Option<CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use cobuild_protocol::{Command, command::Status, frame::{Rejected, ResultFrame}};
+    use cobuild_protocol::{
+        Command,
+        command::Status,
+        frame::{Rejected, ResultFrame},
+    };
     use serde_json::json;
 
     use super::*;
@@ -183,10 +186,7 @@ mod tests {
         let (second, mut second_answer) = ask("b");
         outbox.add(first);
         outbox.add(second);
-        assert_eq!(
-            outbox.take(Instant::now()),
-            [r#"{"type":"status","id":"a"}"#, r#"{"type":"status","id":"b"}"#]
-        );
+        assert_eq!(outbox.take(Instant::now()), [r#"{"type":"status","id":"a"}"#, r#"{"type":"status","id":"b"}"#]);
         let result = ControlFrame::Result(ResultFrame { id: "b".parse().expect("an id"), data: json!(1) });
         outbox.settle(result.clone());
         outbox.settle(result);

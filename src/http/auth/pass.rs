@@ -135,7 +135,11 @@ mod tests {
     #[tokio::test]
     async fn it_ends_a_little_after_the_token() {
         let start = std::time::Instant::now();
-        let error = tokio::time::timeout(SOON, Pass::new(&expiring("ada", 50), Role::Owner, GRACE, CancellationToken::new()).ended()).await;
+        let error = tokio::time::timeout(
+            SOON,
+            Pass::new(&expiring("ada", 50), Role::Owner, GRACE, CancellationToken::new()).ended(),
+        )
+        .await;
         assert_eq!(error.expect("ended").code, ErrorCode::Unauthenticated);
         assert!(start.elapsed() >= Duration::from_millis(65), "{:?}", start.elapsed());
     }
@@ -156,7 +160,12 @@ mod tests {
     async fn a_revoked_link_ends_it_at_once_for_all() {
         let revoked = CancellationToken::new();
         let link = LinkGrant { id: "l".into(), revoked: revoked.clone() };
-        let pass = Pass::new(&Grant { link: Some(link), ..expiring("x", 60_000) }, Role::Viewer, SOON, CancellationToken::new());
+        let pass = Pass::new(
+            &Grant { link: Some(link), ..expiring("x", 60_000) },
+            Role::Viewer,
+            SOON,
+            CancellationToken::new(),
+        );
         let other = pass.clone();
         revoked.cancel();
         assert!(is_over(&pass).await && is_over(&other).await);

@@ -24,12 +24,7 @@ use super::{
     wire::{Wire, WriteError},
 };
 use crate::{
-    http::{
-        Timing,
-        auth::Pass,
-        figures,
-        leaving::Leaving,
-    },
+    http::{Timing, auth::Pass, figures, leaving::Leaving},
     project::{
         event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, merge},
         presence::PresenceView,

@@ -36,8 +36,7 @@ impl Room {
 
     fn publish(&mut self, event: Event) {
         let seq = self.log.head() + 1;
-        let frame =
-            EventFrame { event, seq, seq_first: None, at: String::new(), run: None, by: None, command: None };
+        let frame = EventFrame { event, seq, seq_first: None, at: String::new(), run: None, by: None, command: None };
         self.log.publish(vec![StoredEvent { seq, frame: serde_json::to_vec(&frame).unwrap().into(), span: None }]);
     }
 
@@ -105,10 +104,8 @@ async fn what_a_full_socket_does_not_take_comes_back() {
     }
     let Returned { cursor, rest } = seat.take_back().unwrap();
     assert!(!rest.is_empty());
-    let (sent, seqs) = tokio::join!(
-        async { wire.write_all(&mut rest.into(), DEADLINE).await },
-        within(read_to(&mut client, cursor))
-    );
+    let (sent, seqs) =
+        tokio::join!(async { wire.write_all(&mut rest.into(), DEADLINE).await }, within(read_to(&mut client, cursor)));
     assert!(sent.is_ok());
     assert_eq!(seqs, (1..=cursor).collect::<Vec<_>>());
 }
