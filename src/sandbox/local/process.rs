@@ -24,10 +24,11 @@ use crate::{
 
 /// How long a killed process may take to be gone before its end is reported anyway.
 const KILL_TIME_MAX: Duration = Duration::from_secs(5);
-/// bubblewrap ends with this and the signal's number when a signal ended the command, as shells do.
-const SIGNAL_CODE_BASE: i32 = 128;
-/// Highest signal number.
-const SIGNAL_MAX: i32 = 64;
+/// bubblewrap ends with 128 and the signal's number when a signal ended the command, as shells do. So do programs of
+/// their own accord: those codes are reported as they are. Only this one, for SIGKILL, no program chooses: it tells of
+/// a kill by us, or by the kernel for want of memory.
+const KILLED_CODE: i32 = 128 + SIGKILL;
+const SIGKILL: i32 = 9;
 
 /// A running command. Dropping it kills it.
 #[derive(Debug)]
@@ -140,11 +141,23 @@ impl Drop for LocalProcess {
 /// What became of the command, told by what became of bubblewrap.
 pub(super) fn exit_of(status: Status) -> Exit {
     match status {
-        Status { code: Some(code), .. } if (SIGNAL_CODE_BASE + 1..=SIGNAL_CODE_BASE + SIGNAL_MAX).contains(&code) => {
-            Exit::Signal(code - SIGNAL_CODE_BASE)
-        }
+        Status { code: Some(KILLED_CODE), .. } => Exit::Signal(SIGKILL),
         Status { code: Some(code), .. } => Exit::Code(code),
         Status { signal: Some(signal), .. } => Exit::Signal(signal),
         Status { .. } => Exit::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_reported_as_it_is() {
+        for code in [0, 1, 127, 129, 130, 143, 192, 255] {
+            assert_eq!(exit_of(Status { code: Some(code), signal: None }), Exit::Code(code));
+        }
+        assert_eq!(exit_of(Status { code: Some(137), signal: None }), Exit::Signal(9));
+        assert_eq!(exit_of(Status { code: None, signal: Some(15) }), Exit::Signal(15));
     }
 }
