@@ -15,6 +15,7 @@
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room` | who is here |
+//! | [`preview_pages`] | the preview's pages that are open in browsers, and what they throw |
 //! | `figures` | what operators see |
 //! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`], [`scraper`] | what is asked of the outside |
 
@@ -33,6 +34,7 @@ mod history;
 pub mod model_provider;
 pub mod page_reader;
 pub mod presence;
+pub mod preview_pages;
 #[cfg(test)]
 mod properties;
 mod queue;

@@ -3,10 +3,20 @@
 //! Each project has its own host, so its pages share no storage, cookie or service worker with the app or with other
 //! projects. The id is 128 random bits; knowing it is what lets somebody see the preview. Nothing that identifies a
 //! user of the app crosses to the sandbox: cookies, `Authorization` and forwarding headers stay here.
+//!
+//! | room | owns |
+//! |---|---|
+//! | `forward`, `headers` | one exchange with the dev server, and which headers cross |
+//! | `page` | what is shown while there is no dev server |
+//! | `inject` | our script in the app's documents |
+//! | `pages`, `claim` | what that script says of the page: how it arrives, and how much of it counts |
 
+mod claim;
 mod forward;
 mod headers;
+mod inject;
 mod page;
+mod pages;
 
 use axum::{extract::Request, http::HeaderValue, response::Response};
 
@@ -28,6 +38,9 @@ async fn answer(state: &HttpState, preview_id: &str, request: Request) -> Respon
         Ok(None) => return page::unknown(),
         Err(error) => return page::waiting(&Waiting::Failed(error.to_string()), request.headers()),
     };
+    if request.uri().path().starts_with(pages::PREFIX) {
+        return pages::serve(state, handle, request).await;
+    }
     let waiting = match handle.preview().await {
         Ok(Preview::Ready(sandbox)) => match sandbox.connect_preview().await {
             Ok(stream) => return forward::exchange(state, stream, request).await,

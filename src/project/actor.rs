@@ -39,6 +39,7 @@ use super::{
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
+    preview_pages::PreviewPages,
     registry::ProjectParts,
     remembered::Remembered,
     room::Room,
@@ -80,6 +81,7 @@ pub(crate) struct ProjectActor {
     state: State,
     log: EventLog,
     presence: PresenceBoard,
+    pages: PreviewPages,
     /// Replies that left no event.
     remembered: Remembered,
     mailbox: mpsc::Receiver<Request>,
@@ -126,6 +128,7 @@ pub(crate) struct ActorParts {
     pub(crate) state: State,
     pub(crate) log: EventLog,
     pub(crate) presence: PresenceBoard,
+    pub(crate) pages: PreviewPages,
     pub(crate) remembered: Remembered,
     pub(crate) snapshot_stored: Seq,
     pub(crate) kept: KeptLog,
@@ -144,6 +147,7 @@ impl ProjectActor {
             state,
             log,
             presence,
+            pages,
             remembered,
             snapshot_stored,
             kept,
@@ -172,6 +176,7 @@ impl ProjectActor {
             state,
             log,
             presence,
+            pages,
             remembered,
             mailbox,
             mailbox_sender,
@@ -291,7 +296,7 @@ impl ProjectActor {
                 self.close_reason = CloseReason::Deleted;
                 self.cancel.cancel();
             }
-            Request::Join { .. } | Request::Command { .. } => self.waiting.push_back(request),
+            Request::Join { .. } | Request::Command { .. } | Request::Page { .. } => self.waiting.push_back(request),
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     file_tree,
     history::{self, Point},
     presence::PresenceBoard,
+    preview_pages::{PageNews, PreviewPages},
     sandbox_provider::Sandbox,
 };
 
@@ -35,6 +36,7 @@ pub struct ProjectHandle {
     pub(crate) mailbox: mpsc::Sender<Request>,
     pub(crate) log: EventLogReader,
     pub(crate) presence: PresenceBoard,
+    pub(crate) pages: PreviewPages,
     pub(crate) store: SharedStore,
 }
 
@@ -173,6 +175,10 @@ pub(crate) enum Request {
     Preview {
         reply: oneshot::Sender<Preview>,
     },
+    /// The room is to know something of a page of the preview.
+    Page {
+        news: PageNews,
+    },
     /// The project is about to be deleted.
     Delete,
 }
@@ -188,6 +194,22 @@ impl ProjectHandle {
     #[must_use]
     pub fn presence(&self) -> &PresenceBoard {
         &self.presence
+    }
+
+    /// The preview's pages that are open.
+    #[must_use]
+    pub fn pages(&self) -> &PreviewPages {
+        &self.pages
+    }
+
+    /// Tells the room of a page of the preview.
+    pub async fn tell(&self, news: PageNews) -> Result<(), ProjectError> {
+        self.send(Request::Page { news }).await
+    }
+
+    /// Returns once the project is no longer in memory. Cancel-safe.
+    pub async fn closed(&self) {
+        self.mailbox.closed().await;
     }
 
     /// The log, for readers that are not in the room.

@@ -29,6 +29,7 @@ use super::{
     model_provider::ModelProvider,
     page_reader::PageReader,
     presence::PresenceBoard,
+    preview_pages::PreviewPages,
     remembered::Remembered,
     repository::GitHost,
     sandbox_provider::SandboxProvider,
@@ -312,12 +313,14 @@ impl ProjectRegistry {
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
         let presence = PresenceBoard::default();
+        let pages = PreviewPages::default();
         let weak_sender = mailbox_sender.downgrade();
         let handle = ProjectHandle {
             project: id.clone(),
             mailbox: mailbox_sender,
             log: log.reader(),
             presence: presence.clone(),
+            pages: pages.clone(),
             store: Arc::clone(&parts.store),
         };
         let actor = ProjectActor::new(ActorParts {
@@ -326,6 +329,7 @@ impl ProjectRegistry {
             state,
             log,
             presence,
+            pages,
             remembered,
             snapshot_stored,
             kept,

@@ -23,6 +23,7 @@ use super::{
     file_tree::Tree,
     model_provider::ModelInfo,
     page_reader::PageAddress,
+    preview_pages::PreviewPages,
     registry::ProjectParts,
     repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
@@ -104,6 +105,8 @@ pub(crate) struct JobContext {
     /// The committed tree, always current.
     pub(crate) tree: watch::Receiver<Arc<Tree>>,
     pub(crate) sandbox: watch::Receiver<SandboxStatus>,
+    /// The preview's pages that are open.
+    pub(crate) pages: PreviewPages,
     /// The preview's address.
     pub(crate) preview_url: String,
     pub(crate) reporter: Reporter,

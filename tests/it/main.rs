@@ -1,6 +1,7 @@
 //! Tests of the whole server, through its sockets.
 
 mod auth;
+mod broken_apps;
 mod cli;
 mod code_examples;
 mod code_processing;

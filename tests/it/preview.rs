@@ -180,3 +180,118 @@ async fn a_restarting_dev_server_is_waited_for() {
     assert_eq!(back.status(), 200);
     assert!(!back.headers().contains_key("x-cobuild-preview"));
 }
+
+/// A page of the preview, as its script speaks for it.
+struct Page(Socket);
+
+impl Page {
+    async fn open(server: &TestServer, host: &str) -> Self {
+        Self(page_socket(server, host, Some(&format!("http://{host}"))).await.expect("an upgrade"))
+    }
+
+    async fn says(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.expect("sent");
+    }
+}
+
+async fn page_socket(server: &TestServer, host: &str, origin: Option<&str>) -> Result<Socket, tungstenite::Error> {
+    let mut request = format!("ws://{host}/__cobuild/page").into_client_request().expect("a request");
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().expect("a header"));
+    }
+    let socket = TcpStream::connect(server.address).await.expect("a connection");
+    within("the upgrade", client_async(request, socket)).await.map(|(stream, _)| stream)
+}
+
+#[tokio::test]
+async fn documents_carry_our_script_and_nothing_else_does() {
+    let (server, host) = ready().await;
+    let page = get(&server, &host, "/").header("accept", "text/html").send().await.expect("an answer");
+    let page = page.text().await.expect("text");
+    assert!(page.contains("<head><script src=\"/__cobuild/page.js\"></script>"), "{page}");
+    let fetched = get(&server, &host, "/").header("accept", "text/html").header("sec-fetch-dest", "empty");
+    assert!(!fetched.send().await.expect("an answer").text().await.expect("text").contains("__cobuild"));
+    let script = get(&server, &host, "/__cobuild/page.js").send().await.expect("an answer");
+    assert_eq!(
+        (script.status().as_u16(), &script.headers()["x-content-type-options"]),
+        (200, &"nosniff".parse().expect("ASCII"))
+    );
+    assert!(script.text().await.expect("text").contains("unhandledrejection"));
+    assert_eq!(get(&server, &host, "/__cobuild/other").send().await.expect("an answer").status(), 404);
+    let asked =
+        get(&server, &host, "/asked").header("accept", "text/html").header("accept-encoding", "br").send().await;
+    let asked: Value = asked.expect("an answer").json().await.expect("JSON");
+    assert_eq!(asked["headers"]["accept-encoding"], "identity");
+}
+
+#[tokio::test]
+async fn what_a_page_throws_is_told_to_the_room_as_its_words() {
+    let (server, host) = ready().await;
+    let mut ada = WsClient::attach(&server, "p").await;
+    let mut page = Page::open(&server, &host).await;
+    let stack = format!("at App (http://{host}/src/App.jsx?t=1:2:3)");
+    let threw = json!({ "type": "threw", "message": "TypeError: \u{1b}[31mno\u{7}", "stack": stack });
+    page.says(threw.clone()).await;
+    let error = |frame: &cobuild_protocol::EventFrame| match &frame.event {
+        cobuild_protocol::Event::PreviewError(error) => Some(error.clone()),
+        _ => None,
+    };
+    let told = ada.event(error).await;
+    assert_eq!(
+        (told.message.as_str(), told.file.as_deref()),
+        ("TypeError: no\n    at App (src/App.jsx)", Some("src/App.jsx"))
+    );
+    assert!(!told.source.is_build());
+    // Nonsense does no harm, and the same is not told twice.
+    for nonsense in [json!(7), json!({ "type": "threw" }), json!({ "type": "preview_changed" }), threw] {
+        page.says(nonsense).await;
+    }
+    page.says(json!({ "type": "renewed" })).await;
+    let well = |frame: &cobuild_protocol::EventFrame| {
+        matches!(&frame.event, cobuild_protocol::Event::PreviewChanged(_)).then_some(())
+    };
+    ada.event(well).await;
+    let errors = ada.lines.iter().filter(|line| line.contains("preview_error")).count();
+    assert_eq!(errors, 1, "{:#?}", ada.lines);
+    // A page without end is heard for a while.
+    for number in 0..100 {
+        page.says(json!({ "type": "threw", "message": number.to_string() })).await;
+    }
+    page.says(json!({ "type": "renewed" })).await;
+    ada.event(well).await;
+    let errors = ada.lines.iter().filter(|line| line.contains("preview_error")).count();
+    assert!(errors < 20, "{errors}");
+}
+
+#[tokio::test]
+async fn only_pages_of_the_preview_may_speak_and_not_too_much() {
+    let (server, host) = ready().await;
+    for origin in [None, Some("null"), Some("http://localhost:3100"), Some("https://evil.example")] {
+        assert!(page_socket(&server, &host, origin).await.is_err(), "{origin:?}");
+    }
+    let plain = get(&server, &host, "/__cobuild/page").header("origin", format!("http://{host}")).send().await;
+    assert_eq!(plain.expect("an answer").status(), 426);
+    let mut page = Page::open(&server, &host).await;
+    let large = json!({ "type": "threw", "message": "x".repeat(100_000) });
+    page.says(large).await;
+    within("the end", async { while let Some(Ok(_)) = page.0.next().await {} }).await;
+    let mut page = Page::open(&server, &host).await;
+    let end = within("the end", async {
+        loop {
+            let message = json!({ "type": "settled", "question": 1 });
+            if page.0.send(Message::text(message.to_string())).await.is_err() {
+                return page.0.next().await;
+            }
+            if let Some(Some(message)) = futures_util::FutureExt::now_or_never(page.0.next()) {
+                return Some(message);
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let code = match end {
+        Some(Ok(Message::Close(Some(frame)))) => Some(u16::from(frame.code)),
+        _ => None,
+    };
+    assert_eq!(code, Some(1008));
+}

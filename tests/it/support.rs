@@ -24,7 +24,7 @@ use cobuild::{
     cli::Cli,
     config::Config,
     http::Timing,
-    project::{ProjectSettings, sandbox_provider::SandboxProvider},
+    project::{ProjectSettings, model_provider::ModelProvider, sandbox_provider::SandboxProvider},
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
@@ -94,6 +94,8 @@ pub(crate) struct Setup {
     /// Other sandboxes than the fake ones.
     pub(crate) sandboxes: Option<Arc<dyn SandboxProvider>>,
     pub(crate) projects: ProjectSettings,
+    /// Other models than the scripted one.
+    pub(crate) models: Option<Arc<dyn ModelProvider>>,
     /// Whether the models are those of the arguments, as in a real server, instead of the test's own.
     pub(crate) configured_models: bool,
 }
@@ -105,6 +107,7 @@ impl Default for Setup {
             timing: Timing::default(),
             pause: Duration::ZERO,
             sandboxes: None,
+            models: None,
             configured_models: false,
             projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
         }
@@ -201,7 +204,7 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
     }
     let providers = Providers {
         store: Arc::new(SqliteStore::open(folder, &SqliteOptions::default()).expect("a store")),
-        models: Arc::new(model.clone()),
+        models: setup.models.clone().unwrap_or_else(|| Arc::new(model.clone())),
         sandboxes: setup.sandboxes.clone().unwrap_or_else(|| Arc::new(FakeSandboxes::new(preview.clone()))),
         timing: setup.timing,
         projects: setup.projects.clone(),

@@ -16,7 +16,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::{headers, page};
+use super::{headers, inject, page};
 use crate::{
     http::{HttpState, listener::Connection, origin::request_authority},
     project::sandbox_provider::ByteStream,
@@ -38,9 +38,13 @@ pub(super) async fn exchange(state: &HttpState, stream: Box<dyn ByteStream>, mut
     }
     let browser_side = upgrade.is_some().then(|| on(&mut request));
     let place = request.extensions_mut().remove::<Connection>().map(|connection| connection.place);
-    let Some(request) = rewrite(request, &authority, upgrade) else {
+    let is_document = inject::asks_for_document(request.method(), request.headers());
+    let Some(mut request) = rewrite(request, &authority, upgrade) else {
         return (StatusCode::BAD_REQUEST, "this is not a request for a preview").into_response();
     };
+    if is_document {
+        inject::ask_for_identity(request.headers_mut());
+    }
 
     let (mut sender, connection) = match http1::handshake(TokioIo::new(stream)).await {
         Ok(ends) => ends,
@@ -81,7 +85,8 @@ pub(super) async fn exchange(state: &HttpState, stream: Box<dyn ByteStream>, mut
         }
         _ => {
             headers::to_browser(response.headers_mut());
-            response.map(Body::new)
+            let response = response.map(Body::new);
+            if is_document { inject::inject(response, &authority) } else { response }
         }
     }
 }

@@ -83,7 +83,8 @@ pub(super) fn upgrade_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(header::UPGRADE).filter(|_| asks).cloned()
 }
 
-fn is_own_origin(headers: &HeaderMap, authority: &str) -> bool {
+/// Whether the preview's own page asks. A program may claim to be one.
+pub(super) fn is_own_origin(headers: &HeaderMap, authority: &str) -> bool {
     let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else { return false };
     origin.split_once("://").is_some_and(|(_, host)| host.eq_ignore_ascii_case(authority))
 }

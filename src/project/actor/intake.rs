@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cobuild_protocol::{
     CommandFrame, Cursor, Event, FilePath, MessageId, ParticipantId, RequestId, RunId, Seq,
-    event::{FileConflicted, ParticipantJoined, ParticipantLeft, RunFinished, UsageUpdated},
+    event::{FileConflicted, ParticipantJoined, ParticipantLeft, PreviewChanged, RunFinished, UsageUpdated},
     frame::{Accepted, ControlFrame, Rejected},
     state::FileInfo,
-    value::{FileOrigin, Outcome, Role, Usage},
+    value::{FileOrigin, Outcome, PreviewState, Role, Usage},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -21,6 +21,7 @@ use crate::project::{
     file_tree::{Tree, check_base, check_lock, check_place, content_hash},
     handle::{Identity, Joined, Request},
     model_provider::ModelInfo,
+    preview_pages::PageNews,
     run::{CallUsage, Reason, RefusedFile, Reporter, StagedFile, Update, UpdateBody},
 };
 
@@ -139,11 +140,32 @@ impl ProjectActor {
             match request {
                 Request::Join { identity, since, reply } => self.join(identity, since, reply, batch),
                 Request::Command { by, role, frame, reply } => self.decide(by, role, frame, reply, batch),
+                Request::Page { news } => self.note_page(news, batch),
                 Request::Leave { .. } | Request::State { .. } | Request::Preview { .. } | Request::Delete => {
                     unreachable!("answered when they came in")
                 }
             }
         }
+    }
+
+    /// What a page of the preview says. Without a dev server there is no page to say anything.
+    fn note_page(&self, news: PageNews, batch: &mut Batch) {
+        let preview = &self.state.view.preview;
+        if preview.state != PreviewState::Ready {
+            return;
+        }
+        let event = match news {
+            PageNews::Threw(error) if preview.error.as_ref() != Some(&error.message) => {
+                Event::PreviewError(error.into())
+            }
+            // Not where the dev server has found another since.
+            PageNews::Outdated(message) if preview.error.as_ref() == Some(&message) => {
+                let (state, url) = (PreviewState::Ready, preview.url.clone());
+                Event::PreviewChanged(PreviewChanged { state, url, error: None })
+            }
+            PageNews::Threw(_) | PageNews::Outdated(_) => return,
+        };
+        batch.push(event, Stamp::default());
     }
 
     /// Updates pile up into one batch, until one of them decides on the state that the others change.

@@ -101,7 +101,11 @@ pub(super) fn refuse(request: Request, error: &ProjectError) {
             let rejected = Rejected { id: Some(frame.id), error: error.body() };
             let _ = reply.send(ControlFrame::Rejected(rejected));
         }
-        // Their senders see the dropped reply.
-        Request::Leave { .. } | Request::State { .. } | Request::Preview { .. } | Request::Delete => {}
+        // Their senders see the dropped reply; a page's word is no loss.
+        Request::Leave { .. }
+        | Request::State { .. }
+        | Request::Preview { .. }
+        | Request::Page { .. }
+        | Request::Delete => {}
     }
 }

@@ -146,10 +146,12 @@ impl ProjectActor {
             message: answer.map_or(self.state.next_message(0), |message| message.message),
             steers: joinable.is_some().then_some(joining),
             project_usage: self.state.view.usage.clone(),
-            was_broken: self.state.view.preview.error.is_some(),
+            // What a page claims takes nobody's way back.
+            was_broken: self.state.view.preview.error.as_ref().is_some_and(|error| !self.pages.claimed(error)),
             layout: if self.state.view.repository.is_some() { Layout::Repository } else { Layout::App },
             tree: self.tree.subscribe(),
             sandbox: self.sandbox.status(),
+            pages: self.pages.clone(),
             preview_url: self.parts.settings.preview_url(&self.state.view.preview_id),
             reporter: Reporter::new(Stamp::run(run), self.updates_sender.clone()),
         };

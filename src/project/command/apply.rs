@@ -15,7 +15,7 @@ use super::{
     Acceptance, Desk, exec,
     generate::Bases,
     install,
-    preview_check::{self, Verdict},
+    preview_check::{self, Before, Verdict},
 };
 use crate::{
     codegen::{
@@ -62,7 +62,8 @@ pub(crate) async fn perform(
     }
     let effect = put_into_effect(&context, staging.files, packages, &reply).await?;
     if let Some(Problem::Process(reason)) = effect.problem {
-        return Err(ProjectError::ProcessFailed(reason));
+        // What it printed is in the log.
+        return Err(ProjectError::ProcessFailed(reason.lines().next().unwrap_or_default().to_owned()));
     }
     if reply.is_cut() {
         return Err(ProjectError::BadRequest("the reply is cut off; its complete files were applied".into()));
@@ -113,6 +114,7 @@ pub(super) async fn put_into_effect(
     // remember, and fail to find the package even when it is there. So packages wait for a sandbox still being made.
     let link = if needed.packages.is_empty() { context.ready_link() } else { context.link().await.ok() };
     let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
+    let before = Before::now(context, link.as_deref());
     let written = write(context, staged).await?;
     if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
         return Ok(Effect { written, problem: None, acted: false });
@@ -135,7 +137,7 @@ pub(super) async fn put_into_effect(
     let problem = match ran {
         // What a repository shows, if anything, is not known.
         Ok(()) if context.layout == Layout::Repository => None,
-        Ok(()) => show(context, preview_check::check(context, &link, &written).await).await?,
+        Ok(()) => show(context, preview_check::check(context, &link, &written, &before).await).await?,
         Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
         Err(error) => return Err(error),
     };
@@ -147,11 +149,12 @@ pub(super) async fn look_at_preview(
     context: &JobContext,
     link: &SandboxLink,
     written: &[FilePath],
+    before: &Before,
 ) -> Result<(), ProjectError> {
     if context.layout == Layout::Repository {
         return Ok(());
     }
-    let verdict = preview_check::check(context, link, written).await;
+    let verdict = preview_check::check(context, link, written, before).await;
     show(context, verdict).await.map(drop)
 }
 
@@ -344,8 +347,8 @@ async fn manifest(context: &JobContext, tree: &Tree, staged: &[StagedFile]) -> R
 async fn run_commands(context: &JobContext, commands: &[String]) -> Result<(), ProjectError> {
     let mut failed = None;
     for command in commands {
-        if let Err(error) = exec::run_shell(context, command, exec::TIMEOUT_MAX).await? {
-            failed.get_or_insert(ProjectError::ProcessFailed(format!("`{command}` failed: {error}")));
+        if let Err(exec::Failure { reason, tail }) = exec::run_shell(context, command, exec::TIMEOUT_MAX).await? {
+            failed.get_or_insert(ProjectError::ProcessFailed(format!("`{command}` failed: {reason}\n{tail}")));
         }
     }
     failed.map_or(Ok(()), Err)

@@ -47,10 +47,19 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Exec) -> Result<Acceptance, P
 }
 
 pub(crate) async fn perform(context: JobContext, command: String, timeout: Duration) -> Result<(), ProjectError> {
-    match run_shell(&context, &command, timeout).await? {
-        Ok(()) => Ok(()),
-        Err(reason) => Err(ProjectError::ProcessFailed(reason)),
-    }
+    run_shell(&context, &command, timeout).await?.map_err(|failure| ProjectError::ProcessFailed(failure.reason))
+}
+
+/// How much of a command's last words a model gets to see: why it failed is there.
+const TAIL_SIZE_BYTES_MAX: usize = 2 * 1024;
+
+/// How a command failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// In a few words.
+    pub(super) reason: String,
+    /// The end of what it printed.
+    pub(super) tail: String,
 }
 
 /// Runs one shell command and takes over what it changed. The inner error says how the command failed.
@@ -58,13 +67,16 @@ pub(super) async fn run_shell(
     context: &JobContext,
     command: &str,
     timeout: Duration,
-) -> Result<Result<(), String>, ProjectError> {
+) -> Result<Result<(), Failure>, ProjectError> {
     let link = context.link().await?;
     link.push().await?;
     let before = link.held().await?;
     context.reporter.event(Event::ExecStarted(ExecStarted { command: command.to_owned() })).await?;
     let started = Instant::now();
+    let mut tail = String::new();
     let exit = stream(context, &link, Program::Shell(command.to_owned()), timeout, |chunk| {
+        tail.push_str(&chunk.text);
+        tail.drain(..tail.ceil_char_boundary(tail.len().saturating_sub(TAIL_SIZE_BYTES_MAX)));
         Event::ExecOutput(ProcessOutput { stream: chunk.stream, text: chunk.text })
     })
     .await;
@@ -82,10 +94,11 @@ pub(super) async fn run_shell(
     if exit? != Exit::Lost {
         link.pull(context.reporter.clone(), Some(before)).await?;
     }
+    let failure = |reason| Failure { reason, tail };
     Ok(match (exit_code, error) {
         (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(format!("exit code {code}")),
-        (None, error) => Err(error.unwrap_or_default()),
+        (Some(code), _) => Err(failure(format!("exit code {code}"))),
+        (None, error) => Err(failure(error.unwrap_or_default())),
     })
 }
 

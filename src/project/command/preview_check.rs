@@ -1,5 +1,5 @@
 //! Looks at the preview after a change: does the dev server serve the page and everything it imports, as it is now? Do the
-//! modules fit together?
+//! modules fit together? And does a page that somebody has open run without throwing?
 //!
 //! | room | owns |
 //! |---|---|
@@ -17,6 +17,7 @@ use crate::{
     codegen::module_links,
     project::{
         error::ProjectError,
+        preview_pages::{Look, PageVerdict},
         run::JobContext,
         sandbox_link::{SandboxLink, read_content},
         sandbox_provider::SandboxHealth,
@@ -33,7 +34,7 @@ const SECOND_LOOK_AFTER: Duration = Duration::from_millis(400);
 /// How long a dev server may take to start anew with another configuration.
 const RESTART_WITHIN: Duration = Duration::from_secs(5);
 /// How long it may take to notice that it must.
-const RESTART_NOTICED_WITHIN: Duration = Duration::from_millis(700);
+const RESTART_NOTICED_WITHIN: Duration = Duration::from_secs(2);
 /// Pause between two looks at its log.
 const LOG_PAUSE: Duration = Duration::from_millis(50);
 /// Scripts larger than this are not looked into: nobody wrote them by hand.
@@ -49,8 +50,55 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-/// Looks at the page and at the files that were written. Takes milliseconds when nothing is wrong.
-pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath]) -> Verdict {
+/// Looks at the page and at the files that were written: takes milliseconds when nothing is wrong. Then the pages that are
+/// open somewhere are asked, which see what only shows when the app runs.
+pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[FilePath], before: &Before) -> Verdict {
+    match served(context, link, written, before).await {
+        Verdict::Fine => match before.pages.verdict().await {
+            PageVerdict::Threw(error) => Verdict::Broken(error.into()),
+            PageVerdict::Unwatched | PageVerdict::Fine => Verdict::Fine,
+            PageVerdict::Silent => {
+                tracing::info!(run = %context.run, "the preview's page did not say how it is");
+                Verdict::Fine
+            }
+        },
+        other => other,
+    }
+}
+
+/// What there was before files were written, so that what came of that can be told from what was there.
+#[derive(Debug)]
+pub(super) struct Before {
+    pages: Look,
+    log: String,
+}
+
+impl Before {
+    pub(super) fn now(context: &JobContext, link: Option<&SandboxLink>) -> Self {
+        let log = link.map(|link| plain(&link.sandbox().preview_log())).unwrap_or_default();
+        Self { pages: context.pages.look(), log }
+    }
+
+    /// What the dev server has printed since.
+    fn news(&self, link: &SandboxLink) -> String {
+        news(&self.log, &plain(&link.sandbox().preview_log())).to_owned()
+    }
+}
+
+/// How much of an earlier log is looked for in a later one, whose beginning may be gone.
+const MARK_SIZE_BYTES: usize = 512;
+
+/// What a log has beyond an earlier state of it.
+fn news<'a>(before: &str, now: &'a str) -> &'a str {
+    let mark = &before[before.ceil_char_boundary(before.len().saturating_sub(MARK_SIZE_BYTES))..];
+    match now.rfind(mark) {
+        Some(at) if !mark.is_empty() => &now[at + mark.len()..],
+        _ => now,
+    }
+}
+
+/// Whether the dev server serves everything.
+async fn served(context: &JobContext, link: &SandboxLink, written: &[FilePath], before: &Before) -> Verdict {
     let mut health = link.sandbox().health();
     let up = health.wait_for(|health| !matches!(health, SandboxHealth::Ready));
     match tokio::time::timeout(READY_WITHIN, up).await.map(|health| health.map(|health| health.clone())) {
@@ -62,7 +110,7 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
         }
         Ok(Ok(SandboxHealth::Ready) | Err(_)) | Err(_) => return Verdict::Unknown,
     }
-    if let Some(problem) = bad_configuration(link, written).await {
+    if let Some(problem) = bad_configuration(link, written, before).await {
         return problem;
     }
     let contents = match contents(context, written).await {
@@ -72,10 +120,10 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
             return Verdict::Unknown;
         }
     };
-    let mut verdict = modules::look(link, &contents).await;
+    let mut verdict = modules::look(link, &contents, before).await;
     if matches!(verdict, Verdict::Broken(_)) {
         tokio::time::sleep(SECOND_LOOK_AFTER).await;
-        verdict = modules::look(link, &contents).await;
+        verdict = modules::look(link, &contents, before).await;
     }
     match verdict {
         Verdict::Fine => misfits(context, written).await,
@@ -84,7 +132,7 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
 }
 
 /// What a changed configuration did to the dev server: it starts anew, or says why it cannot and goes on with the old one.
-async fn bad_configuration(link: &SandboxLink, written: &[FilePath]) -> Option<Verdict> {
+async fn bad_configuration(link: &SandboxLink, written: &[FilePath], before: &Before) -> Option<Verdict> {
     let is_configuration = |path: &FilePath| {
         let name = path.as_str();
         !name.contains('/') && (name.contains(".config.") || name.starts_with(".env") || name.starts_with("tsconfig"))
@@ -94,7 +142,7 @@ async fn bad_configuration(link: &SandboxLink, written: &[FilePath]) -> Option<V
     }
     let started = tokio::time::Instant::now();
     loop {
-        let log = plain(&link.sandbox().preview_log());
+        let log = before.news(link);
         let since = log.rfind("restarting server").map(|at| &log[at..]);
         match since {
             Some(since) if since.contains("server restarted") => return None,
@@ -177,5 +225,18 @@ mod tests {
         assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m b\u{1b}["), "ared b");
         assert_eq!(tail(&format!("{}end", "ü".repeat(MESSAGE_SIZE_BYTES_MAX))).len(), MESSAGE_SIZE_BYTES_MAX / 2 - 1);
         assert_eq!(shorten(" ü "), "ü");
+    }
+
+    #[test]
+    fn a_log_tells_what_is_new_in_it() {
+        for (before, now, expected) in [
+            ("", "a\n", "a\n"),
+            ("a\n", "a\nb\n", "b\n"),
+            ("a\n", "a\n", ""),
+            ("a\nb\n", "c\n", "c\n"),
+            ("a\na\n", "a\na\nb\n", "b\n"),
+        ] {
+            assert_eq!(news(before, now), expected, "{before:?} {now:?}");
+        }
     }
 }

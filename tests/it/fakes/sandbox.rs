@@ -169,9 +169,10 @@ async fn asked(request: Request) -> Response {
 
 async fn file(memory: &dyn Sandbox, path: &str) -> Response {
     let path = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
-    let Ok(path) = path.parse() else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(path) = path.parse::<FilePath>() else { return StatusCode::NOT_FOUND.into_response() };
+    let kind = if path.extension() == "html" { "text/html" } else { "text/javascript" };
     match memory.read(&path).await {
-        Ok(content) => ([("content-type", "text/html")], content).into_response(),
+        Ok(content) => ([("content-type", kind)], content).into_response(),
         Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use cobuild_protocol::{
     Event, FilePath,
-    event::Reverted,
+    event::{PreviewError, Reverted},
     state::FileInfo,
-    value::{ContentHash, FileOrigin, UsageTotal},
+    value::{ContentHash, FileOrigin, PreviewErrorSource, UsageTotal},
 };
 
 use super::{Bases, talk::Ending};
@@ -17,7 +17,10 @@ use crate::{
         reply::ParsedReply,
     },
     project::{
-        command::apply::{self, Effect, Problem},
+        command::{
+            apply::{self, Effect, Problem},
+            preview_check::Before,
+        },
         error::ProjectError,
         model_provider::ModelInfo,
         reconcile::Reconciler,
@@ -129,10 +132,16 @@ impl<'a> Mending<'a> {
         }
         let problem = problem.map(|problem| match problem {
             Problem::Process(sentence) => sentence,
-            Problem::Preview(problem) => match problem.file {
-                Some(file) if !problem.message.contains(&file) => format!("{file}: {}", problem.message),
-                _ => problem.message,
-            },
+            Problem::Preview(PreviewError { message, file, source }) => {
+                let message = match source {
+                    PreviewErrorSource::Build => message,
+                    PreviewErrorSource::Page => format!("The app throws an error in the browser: {message}"),
+                };
+                match file {
+                    Some(file) if !message.contains(&file) => format!("{file}: {message}"),
+                    _ => message,
+                }
+            }
         });
         Ok(match problem {
             Some(problem) => Look::Broken(problem),
@@ -230,11 +239,12 @@ impl<'a> Mending<'a> {
             staged.push(StagedFile { path, content, base: made });
         }
         let paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
+        let before = Before::now(context, context.ready_link().as_deref());
         let reconciler = Reconciler { store: &context.parts.store, tree: &context.tree, reporter: &context.reporter };
         reconciler.write(staged, FileOrigin::Restore).await?;
         if let Ok(link) = context.link().await {
             link.push().await?;
-            apply::look_at_preview(context, &link, &paths).await?;
+            apply::look_at_preview(context, &link, &paths, &before).await?;
         }
         Ok(())
     }

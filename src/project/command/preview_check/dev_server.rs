@@ -13,8 +13,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How much of an answer is read: a module with its source map is smaller.
 const ANSWER_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Gets a target; returns status and body, empty when that is too large.
-pub(super) async fn get(link: &SandboxLink, target: &str) -> Result<(StatusCode, String), SandboxError> {
+/// What a dev server says.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Whether it is an error of the server's own.
+    pub(super) is_error: bool,
+    /// Whether it is a page, which is what dev servers answer for a file that is not there.
+    pub(super) is_page: bool,
+    /// Whether it says that there is nothing.
+    pub(super) is_missing: bool,
+    /// Empty when it is too large.
+    pub(super) body: String,
+}
+
+/// Gets a target.
+pub(super) async fn get(link: &SandboxLink, target: &str) -> Result<Answer, SandboxError> {
     let failed = |error: &dyn Display| SandboxError::Failed(format!("the dev server did not answer: {error}"));
     let exchange = async {
         let stream = link.sandbox().connect_preview().await?;
@@ -28,9 +41,16 @@ pub(super) async fn get(link: &SandboxLink, target: &str) -> Result<(StatusCode,
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
             let status = response.status();
+            let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
             let body = Limited::new(response.into_body(), ANSWER_SIZE_BYTES_MAX).collect().await;
             let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-            Ok((status, body))
+            Ok(Answer {
+                is_error: status.is_server_error(),
+                is_page,
+                is_missing: status == StatusCode::NOT_FOUND,
+                body,
+            })
         };
         tokio::select! {
             biased;

@@ -10,7 +10,11 @@ use cobuild_protocol::{FilePath, event::PreviewError, value::PreviewErrorSource}
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::{Verdict, dev_server, plain, shorten};
+use super::{
+    Before, Verdict,
+    dev_server::{self, Answer},
+    plain, shorten,
+};
 use crate::{
     codegen::imports,
     project::{sandbox_link::SandboxLink, sandbox_provider::SandboxError},
@@ -22,21 +26,23 @@ const MODULES_MAX: usize = 400;
 const AT_ONCE: usize = 6;
 /// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
-/// How long the dev server takes to notice that a file has changed, when nothing it serves tells.
-const UNTOLD_PAUSE: Duration = Duration::from_millis(150);
+/// How long the dev server takes to notice that a file has changed, when nothing it serves tells; on a busy machine.
+const UNTOLD_WITHIN: Duration = Duration::from_millis(700);
 /// Pause between two looks at a file that is still served as it was.
 const PAUSE: Duration = Duration::from_millis(30);
 /// What the dev server compiles into modules.
 const COMPILED: [&str; 7] = ["js", "jsx", "ts", "tsx", "mjs", "css", "json"];
 
 /// Walks through all modules. `written` is what was just changed, and must be served as it is now.
-pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>) -> Verdict {
+pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) -> Verdict {
+    until_noticed(link, written, before).await;
     let page = match dev_server::get(link, "/").await {
-        Ok((status, body)) if status.is_server_error() => return Verdict::Broken(problem(&body, None)),
-        Ok((_, body)) => body,
+        Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, None)),
+        Ok(answer) => answer.body,
         Err(error) => return unknown(&error),
     };
-    let mut next: Vec<String> = entries(&page);
+    let entries = entries(&page);
+    let mut next = entries.clone();
     let own = written.keys().filter(|path| path.as_str().starts_with("src/") && COMPILED.contains(&path.extension()));
     next.extend(own.map(|path| format!("/{path}{}", if path.extension() == "json" { "?import" } else { "" })));
     let mut seen: HashSet<String> = HashSet::new();
@@ -52,8 +58,16 @@ pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String
             .await;
         for (target, answer) in answers {
             match answer {
-                Ok((true, body)) => return Verdict::Broken(problem(&body, Some(key(&target)))),
-                Ok((false, body)) => next.extend(imported(&body)),
+                Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, Some(key(&target)))),
+                // What a module imports in vain is an error of that module; nobody but the browser misses what the page
+                // itself loads.
+                Ok(answer) if (answer.is_page || answer.is_missing) && entries.contains(&target) => {
+                    return super::broken(
+                        &format!("index.html loads {target}, but there is no such file"),
+                        Some("index.html".into()),
+                    );
+                }
+                Ok(answer) => next.extend(imported(&answer.body)),
                 Err(error) => return unknown(&error),
             }
         }
@@ -66,24 +80,44 @@ fn unknown(error: &SandboxError) -> Verdict {
     Verdict::Unknown
 }
 
-/// A module as it is now; true: it is an error.
+/// Styles and data have no source map that tells what they were made from. When the dev server has noticed that they
+/// changed, it prints so; what it has not served yet it does not follow, so the wait has an end.
+async fn until_noticed(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) {
+    let is_untold = |path: &&FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "css" | "json");
+    let untold: Vec<&FilePath> = written.keys().filter(is_untold).collect();
+    let is_noticed = |log: &str, path: &FilePath| match path.extension() {
+        "css" => log.lines().any(|line| is_update(line) && line.contains(path.as_str())),
+        // It is the module that imports it that is named.
+        _ => log.lines().any(is_update),
+    };
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < UNTOLD_WITHIN {
+        let log = before.news(link);
+        if untold.iter().all(|path| is_noticed(&log, path)) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn is_update(line: &str) -> bool {
+    line.contains("hmr update") || line.contains("page reload")
+}
+
+/// A module as it is now.
 async fn get_current(
     link: &SandboxLink,
     target: &str,
     written: &BTreeMap<FilePath, String>,
-) -> Result<(bool, String), SandboxError> {
+) -> Result<Answer, SandboxError> {
     let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
     let started = tokio::time::Instant::now();
-    // Styles and data have no source map that tells what they were made from: those are given the time it takes.
-    if content.is_some() && matches!(key(target).rsplit('.').next(), Some("css" | "json")) {
-        tokio::time::sleep(UNTOLD_PAUSE).await;
-    }
     loop {
-        let (status, body) = dev_server::get(link, target).await?;
+        let answer = dev_server::get(link, target).await?;
         // Errors are never remembered by the dev server, so they are current.
-        let is_old = !status.is_server_error() && content.is_some_and(|content| is_of(&body, content) == Some(false));
+        let is_old = !answer.is_error && content.is_some_and(|content| is_of(&answer.body, content) == Some(false));
         if !is_old || started.elapsed() > NOTICED_WITHIN {
-            return Ok((status.is_server_error(), body));
+            return Ok(answer);
         }
         tokio::time::sleep(PAUSE).await;
     }
