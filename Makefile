@@ -10,7 +10,7 @@ help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: build-run ## Build what is stale and serve http://localhost:3100
-	@LEGACY_STAND_INS=$${LEGACY_STAND_INS:-true} exec $(TARGET)/release/cobuild serve $(ARGS)
+	@scripts/is-set LEGACY_STAND_INS || export LEGACY_STAND_INS=true; exec $(TARGET)/release/cobuild serve $(ARGS)
 
 .PHONY: build-run
 build-run:

@@ -16,6 +16,15 @@ die() {
   printf '\033[1;31m✗\033[0m %s\n' "$*" >&2
   exit 1
 }
+
+# What a setting is in the environment, or else in `.env`, which the server reads by the same rule.
+setting() {
+  if [ -n "${!1+set}" ]; then
+    printf '%s' "${!1}"
+  elif [ -f .env ]; then
+    sed -n "s/^[[:space:]]*\(export[[:space:]]\+\)\?$1[[:space:]]*=[[:space:]]*[\"']\?\([^\"'#[:space:]]*\).*/\2/p" .env | head -n 1
+  fi
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # version_at_least 20.19 v20.20.1

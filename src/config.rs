@@ -267,7 +267,7 @@ impl fmt::Display for PublicUrl {
     }
 }
 
-/// Adds the variables of `.env` in the working directory (or above) to the environment; those already set win.
+/// Adds the variables of `.env` in the working directory to the environment; those already set win.
 ///
 /// Must be called before the process has a second thread.
 ///
@@ -275,8 +275,9 @@ impl fmt::Display for PublicUrl {
 ///
 /// One sentence, when the file is there but cannot be read as `NAME=value` lines.
 pub fn load_env_file() -> Result<(), String> {
-    match dotenvy::dotenv() {
-        Ok(_) => Ok(()),
+    // Not what looks for the file in the folders above, too: those may be somebody else's.
+    match dotenvy::from_path(".env") {
+        Ok(()) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         // The offending line may hold a key, so it is not repeated.
         Err(dotenvy::Error::LineParse(_, column)) => {

@@ -62,7 +62,7 @@ pub use self::{
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
     handle::{Identity, Member, Preview, ProjectHandle, Subscription},
     history::{Cause, Point},
-    queue::QUEUE_MAX,
+    queue::{QUEUE_MAX, QUEUE_SHARE_MAX},
     registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
 };
 pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

@@ -285,7 +285,8 @@ pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Mem
         key: Some(caller.grant.program_key()),
         name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
-        looks: true,
+        // A command that needs a sandbox makes one itself.
+        looks: false,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.
     let seen = Cursor { epoch: handle.log().epoch().clone(), seq: handle.log().head() };

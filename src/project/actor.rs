@@ -73,6 +73,8 @@ enum Wake {
 struct Appending {
     batch: Batch,
     began: Instant,
+    /// The place of the snapshot that goes with it.
+    snapshot: Option<Seq>,
     result: BoxFuture<'static, Result<(), StoreError>>,
 }
 

@@ -30,7 +30,7 @@ use cobuild_protocol::{
     value::{FileOrigin, GenerateMode, Role, RunKind},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     batch::{After, Batch, Stamp},
@@ -121,7 +121,9 @@ impl Later {
             }
             Self::Restore { to } => {
                 let then = history::tree_at(store, project, to).await?;
-                Ok(reporter.report(UpdateBody::Restore { to, tree: then }).await?)
+                let (done, restored) = oneshot::channel();
+                reporter.report(UpdateBody::Restore { to, tree: then, done }).await?;
+                restored.await.map_err(|_| ProjectError::Closing)?
             }
         }
     }
@@ -201,7 +203,10 @@ impl Desk<'_> {
             return Ok(Acceptance { run: Some(run), seq: Some(seq) });
         }
         let work = match (delivery, work) {
-            (Delivery::Interrupt, work) => return self.interrupt(run, stamp, work),
+            (Delivery::Interrupt, work) => match self.runs.active_author() {
+                Some(author) => return self.interrupt(author, run, stamp, work),
+                None => work,
+            },
             (Delivery::Steer, Work::Generate(work)) => match self.runs.join(&work) {
                 Some((run, place)) => {
                     return Ok(generate::join(self.batch, self.state, self.stamp(Some(run)), place, work));
@@ -210,9 +215,7 @@ impl Desk<'_> {
             },
             (Delivery::Queue | Delivery::Steer, work) => work,
         };
-        if self.runs.queue.is_full() {
-            return Err(ProjectError::QueueFull("too many prompts are waiting; try again when one is done".into()));
-        }
+        self.check_room_in_queue()?;
         let queued = RunQueued {
             kind: work.kind(),
             position: self.runs.queue.position_for(self.by),
@@ -225,20 +228,41 @@ impl Desk<'_> {
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
     }
 
-    /// Ends the run under way and is next.
-    fn interrupt(&mut self, run: RunId, stamp: Stamp, work: Work) -> Result<Acceptance, ProjectError> {
-        let kind = work.kind();
-        if let Some(active) = self.runs.active() {
-            let author = self.state.view.runs.iter().rev().find(|info| info.run == active).and_then(|info| info.by);
-            self.may_decide_for(author)?;
-            cancel::finish(self.batch, self.state, active, self.by);
+    /// Ends the run under way, which is its author's until its job is gone, and is next. An interruption of the same
+    /// participant that still waits makes room for this one.
+    fn interrupt(
+        &mut self,
+        author: ParticipantId,
+        run: RunId,
+        stamp: Stamp,
+        work: Work,
+    ) -> Result<Acceptance, ProjectError> {
+        self.may_decide_for(Some(author))?;
+        let earlier = self.runs.queue.interruption_of(self.by);
+        if earlier.is_none() {
+            self.check_room_in_queue()?;
         }
-        let prompt = work.prompt().map(str::to_owned);
-        let mode = work.mode();
-        let queued = RunQueued { kind, position: 1, not_steered: false, prompt, mode };
+        for ended in self.runs.active().into_iter().chain(earlier) {
+            cancel::finish(self.batch, self.state, ended, self.by);
+        }
+        let before = self.runs.queue.interruptions() - usize::from(earlier.is_some());
+        let queued = RunQueued {
+            kind: work.kind(),
+            position: u32::try_from(before + 1).unwrap_or(u32::MAX),
+            not_steered: false,
+            prompt: work.prompt().map(str::to_owned),
+            mode: work.mode(),
+        };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
         self.batch.after.push(After::QueueFirst(Waiting { run, by: self.by, work }));
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
+    }
+
+    fn check_room_in_queue(&self) -> Result<(), ProjectError> {
+        if self.runs.queue.is_full_for(self.by) {
+            return Err(ProjectError::QueueFull("too many prompts are waiting; try again when one is done".into()));
+        }
+        Ok(())
     }
 }
 

@@ -22,8 +22,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Creates a project with its first events in one transaction. [`StoreError::Conflict`] when the id is taken.
     async fn create_project(&self, new: NewProject) -> Result<(), StoreError>;
 
-    /// Removes a project with its log, snapshots and replies. Blobs nobody refers to any more may stay until
-    /// [`EventStore::collect_garbage`]. Removing what does not exist is not an error.
+    /// Removes a project with its log, snapshots and replies. Blobs nobody refers to any more go soon after, when
+    /// the store has time. Removing what does not exist is not an error.
     async fn delete_project(&self, project: &ProjectId) -> Result<(), StoreError>;
 
     /// The project whose preview has this host label.
@@ -45,7 +45,7 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Reads a blob.
     async fn blob(&self, hash: &ContentHash) -> Result<Option<Bytes>, StoreError>;
 
-    /// Removes blobs that no event or snapshot refers to any more. Returns how many.
+    /// Removes blobs that no event or snapshot refers to any more, now. Returns how many were left.
     async fn collect_garbage(&self) -> Result<u64, StoreError>;
 
     /// Whether the store takes writes now; for `GET /ready`.

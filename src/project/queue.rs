@@ -11,6 +11,9 @@ use super::run::Work;
 /// beyond that people are better served by `queue_full` than by a longer line.
 pub const QUEUE_MAX: usize = 16;
 
+/// Most of these of one participant: nobody alone can fill the line for the others.
+pub const QUEUE_SHARE_MAX: usize = QUEUE_MAX / 2;
+
 /// A run that waits.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -23,6 +26,8 @@ pub(crate) struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct RunQueue {
     waiting: VecDeque<Waiting>,
+    /// Those of them that interrupted a run and are next, in this order; at most one of a participant.
+    urgent: Vec<RunId>,
     /// Whose run is under way, or was the last: it counts as their turn in the first round.
     served: Option<ParticipantId>,
 }
@@ -42,8 +47,19 @@ impl RunQueue {
         self.waiting.iter().any(|waiting| waiting.work.needs_sandbox())
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.waiting.len() >= QUEUE_MAX
+    /// Whether no further run of this participant may wait.
+    pub(crate) fn is_full_for(&self, by: ParticipantId) -> bool {
+        self.waiting.len() >= QUEUE_MAX || self.count(by) >= QUEUE_SHARE_MAX
+    }
+
+    /// The run of this participant that interrupted another and has not begun.
+    pub(crate) fn interruption_of(&self, by: ParticipantId) -> Option<RunId> {
+        self.urgent.iter().copied().find(|run| self.author(*run) == Some(by))
+    }
+
+    /// How many wait that interrupted a run.
+    pub(crate) fn interruptions(&self) -> usize {
+        self.urgent.len()
     }
 
     /// A run of this participant begins.
@@ -63,9 +79,11 @@ impl RunQueue {
         self.waiting.insert(at, waiting);
     }
 
-    /// Lines a run up before all others.
-    pub(crate) fn push_first(&mut self, waiting: Waiting) {
-        self.waiting.push_front(waiting);
+    /// Lines a run up before all others, but those that came in the same way before it.
+    pub(crate) fn push_urgent(&mut self, waiting: Waiting) {
+        let at = self.urgent.len().min(self.waiting.len());
+        self.urgent.push(waiting.run);
+        self.waiting.insert(at, waiting);
     }
 
     /// Who waits, next first.
@@ -82,30 +100,41 @@ impl RunQueue {
     pub(crate) fn reorder(&mut self, order: &[RunId]) {
         let place = |waiting: &Waiting| order.iter().position(|run| *run == waiting.run).unwrap_or(order.len());
         self.waiting.make_contiguous().sort_by_key(place);
+        // Their authors, or an owner, have decided otherwise.
+        let first: Vec<RunId> = self.order();
+        let kept = self.urgent.iter().zip(&first).take_while(|(urgent, first)| urgent == first).count();
+        self.urgent.truncate(kept);
     }
 
     /// The run whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
-        self.waiting.pop_front()
+        let next = self.waiting.pop_front()?;
+        self.urgent.retain(|run| *run != next.run);
+        Some(next)
     }
 
     /// Takes a run out of the line.
     pub(crate) fn remove(&mut self, run: RunId) -> Option<Waiting> {
         let at = self.waiting.iter().position(|waiting| waiting.run == run)?;
+        self.urgent.retain(|urgent| *urgent != run);
         self.waiting.remove(at)
+    }
+
+    fn count(&self, by: ParticipantId) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.by == by).count()
     }
 
     /// Round n holds everybody's n-th run. A new run goes to the end of its own round.
     fn index_for(&self, by: ParticipantId) -> usize {
         let mut turns: HashMap<ParticipantId, usize> = self.served.iter().map(|&served| (served, 1)).collect();
-        let own = self.waiting.iter().filter(|waiting| waiting.by == by).count();
-        let round = turns.get(&by).unwrap_or(&0) + own + 1;
+        let round = turns.get(&by).unwrap_or(&0) + self.count(by) + 1;
         let in_later_round = |waiting: &Waiting| {
             let turn = turns.entry(waiting.by).or_default();
             *turn += 1;
             *turn > round
         };
-        self.waiting.iter().position(in_later_round).unwrap_or(self.waiting.len())
+        // Nobody comes before those who are next.
+        self.waiting.iter().position(in_later_round).unwrap_or(self.waiting.len()).max(self.urgent.len())
     }
 }
 

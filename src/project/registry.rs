@@ -9,7 +9,7 @@ use cobuild_protocol::{
 };
 use dashmap::DashMap;
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, MutexGuard, mpsc},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -165,6 +165,32 @@ impl Slot {
     }
 }
 
+/// The use of a slot. However it ends – found, refused, given up – a slot without an actor goes with its last user.
+struct Place<'a> {
+    registry: &'a ProjectRegistry,
+    id: &'a ProjectId,
+    /// `None` only while being dropped.
+    slot: Option<Arc<Mutex<Slot>>>,
+}
+
+impl<'a> Place<'a> {
+    fn take(registry: &'a ProjectRegistry, id: &'a ProjectId) -> Self {
+        let slot = Arc::clone(&registry.shared.slots.entry(id.clone()).or_default());
+        Self { registry, id, slot: Some(slot) }
+    }
+
+    async fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.as_ref().expect("held until dropped").lock().await
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.slot = None;
+        self.registry.forget(self.id);
+    }
+}
+
 impl ProjectRegistry {
     /// A registry without any project in memory.
     #[must_use]
@@ -210,8 +236,8 @@ impl ProjectRegistry {
 
     /// A project that exists.
     pub async fn get(&self, id: &ProjectId) -> Result<ProjectHandle, ProjectError> {
-        let slot = Arc::clone(&self.shared.slots.entry(id.clone()).or_default());
-        let mut slot = slot.lock().await;
+        let place = Place::take(self, id);
+        let mut slot = place.lock().await;
         if let Some(handle) = slot.handle() {
             return Ok(handle.clone());
         }
@@ -219,10 +245,7 @@ impl ProjectRegistry {
         if self.shared.draining.is_cancelled() || self.shared.cancel.is_cancelled() {
             return Err(ProjectError::Closing);
         }
-        let opened = self.store().open_project(id).await?;
-        let Some(opened) = opened else {
-            drop(slot);
-            self.forget(id);
+        let Some(opened) = self.store().open_project(id).await? else {
             return Err(ProjectError::NotFound(format!("there is no project {id}")));
         };
         let running = self.start(id, opened).await?;
@@ -253,25 +276,20 @@ impl ProjectRegistry {
 
     /// Removes a project for good: its room is closed, its sandbox ended, its log deleted.
     pub async fn delete(&self, id: &ProjectId) -> Result<(), ProjectError> {
-        let slot = Arc::clone(&self.shared.slots.entry(id.clone()).or_default());
-        let mut slot = slot.lock().await;
+        let place = Place::take(self, id);
+        let mut slot = place.lock().await;
         if self.store().open_project(id).await?.is_none() {
-            drop(slot);
-            self.forget(id);
             return Err(ProjectError::NotFound(format!("there is no project {id}")));
         }
         if let Some(running) = &slot.running {
             running.handle.delete().await;
         }
         slot.clear().await;
-        self.store().delete_project(id).await?;
-        drop(slot);
-        self.forget(id);
-        Ok(())
+        Ok(self.store().delete_project(id).await?)
     }
 
     /// Begins nothing new, and waits until every run has come to its own end, but for no longer than `at_most`. What
-    /// waits in a queue stays there. Rooms stay open meanwhile.
+    /// waits in a queue does not begin any more; it ends as interrupted at [`Self::shutdown`]. Rooms stay open meanwhile.
     pub async fn drain(&self, at_most: Duration) {
         self.shared.draining.cancel();
         self.shared.undrained.close();
@@ -427,4 +445,25 @@ fn random_project_id() -> ProjectId {
     let id: String =
         rand::random::<[u8; 12]>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     id.try_into().expect("letters and digits are a project id")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::project::testing::{TestRoom, within};
+
+    #[tokio::test]
+    async fn projects_that_do_not_exist_leave_nothing_behind() {
+        let room = TestRoom::new().await;
+        let _ada = room.enter("Ada").await;
+        for number in 0..1_000 {
+            let id = format!("nobody-{number}").parse().unwrap();
+            room.registry.get(&id).await.unwrap_err();
+            room.registry.delete(&id).await.unwrap_err();
+        }
+        let nobody = "nobody".parse().unwrap();
+        futures_util::future::join_all((0..10).map(|_| room.registry.get(&nobody))).await;
+        assert_eq!(room.registry.shared.slots.len(), 1, "only the room that is open");
+        within(room.registry.delete(&"p".parse().unwrap())).await.unwrap();
+        assert_eq!(room.registry.shared.slots.len(), 0);
+    }
 }

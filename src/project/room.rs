@@ -50,6 +50,11 @@ impl Room {
         }
     }
 
+    /// Somebody who was here before a restart may come back.
+    pub(crate) fn expect(&mut self, participant: ParticipantId, now: Instant) {
+        self.leaving.push((now + LEAVE_GRACE, participant));
+    }
+
     /// Whether nobody has a connection.
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty()

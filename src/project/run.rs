@@ -196,7 +196,7 @@ pub(crate) enum UpdateBody {
     /// This could not be written into the tree; keep it beside.
     Conflict { path: FilePath, proposed: Option<Bytes>, reason: String },
     /// Make the tree what it was.
-    Restore { to: Seq, tree: Tree },
+    Restore { to: Seq, tree: Tree, done: oneshot::Sender<Result<(), ProjectError>> },
     /// A command that took a while is done; its reply is in the state, unless it failed.
     Settled { id: RequestId, result: Result<(), ProjectError> },
     /// Put this step of compaction on record.

@@ -25,10 +25,13 @@ pub(crate) struct Runs {
 /// A job under way.
 #[derive(Debug)]
 struct Job {
+    by: ParticipantId,
     cancel: CancellationToken,
     needs_sandbox: bool,
     /// Its run has a terminal event: nothing it says counts any more.
     over: bool,
+    /// Who stopped it while that could not be put on record.
+    stopped_by: Option<ParticipantId>,
     joinable: Option<Joinable>,
 }
 
@@ -74,6 +77,11 @@ impl Runs {
         self.active.as_ref().filter(|(_, job)| !job.over).map(|(run, _)| *run)
     }
 
+    /// Whose run may change things. It stays theirs until its job is gone, also when it is over.
+    pub(crate) fn active_author(&self) -> Option<ParticipantId> {
+        self.active.as_ref().map(|(_, job)| job.by)
+    }
+
     /// Whether something that runs or waits would miss the sandbox. Commands would not: whoever stops the sandbox ends them.
     pub(crate) fn uses_sandbox(&self) -> bool {
         self.active.as_ref().is_some_and(|(_, job)| job.needs_sandbox && !job.over) || self.queue.needs_sandbox()
@@ -104,12 +112,13 @@ impl Runs {
         joinable: Option<Joinable>,
     ) {
         self.queue.serve(by);
-        self.active = Some((run, Job { cancel, needs_sandbox, over: false, joinable }));
+        self.active = Some((run, Job { by, cancel, needs_sandbox, over: false, stopped_by: None, joinable }));
     }
 
     /// The job of a command was started.
-    pub(crate) fn started_beside(&mut self, run: RunId, cancel: CancellationToken) {
-        self.execs.insert(run, Job { cancel, needs_sandbox: true, over: false, joinable: None });
+    pub(crate) fn started_beside(&mut self, run: RunId, by: ParticipantId, cancel: CancellationToken) {
+        let job = Job { by, cancel, needs_sandbox: true, over: false, stopped_by: None, joinable: None };
+        self.execs.insert(run, job);
     }
 
     /// Whether what this run says still counts.
@@ -124,6 +133,20 @@ impl Runs {
             job.over = true;
             job.cancel.cancel();
         }
+    }
+
+    /// Stops the run's job although the store takes nothing now; its end is put on record when the job reports it. What
+    /// the run has said before goes on record, too.
+    pub(crate) fn stop_before_the_record(&mut self, run: RunId, by: ParticipantId) {
+        if let Some(job) = self.job_mut(run).filter(|job| !job.over) {
+            job.stopped_by.get_or_insert(by);
+            job.cancel.cancel();
+        }
+    }
+
+    /// Who stopped this run without a record of it.
+    pub(crate) fn stopped_by(&self, run: RunId) -> Option<ParticipantId> {
+        self.job(run).and_then(|job| job.stopped_by)
     }
 
     /// The job is gone.

@@ -6,8 +6,8 @@ use std::{collections::HashSet, sync::Arc};
 use cobuild_protocol::{
     Command, Cursor, ErrorCode, Event,
     command::{
-        Apply, ConflictSide, Delivery, Exec, Generate, Install, LockFile, MoveQueued, ReadFile, RemoveQueued,
-        ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
+        Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, MoveQueued, ReadFile,
+        RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
     },
     frame::{AttachMode, ControlFrame},
     state::RunState,
@@ -42,6 +42,10 @@ fn rejected(reply: &ControlFrame) -> ErrorCode {
 fn write(path: &str, content: &str) -> Command {
     let (path, content) = (path.parse().unwrap(), content.to_owned());
     Command::WriteFile(WriteFile { path, content, encoding: Encoding::Utf8, base: None })
+}
+
+fn urgent(prompt: &str) -> Command {
+    Command::Generate(Generate { delivery: Delivery::Interrupt, ..Generate::new(prompt) })
 }
 
 fn apply(reply: &str) -> Command {
@@ -183,11 +187,19 @@ async fn a_full_queue_says_so_and_forgets_the_refusal() {
     let mut room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
     let first = ada.generate("first").await;
-    for number in 0..super::QUEUE_MAX {
+    for number in 0..super::QUEUE_SHARE_MAX {
         ada.generate(&format!("{number}")).await;
     }
     let full = ada.send_as("late", generate("late")).await;
     assert_eq!(rejected(&full), ErrorCode::QueueFull);
+    assert_eq!(rejected(&ada.send(urgent("now")).await), ErrorCode::QueueFull);
+    // One person's line is not everybody's.
+    let (mut bob, mut eve) = (room.enter("Bob").await, room.enter("Eve").await);
+    for number in 0..super::QUEUE_MAX - super::QUEUE_SHARE_MAX {
+        bob.generate(&format!("{number}")).await;
+    }
+    assert_eq!(rejected(&eve.send(generate("too many")).await), ErrorCode::QueueFull);
+    assert_eq!(rejected(&eve.send(urgent("now")).await), ErrorCode::QueueFull);
     ada.cancel(first).await;
     let _second = room.call().await;
     let _third = room.call().await;
@@ -521,6 +533,33 @@ async fn a_full_disk_rejects_commands_and_loses_nothing_of_a_run() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_nobody_from_stopping_and_looking() {
+    let store = Arc::new(MemoryStore::new());
+    let mut room = TestRoom::with(Arc::clone(&store) as _, MemoryProvider::default()).await;
+    let mut ada = room.enter("Ada").await;
+    for refused_before in [false, true] {
+        let run = ada.generate("Say hi").await;
+        let call = room.call().await;
+        store.fail_appends(true);
+        if refused_before {
+            call.text("Once ");
+            while !matches!(ada.send(write("x.txt", "1")).await, ControlFrame::Rejected(_)) {}
+        }
+        assert_eq!(rejected(&ada.cancel(run).await), ErrorCode::Internal, "it cannot be put on record now");
+        call.closed().await;
+        let again = room.enter("Ada").await;
+        assert_eq!(again.member.participant(), ada.member.participant());
+        store.fail_appends(false);
+        assert_eq!(ada.wait_for_end(run).await, Outcome::Cancelled);
+        let by = ada.seen.iter().rev().find_map(|frame| match &frame.event {
+            Event::RunFinished(finished) => finished.cancelled_by,
+            _ => None,
+        });
+        assert_eq!(by, Some(ada.member.participant()));
+    }
+}
+
+#[tokio::test]
 async fn a_viewer_changes_nothing() {
     let room = TestRoom::new().await;
     let mut viewer = room.enter_as("Vera", Role::Viewer, None).await;
@@ -704,6 +743,46 @@ async fn locks_go_with_their_locker() {
     assert!(bob.state().await.locks.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn locks_survive_a_restart_and_follow_their_file() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let lock = |path: &str| Command::LockFile(LockFile { path: path.parse().unwrap() });
+    ada.send(write("old.txt", "1")).await;
+    ada.send(write("gone.txt", "1")).await;
+    ada.send(lock("old.txt")).await;
+    ada.send(lock("gone.txt")).await;
+    let (from, to) = ("old.txt".parse().unwrap(), "new.txt".parse().unwrap());
+    ada.send(Command::RenameFile(RenameFile { from, to })).await;
+    ada.send(Command::DeleteFile(DeleteFile { path: "gone.txt".parse().unwrap(), base: None })).await;
+    let locked: Vec<_> = ada.state().await.locks.into_keys().collect();
+    assert_eq!(locked, ["new.txt".parse().unwrap()]);
+    let room = room.crash();
+    let mut bob = room.enter("Bob").await;
+    assert_eq!(bob.state().await.locks.len(), 1, "she has a while to come back");
+    assert_eq!(rejected(&write_on(&mut bob, "new.txt", "1", "2").await), ErrorCode::Conflict);
+    // But not for ever.
+    bob.wait_for(|frame| matches!(frame.event, Event::ParticipantLeft(_))).await;
+    assert!(bob.state().await.locks.is_empty());
+}
+
+#[tokio::test]
+async fn a_restore_minds_the_locks_of_what_it_changes() {
+    let room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    ada.send(write("a.txt", "1")).await;
+    ada.send(write("b.txt", "1")).await;
+    let before = ada.handle.log().head();
+    write_on(&mut ada, "a.txt", "1", "2").await;
+    ada.send(Command::LockFile(LockFile { path: "b.txt".parse().unwrap() })).await;
+    let restore = Command::Restore(Restore { to: before });
+    assert!(matches!(bob.send(restore.clone()).await, ControlFrame::Accepted(_)), "nothing locked changes");
+    write_on(&mut ada, "b.txt", "1", "2").await;
+    let head = ada.handle.log().head();
+    assert_eq!(rejected(&bob.send(restore).await), ErrorCode::Conflict);
+    assert_eq!(ada.handle.log().head(), head, "all or nothing");
+}
+
 #[tokio::test]
 async fn a_restore_is_a_new_event_and_can_be_undone() {
     let room = TestRoom::new().await;
@@ -743,10 +822,6 @@ async fn an_interruption_ends_the_run_and_is_next() {
     let first = ada.generate("1").await;
     let _first_call = room.call().await;
     let waiting = ada.generate("2").await;
-    let urgent = |prompt: &str| {
-        let (prompt, delivery) = (prompt.to_owned(), Delivery::Interrupt);
-        Command::Generate(Generate { delivery, ..Generate::new(prompt) })
-    };
     assert_eq!(rejected(&bob.send(urgent("3")).await), ErrorCode::Forbidden, "neither author nor owner");
     let next = accepted_run(&ada.send(urgent("3")).await);
     let call = room.call().await;
@@ -764,6 +839,62 @@ async fn an_interruption_ends_the_run_and_is_next() {
         .collect();
     let expected = [(first, Outcome::Cancelled), (next, Outcome::Completed), (waiting, Outcome::Completed)];
     assert_eq!(ends, expected);
+}
+
+/// While a cancelled run's job is still putting its things away, the run is over, but nobody else may jump the line.
+#[tokio::test]
+async fn only_one_interruption_of_a_person_waits_and_only_where_they_may() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter_as("Ada", Role::Editor, None).await;
+    let mut bob = room.enter_as("Bob", Role::Editor, None).await;
+    ada.generate("1").await;
+    let _call = room.call().await;
+    bob.generate("2").await;
+    // Handed over together, so that the cancelled job has no chance to end in between.
+    let (first, bobs, second) =
+        tokio::join!(ada.send_as("3", urgent("3")), bob.send_as("4", urgent("4")), ada.send_as("5", urgent("5")));
+    let (first, second) = (accepted_run(&first), accepted_run(&second));
+    assert_eq!(rejected(&bobs), ErrorCode::Forbidden, "what is over is still Ada's");
+    assert_eq!(ada.wait_for_end(first).await, Outcome::Cancelled, "the later wish takes its place");
+    for expected in ["5", "2"] {
+        let call = room.call().await;
+        assert_eq!(call.request.turns.last().unwrap().text, expected);
+        call.stop();
+    }
+    assert_eq!(ada.wait_for_end(second).await, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_cancelled_by_its_author_and_owners_only() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    let running = ada.generate("1").await;
+    let _call = room.call().await;
+    let (adas, bobs) = (ada.generate("2").await, bob.generate("3").await);
+    assert_eq!(rejected(&bob.cancel(adas).await), ErrorCode::Forbidden);
+    assert!(matches!(ada.cancel(bobs).await, ControlFrame::Accepted(_)), "an owner may");
+    assert!(matches!(bob.cancel(running).await, ControlFrame::Accepted(_)), "what runs, every editor may stop");
+    assert_eq!(room.call().await.request.turns.last().unwrap().text, "2");
+}
+
+#[tokio::test]
+async fn who_loses_the_right_to_change_things_loses_what_they_began() {
+    for role in [Some(Role::Viewer), None] {
+        let mut room = TestRoom::new().await;
+        let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+        let running = bob.generate("1").await;
+        let call = room.call().await;
+        let (adas, bobs) = (ada.generate("2").await, bob.generate("3").await);
+        bob.send(Command::LockFile(LockFile { path: "src/App.jsx".parse().unwrap() })).await;
+        let set = Command::SetRole(SetRole { participant: bob.member.participant(), role });
+        assert!(matches!(ada.send(set).await, ControlFrame::Accepted(_)));
+        assert_eq!(ada.wait_for_end(running).await, Outcome::Cancelled);
+        assert_eq!(ada.wait_for_end(bobs).await, Outcome::Cancelled);
+        call.closed().await;
+        assert!(ada.state().await.locks.is_empty());
+        room.call().await.stop();
+        assert_eq!(ada.wait_for_end(adas).await, Outcome::Completed);
+    }
 }
 
 #[tokio::test]

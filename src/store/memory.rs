@@ -77,6 +77,14 @@ impl MemoryStore {
 }
 
 impl State {
+    /// Removes blobs no project refers to.
+    fn collect(&mut self) -> u64 {
+        let Self { projects, blobs, .. } = self;
+        let before = blobs.len();
+        blobs.retain(|hash, _| projects.values().any(|project| project.blobs.contains(hash)));
+        (before - blobs.len()) as u64
+    }
+
     fn keep_blobs(&mut self, project: &ProjectId, blobs: Vec<NewBlob>) {
         let Some(project) = self.projects.get_mut(project) else { return };
         for NewBlob { hash, content } in blobs {
@@ -193,7 +201,9 @@ impl EventStore for MemoryStore {
     }
 
     async fn delete_project(&self, project: &ProjectId) -> Result<(), StoreError> {
-        self.state_to_write()?.projects.remove(project);
+        let mut state = self.state_to_write()?;
+        state.projects.remove(project);
+        state.collect();
         Ok(())
     }
 
@@ -249,11 +259,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn collect_garbage(&self) -> Result<u64, StoreError> {
-        let mut state = self.state_to_write()?;
-        let State { projects, blobs, .. } = &mut *state;
-        let before = blobs.len();
-        blobs.retain(|hash, _| projects.values().any(|project| project.blobs.contains(hash)));
-        Ok((before - blobs.len()) as u64)
+        Ok(self.state_to_write()?.collect())
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! From what waits to the next batch: requests decide, updates report, both become events.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cobuild_protocol::{
@@ -10,14 +10,15 @@ use cobuild_protocol::{
     state::FileInfo,
     value::{FileOrigin, Outcome, PreviewState, Role, Usage},
 };
+use futures_util::FutureExt;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Appending, ProjectActor, life::refuse};
+use super::{Appending, ProjectActor};
 use crate::project::{
     batch::{After, Batch, PendingJoin, Stamp},
     command::{self, Acceptance, Answer, Desk, Later, SandboxWish},
     error::ProjectError,
-    event_store::{StoreError, StoredSnapshot},
+    event_store::StoredSnapshot,
     file_tree::{Tree, check_base, check_lock, check_place, content_hash},
     handle::{Identity, Joined, Request},
     model_provider::ModelInfo,
@@ -61,31 +62,21 @@ impl ProjectActor {
             }
             Some(refused) => {
                 self.refused = Some(refused);
-                self.reject_waiting();
+                self.answer_without_the_store();
                 true
             }
             None => false,
         }
     }
 
-    /// While the store takes nothing, whoever wants a change is told so at once.
-    fn reject_waiting(&mut self) {
-        let error = ProjectError::Store(StoreError::Unavailable("an earlier append failed".into()));
-        for request in std::mem::take(&mut self.waiting) {
-            refuse(request, &error);
-        }
-    }
-
     pub(super) fn append(&mut self, batch: Batch) {
         let head = batch.events.last().map_or(self.state.seq, |event| event.seq);
         let snapshot = (head >= self.snapshot_stored + SNAPSHOT_EVERY).then(|| self.snapshot_to_store()).flatten();
-        if let Some(snapshot) = &snapshot {
-            self.snapshot_stored = snapshot.seq;
-        }
+        let snapshot_seq = snapshot.as_ref().map(|snapshot| snapshot.seq);
         let transaction = batch.transaction(&self.project, snapshot);
         let store = Arc::clone(&self.parts.store);
         let result = Box::pin(async move { store.append(transaction).await });
-        self.appending = Some(Appending { batch, began: Instant::now(), result });
+        self.appending = Some(Appending { batch, began: Instant::now(), snapshot: snapshot_seq, result });
     }
 
     pub(super) fn snapshot_to_store(&self) -> Option<StoredSnapshot> {
@@ -197,8 +188,9 @@ impl ProjectActor {
             UpdateBody::OpenAnswer { .. } => {}
             UpdateBody::Usage(call) => self.add_usage(call, if live { stamp } else { Stamp::default() }, batch),
             UpdateBody::Conflict { path, proposed, reason } => self.keep_both(path, proposed, reason, stamp, batch),
-            UpdateBody::Restore { to, tree } => {
-                command::restore::push(batch, &self.state.view.files, to, &tree, stamp);
+            UpdateBody::Restore { to, tree, done } => {
+                // The job that waits for it was cancelled: the project is closing.
+                let _ = done.send(command::restore::push(batch, &self.state.view, to, &tree, stamp));
             }
             UpdateBody::Compact(step) => Self::take_step(step, batch),
             UpdateBody::Compacted(result) => self.compacted(result),
@@ -347,15 +339,20 @@ impl ProjectActor {
     fn end_run(&mut self, run: Option<RunId>, result: Result<(), ProjectError>, batch: &mut Batch) {
         let Some(run) = run else { return };
         if self.runs.is_live(run) {
-            let outcome = if result.is_ok() { Outcome::Completed } else { Outcome::Failed };
+            let outcome = match result {
+                Ok(()) => Outcome::Completed,
+                Err(ProjectError::Cancelled) => Outcome::Cancelled,
+                Err(_) => Outcome::Failed,
+            };
+            let cancelled_by = self.runs.stopped_by(run).filter(|_| outcome == Outcome::Cancelled);
             let error = result.err().map(|error| error.body());
-            let finished = RunFinished { outcome, error, usage: self.state.usage_of(run), cancelled_by: None };
+            let finished = RunFinished { outcome, error, usage: self.state.usage_of(run), cancelled_by };
             batch.push(Event::RunFinished(finished), Stamp::run(run));
         }
         self.runs.ended(run);
     }
 
-    fn join(
+    pub(super) fn join(
         &mut self,
         identity: Identity,
         since: Option<Cursor>,
@@ -452,7 +449,11 @@ impl ProjectActor {
         let reporter = Reporter::new(stamp, self.updates_sender.clone());
         let (store, tree, project) = (Arc::clone(&self.parts.store), self.tree.subscribe(), self.project.clone());
         let work = async move {
-            let result = later.perform(&store, &tree, &project, &reporter).await;
+            let performed = AssertUnwindSafe(later.perform(&store, &tree, &project, &reporter)).catch_unwind().await;
+            let result = performed.unwrap_or_else(|_| {
+                tracing::error!(command = %id, "a command panicked");
+                Err(ProjectError::Internal)
+            });
             // The actor has gone: whoever waits for the reply sees that.
             let _ = reporter.report(UpdateBody::Settled { id, result }).await;
         };

@@ -2,11 +2,12 @@
 
 use cobuild_protocol::{
     Event,
-    event::{ParticipantLeft, RunFinished},
+    event::RunFinished,
     frame::{ControlFrame, Rejected},
     state::RunState,
     value::Outcome,
 };
+use tokio::time::Instant;
 
 use super::{Appending, ProjectActor};
 use crate::project::{
@@ -18,14 +19,15 @@ use crate::project::{
 };
 
 impl ProjectActor {
-    /// Ends what a crash cut off: runs without an end, a sandbox that is no more, participants who are not here.
+    /// Ends what a crash cut off: runs without an end, a sandbox that is no more. Participants who are not here have as
+    /// long to come back as after any lost connection; so what they locked is still theirs then.
     pub(super) fn recover(&mut self) {
         let mut batch = Batch::new(self.state.seq);
         self.interrupt_runs(&mut batch);
         batch.push_all(self.sandbox.forget(&self.state.view), &Stamp::default());
+        let now = Instant::now();
         for participant in self.state.view.participants.values().filter(|participant| participant.present) {
-            let left = ParticipantLeft { participant: participant.participant };
-            batch.push(Event::ParticipantLeft(left), Stamp::default());
+            self.room.expect(participant.participant, now);
         }
         if !batch.is_empty() {
             self.append(batch);

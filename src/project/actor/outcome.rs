@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Event, ParticipantId, RunId, Seq,
+    Command, Event, EventFrame, ParticipantId, RunId, Seq,
+    command::Cancel,
     frame::{AttachMode, ControlFrame, Rejected, SnapshotFrame},
+    value::Role,
 };
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Appending, ProjectActor};
+use super::{Appending, ProjectActor, life::refuse};
 use crate::{
     codegen::reply_path::Layout,
     project::{
@@ -20,7 +22,7 @@ use crate::{
         error::ProjectError,
         event_store::StoreError,
         figures::Figures,
-        handle::{Joined, Member},
+        handle::{Joined, Member, Request},
         run::{self, JobContext, Reporter, STEERS_MAX, Work},
         runs::Joinable,
     },
@@ -37,9 +39,10 @@ impl ProjectActor {
     ///
     /// The log cannot be continued by this actor.
     pub(super) fn on_appended(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
-        let Some(Appending { batch, began, .. }) = self.appending.take() else { return Ok(()) };
+        let Some(Appending { batch, began, snapshot, .. }) = self.appending.take() else { return Ok(()) };
         match result {
             Ok(()) => {
+                self.snapshot_stored = snapshot.unwrap_or(self.snapshot_stored);
                 self.figures.appended(batch.events.len(), began.elapsed());
                 self.finish(batch);
                 Ok(())
@@ -111,7 +114,7 @@ impl ProjectActor {
                 }
             }
             After::Queue(waiting) => self.runs.queue.push(waiting),
-            After::QueueFirst(waiting) => self.runs.queue.push_first(waiting),
+            After::QueueFirst(waiting) => self.runs.queue.push_urgent(waiting),
             After::Reorder(order) => self.runs.queue.reorder(&order),
             After::Stop(run) => self.runs.stop(run),
             After::Sandbox(SandboxWish::None) => {}
@@ -159,7 +162,7 @@ impl ProjectActor {
         };
         let cancel = self.cancel.child_token();
         match work {
-            Work::Exec { .. } => self.runs.started_beside(run, cancel.clone()),
+            Work::Exec { .. } => self.runs.started_beside(run, by, cancel.clone()),
             _ => self.runs.started(run, by, needs_sandbox, cancel.clone(), joinable),
         }
         run::spawn(&self.jobs, context, work, cancel);
@@ -202,6 +205,34 @@ impl ProjectActor {
         snapshot
     }
 
+    /// While the store takes nothing, whoever wants a change is told so at once – but what runs can be stopped, and who is
+    /// here already may come in.
+    pub(super) fn answer_without_the_store(&mut self) {
+        let error = ProjectError::Store(StoreError::Unavailable("an earlier append failed".into()));
+        for request in std::mem::take(&mut self.waiting) {
+            match request {
+                Request::Join { identity, since, reply } => {
+                    let mut batch = Batch::new(self.state.seq);
+                    self.join(identity, since, reply, &mut batch);
+                    if batch.is_empty() {
+                        batch.after.into_iter().for_each(|consequence| self.follow_up(consequence));
+                    } else {
+                        batch.after.into_iter().for_each(|consequence| turn_down(consequence, &error));
+                    }
+                }
+                Request::Command { by, role, ref frame, .. } => {
+                    if let Command::Cancel(Cancel { run }) = frame.command
+                        && self.state.role(by, role).is_some_and(|role| role >= Role::Editor)
+                    {
+                        self.runs.stop_before_the_record(run, by);
+                    }
+                    refuse(request, &error);
+                }
+                request => refuse(request, &error),
+            }
+        }
+    }
+
     /// The store took nothing. Whoever waits for a reply is told; what jobs said is kept and tried again.
     fn on_refused(&mut self, mut batch: Batch, error: &StoreError) {
         let from_client =
@@ -210,29 +241,43 @@ impl ProjectActor {
             self.refused = Some((batch, Instant::now() + RETRY_AFTER));
             return;
         }
-        let error = ProjectError::Store(error.clone());
-        for consequence in batch.after.drain(..) {
-            match consequence {
-                After::Reply(reply, frame) => {
-                    let id = match frame {
-                        ControlFrame::Accepted(accepted) => Some(accepted.id),
-                        ControlFrame::Rejected(rejected) => rejected.id,
-                        _ => None,
-                    };
-                    let _ = reply.send(ControlFrame::Rejected(Rejected { id, error: error.body() }));
-                }
-                After::Join(reply, _) => drop(reply.send(Err(error.clone()))),
-                After::Sandbox(_)
-                | After::Stop(_)
-                | After::Queue(_)
-                | After::QueueFirst(_)
-                | After::Reorder(_)
-                | After::Start(..)
-                | After::Steer(..)
-                | After::Opened(..)
-                | After::Written(..)
-                | After::Compacted { .. } => {}
-            }
+        if let Some((run, by)) = cancellation(&batch) {
+            self.runs.stop_before_the_record(run, by);
         }
+        let error = ProjectError::Store(error.clone());
+        batch.after.drain(..).for_each(|consequence| turn_down(consequence, &error));
     }
+}
+
+/// Tells whoever waits for this that it cannot be.
+fn turn_down(consequence: After, error: &ProjectError) {
+    match consequence {
+        After::Reply(reply, frame) => {
+            let id = match frame {
+                ControlFrame::Accepted(accepted) => Some(accepted.id),
+                ControlFrame::Rejected(rejected) => rejected.id,
+                _ => None,
+            };
+            let _ = reply.send(ControlFrame::Rejected(Rejected { id, error: error.body() }));
+        }
+        After::Join(reply, _) => drop(reply.send(Err(error.clone()))),
+        After::Sandbox(_)
+        | After::Stop(_)
+        | After::Queue(_)
+        | After::QueueFirst(_)
+        | After::Reorder(_)
+        | After::Start(..)
+        | After::Steer(..)
+        | After::Opened(..)
+        | After::Written(..)
+        | After::Compacted { .. } => {}
+    }
+}
+
+/// The run this batch was to cancel, and who wants that, if it is a `cancel` and nothing else.
+fn cancellation(batch: &Batch) -> Option<(RunId, ParticipantId)> {
+    let [EventFrame { event: Event::RunFinished(finished), run, command: Some(_), .. }] = &batch.events[..] else {
+        return None;
+    };
+    run.zip(finished.cancelled_by)
 }

@@ -8,7 +8,7 @@ use cobuild_protocol::{
     Event, FilePath, PackageSpec,
     command::{Apply, Delivery},
     event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError},
-    value::{FileOrigin, PreviewState},
+    value::{ContentHash, FileOrigin, PreviewState},
 };
 
 use super::{
@@ -188,8 +188,8 @@ pub(super) async fn stage(
             refuse(context, file.path.as_str(), "it was cut off before its end".to_owned()).await?;
             continue;
         }
-        let content = match new_content(context, &tree, reply, file).await? {
-            NewContent::Text(content) => content,
+        let (content, applied_to) = match new_content(context, &tree, reply, file).await? {
+            NewContent::Text { content, applied_to } => (content, applied_to),
             NewContent::Unmatched(held) => {
                 staging.unmatched.push(held);
                 continue;
@@ -204,6 +204,7 @@ pub(super) async fn stage(
             continue;
         }
         let base = match bases {
+            _ if applied_to.is_some() => applied_to,
             Some(bases) => bases.get(&file.path).cloned(),
             None => tree.get(&file.path).map(|info| info.hash.clone()),
         };
@@ -217,7 +218,11 @@ pub(super) async fn stage(
 
 /// What a file of a reply becomes.
 enum NewContent {
-    Text(Bytes),
+    Text {
+        content: Bytes,
+        /// What an edit was applied to: the file as it is now, not as the model saw it.
+        applied_to: Option<ContentHash>,
+    },
     Unmatched(HeldBack),
     Loss(HeldBack),
 }
@@ -233,14 +238,14 @@ async fn new_content(
     match &file.change {
         ReplyChange::Whole(text) => Ok(match loses_content(context, tree, reply, file, text).await? {
             Some(reason) => NewContent::Loss(held(format!("{reason}; the old version was kept"), None)),
-            None => NewContent::Text(Bytes::from(text.clone())),
+            None => NewContent::Text { content: Bytes::from(text.clone()), applied_to: None },
         }),
         ReplyChange::Edit(blocks) => {
             let Some(info) = tree.get(&file.path) else { return unmatched("there is no such file to edit") };
             let original = read_content(&context.parts.store, info).await?;
             let Ok(original) = std::str::from_utf8(&original) else { return unmatched("it is not a text file") };
             Ok(match apply_edits(original, blocks) {
-                Ok(text) => NewContent::Text(Bytes::from(text)),
+                Ok(text) => NewContent::Text { content: Bytes::from(text), applied_to: Some(info.hash.clone()) },
                 Err(error) => NewContent::Unmatched(held(error.to_string(), feedback::hint(&error))),
             })
         }

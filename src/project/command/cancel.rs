@@ -1,5 +1,8 @@
 //! `cancel`: ends a run. Its terminal event is written at once; as soon as that is safe the job is stopped, and nothing
 //! it still says is heard.
+//!
+//! Whoever may change things may stop what is changing them, whoever began it: a stop must not wait for its author. What
+//! only waits changes nothing yet; that is for its author and owners.
 
 use cobuild_protocol::{
     Event, ParticipantId, RunId, Seq, command::Cancel, event::RunFinished, state::RunState, value::Outcome,
@@ -20,6 +23,9 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance
     };
     if info.state == RunState::Finished {
         return Ok(Acceptance { run: Some(run), seq: None });
+    }
+    if info.state == RunState::Queued {
+        desk.may_decide_for(info.by)?;
     }
     let stamp = desk.stamp(Some(run));
     let seq = push_end(desk.batch, desk.state, run, desk.by, stamp);

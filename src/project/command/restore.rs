@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cobuild_protocol::{
-    Event, Seq,
+    Event, ProjectState, Seq,
     command::Restore,
     event::{FileDeleted, FileWritten, Restored},
     value::FileOrigin,
@@ -13,24 +13,31 @@ use super::{Answer, Desk, Later};
 use crate::project::{
     batch::{Batch, Stamp},
     error::ProjectError,
-    file_tree::{Tree, difference},
+    file_tree::{Tree, check_lock, difference},
 };
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: &Restore) -> Result<Answer, ProjectError> {
     if !(1..=desk.state.seq).contains(&command.to) {
         return Err(ProjectError::NotFound(format!("there is no event {}", command.to)));
     }
-    if let Some(path) = desk.state.view.locks.keys().find(|path| desk.check_lock(path).is_err()) {
-        return Err(ProjectError::Conflict(format!("{path} is locked by somebody else")));
-    }
     Ok(Answer::Later(Later::Restore { to: command.to }))
 }
 
-/// Puts the way back on record. Contents are in the store already.
-pub(crate) fn push(batch: &mut Batch, now: &Tree, to: Seq, then: &Tree, stamp: Stamp) {
+/// Puts the way back on record, unless somebody else has locked one of the files it changes. Contents are in the store
+/// already.
+pub(crate) fn push(
+    batch: &mut Batch,
+    now: &ProjectState,
+    to: Seq,
+    then: &Tree,
+    stamp: Stamp,
+) -> Result<(), ProjectError> {
+    let difference = difference(&now.files, then);
+    for path in difference.deleted.iter().copied().chain(difference.written.iter().map(|(path, _)| *path)) {
+        check_lock(now, path, stamp.by)?;
+    }
     let follow = Stamp { command: None, ..stamp.clone() };
     batch.push(Event::Restored(Restored { to }), stamp);
-    let difference = difference(now, then);
     let deleted: BTreeSet<_> = difference.deleted;
     for path in deleted {
         let deleted = FileDeleted { path: path.clone(), origin: FileOrigin::Restore };
@@ -45,4 +52,5 @@ pub(crate) fn push(batch: &mut Batch, now: &Tree, to: Seq, then: &Tree, stamp: S
         };
         batch.push(Event::FileWritten(written), follow.clone());
     }
+    Ok(())
 }

@@ -10,7 +10,9 @@ use cobuild_protocol::{
 use super::*;
 use crate::{
     project::{
+        Cause,
         event_store::EventStore,
+        sandbox_provider::SandboxProvider,
         testing::{Client, TestRoom, project, within},
     },
     sandbox::memory::MemoryProvider,
@@ -147,6 +149,27 @@ async fn a_log_stays_bounded_and_its_past_readable_within_the_bound() {
     assert!(matches!(restored, ControlFrame::Accepted(_)), "{restored:?}");
     let (_, now) = within(ada.handle.read_file(&"a.txt".parse().unwrap())).await.unwrap();
     assert_eq!(now, content.as_bytes());
+}
+
+#[tokio::test]
+async fn points_of_a_history_whose_beginning_is_folded_begin_with_the_base() {
+    let (mut room, store) = room(FEW).await;
+    let mut ada = room.enter("Ada").await;
+    for round in 0..12 {
+        write(&mut ada, &format!("round {round}")).await;
+        let end = say(&mut room, &mut ada, 5).await;
+        compacted(&store, end, FEW).await;
+    }
+    let base = kept(&store).await.base;
+    assert!(base > 0);
+    let points = ada.handle.history(None, 100).await.unwrap();
+    let (oldest, later) = points.split_last().unwrap();
+    assert_eq!((&oldest.cause, oldest.seq), (&Cause::Base, base));
+    assert_eq!(oldest.files_changed, 1 + crate::sandbox::memory::MemoryProvider::default().template().files.len());
+    assert!(later.iter().all(|point| point.seq > base && point.cause == Cause::Edit), "{later:?}");
+    assert!(ada.handle.history(Some(base), 100).await.unwrap().is_empty());
+    let restored = ada.send(Command::Restore(Restore { to: oldest.seq })).await;
+    assert!(matches!(restored, ControlFrame::Accepted(_)), "{restored:?}");
 }
 
 #[tokio::test]

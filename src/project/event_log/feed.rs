@@ -110,7 +110,7 @@ impl Feed {
                 let published = usize::try_from(head - self.cursor).unwrap_or(usize::MAX);
                 let limits = ReadLimits { events: max_events.clamp(1, published), size_bytes: max_bytes };
                 if !self.take_from_ring(limits, out) {
-                    self.read_store(limits, head, out).await?;
+                    self.read_store(limits, out).await?;
                 }
                 if self.cursor >= head {
                     // Merged frames are smaller than what was published: who has everything is not behind.
@@ -142,7 +142,7 @@ impl Feed {
     }
 
     /// Reads what the ring no longer has.
-    async fn read_store(&mut self, limits: ReadLimits, head: Seq, out: &mut Vec<Arc<Frame>>) -> Result<(), FeedError> {
+    async fn read_store(&mut self, limits: ReadLimits, out: &mut Vec<Arc<Frame>>) -> Result<(), FeedError> {
         let cursor = self.cursor;
         let read = span::read(&self.shared.store, &self.shared.project, cursor + 1, limits).await;
         let mut events = read.map_err(|error| match error {
@@ -150,7 +150,9 @@ impl Feed {
             source => FeedError::Store { cursor, source },
         })?;
         // One merged frame stands for many events, so as many frames as there are events may reach beyond the head: what
-        // is stored there is not out yet.
+        // is stored there is not out yet. The head as of now: a frame that was merged since we looked may reach beyond
+        // the one we saw, and everything in it is out.
+        let head = self.position.borrow().head;
         events.truncate(events.partition_point(|event| event.seq <= head));
         let mut last = cursor;
         let contiguous = events.iter().all(|event| event.first() == std::mem::replace(&mut last, event.seq) + 1);

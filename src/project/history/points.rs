@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cobuild_protocol::{
-    Event, EventFrame, FilePath, ParticipantId, ProjectId, RunId, Seq,
+    Event, EventFrame, FilePath, ParticipantId, ProjectId, ProjectState, RunId, Seq,
+    state::RunState,
     value::{FileOrigin, Outcome, RunKind},
 };
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::READ_LIMITS;
+use super::{READ_LIMITS, read_state};
 use crate::project::{
     error::ProjectError,
     event_store::{SharedStore, StoreError},
@@ -59,6 +60,8 @@ pub struct Point {
 pub enum Cause {
     /// The project's creation from its template.
     Created,
+    /// Everything up to here: of what came before, only the outcome is kept.
+    Base,
     /// A run.
     Run {
         /// Which.
@@ -81,7 +84,7 @@ pub enum Cause {
     },
 }
 
-/// The newest points before event `before`, newest first. Reads the log from its beginning: a look into the past is rare
+/// The newest points before event `before`, newest first. Reads the log from its base on: a look into the past is rare
 /// and may take a moment.
 pub(crate) async fn points(
     store: &SharedStore,
@@ -89,7 +92,26 @@ pub(crate) async fn points(
     before: Seq,
     limit: usize,
 ) -> Result<Vec<Point>, ProjectError> {
+    loop {
+        match find(store, project, before, limit).await {
+            // The base has moved on meanwhile; from the new one on, everything is there.
+            Err(ProjectError::Store(StoreError::Folded { .. })) => {}
+            found => return found,
+        }
+    }
+}
+
+async fn find(
+    store: &SharedStore,
+    project: &ProjectId,
+    before: Seq,
+    limit: usize,
+) -> Result<Vec<Point>, ProjectError> {
     let (mut found, mut last) = (Found::new(before, limit), 0);
+    if let Some(base) = store.base(project).await? {
+        last = base.seq;
+        found.begin_at(last, read_state(&base)?.view);
+    }
     loop {
         let events = store.read(project, last + 1, READ_LIMITS).await?;
         if events.is_empty() {
@@ -121,6 +143,24 @@ struct Found {
 impl Found {
     fn new(before: Seq, limit: usize) -> Self {
         Self { before, limit: limit.clamp(1, POINTS_MAX), points: VecDeque::new(), running: BTreeMap::new() }
+    }
+
+    /// The log is kept from here on only. What was running then goes on.
+    fn begin_at(&mut self, seq: Seq, state: ProjectState) {
+        let ended = state.runs.iter().filter_map(|run| run.finished_at.as_ref());
+        let said = [&state.created_at, &state.conversation.updated_at];
+        // The fold keeps no time of its own: the last it speaks of. They are all of one form, so they compare as text.
+        let at = ended.chain(said).max().cloned().unwrap_or_default();
+        let mut point = Point { seq, at, by: None, cause: Cause::Base, files: Vec::new(), files_changed: 0 };
+        point.files = state.files.keys().take(PATHS_NAMED_MAX).cloned().collect();
+        point.files_changed = state.files.len();
+        self.push(point);
+        for run in state.runs.into_iter().filter(|run| run.state == RunState::Running) {
+            let cause = Cause::Run { run: run.run, kind: run.kind, prompt: run.prompt, outcome: None };
+            let at = run.started_at.unwrap_or(run.accepted_at);
+            let point = Point { seq, at, by: run.by, cause, files: Vec::new(), files_changed: 0 };
+            self.running.insert(run.run, point);
+        }
     }
 
     fn take(&mut self, frame: EventFrame) {
@@ -244,6 +284,7 @@ mod tests {
             .map(|point| {
                 let cause = match &point.cause {
                     Cause::Created => "created".to_owned(),
+                    Cause::Base => "base".to_owned(),
                     Cause::Run { run, outcome, .. } => format!("{run} {outcome:?}"),
                     Cause::Edit => "edit".to_owned(),
                     Cause::Restore { to } => format!("restore {to}"),

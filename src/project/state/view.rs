@@ -96,10 +96,14 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::FileWritten(written) => write_file(view, written, frame.run),
         Event::FileDeleted(deleted) => {
             view.files.remove(&deleted.path);
+            view.locks.remove(&deleted.path);
         }
         Event::FileRenamed(renamed) => {
             if let Some(info) = view.files.remove(&renamed.from) {
                 view.files.insert(renamed.to.clone(), info);
+            }
+            if let Some(locker) = view.locks.remove(&renamed.from) {
+                view.locks.insert(renamed.to.clone(), locker);
             }
         }
         Event::FileRefused(refused) => refuse_file(view, refused, frame.run),

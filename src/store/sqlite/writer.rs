@@ -82,6 +82,7 @@ impl Writer {
             durability: Durability::Machine,
             // What a deletion before the last end left behind.
             sweeping: true,
+            collecting: None,
         };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || thread.run())?;
         Ok(Self { jobs: Some(sender), thread: Some(thread), commits })
@@ -148,6 +149,9 @@ struct Thread {
     durability: Durability,
     /// Whether rows of deleted projects may be left.
     sweeping: bool,
+    /// Behind which blob the search goes on for those that nobody refers to; `None`: there are none. A blob and what
+    /// refers to it come in one transaction, so what is found is wanted by nobody.
+    collecting: Option<i64>,
 }
 
 impl Thread {
@@ -168,16 +172,16 @@ impl Thread {
         }
     }
 
-    /// The next job; while there is none, sweeps.
+    /// The next job; while there is none, removes what deleted projects left, step by step.
     fn next_job(&mut self) -> Option<Job> {
         if let Some(job) = self.held_back.take() {
             return Some(job);
         }
-        while self.sweeping {
+        while self.sweeping || self.collecting.is_some() {
             match self.jobs.try_recv() {
                 Ok(job) => return Some(job),
                 Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => self.sweep(),
+                Err(mpsc::error::TryRecvError::Empty) => self.clean(),
             }
         }
         self.jobs.blocking_recv()
@@ -265,16 +269,23 @@ impl Thread {
         Ok(step)
     }
 
-    fn sweep(&mut self) {
-        let swept = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-            let more = statements::sweep(&transaction)?;
-            transaction.commit()?;
-            Ok(more)
+    /// A step of cleaning up: first the rows of deleted projects, then the blobs only those referred to.
+    fn clean(&mut self) {
+        let after = self.collecting.unwrap_or(0);
+        let step = if self.sweeping { self.sweep() } else { self.collect(after).map(|step| step.next) };
+        self.collecting = step.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not remove what deleted projects left; trying again after the next deletion");
+            self.sweeping = false;
+            None
         });
-        self.sweeping = swept.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not sweep deleted projects; trying again after the next deletion");
-            false
-        });
+    }
+
+    /// Returns where the collection of blobs begins, once everything is swept.
+    fn sweep(&mut self) -> Result<Option<i64>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.sweeping = statements::sweep(&transaction)?;
+        transaction.commit()?;
+        Ok((!self.sweeping).then_some(0))
     }
 
     fn close(self) {

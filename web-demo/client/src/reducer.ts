@@ -132,12 +132,16 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
           : part,
       );
     case "file_deleted": {
-      const { [frame.path]: _, ...files } = state.files;
-      return { ...state, files };
+      const { [frame.path]: _file, ...files } = state.files;
+      const { [frame.path]: _lock, ...locks } = state.locks;
+      return { ...state, files, locks };
     }
     case "file_renamed": {
       const { [frame.from]: file, ...files } = state.files;
-      return file ? { ...state, files: { ...files, [frame.to]: file } } : state;
+      const { [frame.from]: locker, ...locks } = state.locks;
+      if (file) files[frame.to] = file;
+      if (locker) locks[frame.to] = locker;
+      return { ...state, files, locks };
     }
     case "install_started": {
       const step: Step = { type: "install", packages: frame.packages, output: "", finished: false };

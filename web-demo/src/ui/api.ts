@@ -42,7 +42,7 @@ export interface HistoryPoint {
   seq: number;
   at: string;
   by?: string;
-  cause: "created" | "run" | "edit" | "restore";
+  cause: "created" | "base" | "run" | "edit" | "restore";
   run?: string;
   kind?: RunKind;
   prompt?: string;

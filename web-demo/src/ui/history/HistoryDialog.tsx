@@ -112,7 +112,7 @@ function PointRow({ point, isNewest, isShown, onPick }: PointRowProps) {
 }
 
 function iconOf({ cause, kind }: HistoryPoint) {
-  if (cause === "created") return Sprout;
+  if (cause === "created" || cause === "base") return Sprout;
   if (cause === "restore") return Undo2;
   if (cause === "edit") return Pencil;
   return kind === "exec" || kind === "install" ? SquareTerminal : Sparkles;
@@ -120,6 +120,7 @@ function iconOf({ cause, kind }: HistoryPoint) {
 
 function titleOf({ cause, kind, prompt, outcome, by }: HistoryPoint): string {
   if (cause === "created") return "The project began";
+  if (cause === "base") return "Everything before";
   if (cause === "restore") return "Went back to an earlier moment";
   if (cause === "edit") return by === undefined ? "Changed in the sandbox" : "Edited by hand";
   const what =
