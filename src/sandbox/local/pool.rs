@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::{ground::Ground, instance::LocalSandbox, template_store::TemplateStore};
 use crate::{
