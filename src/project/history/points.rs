@@ -101,12 +101,7 @@ pub(crate) async fn points(
     }
 }
 
-async fn find(
-    store: &SharedStore,
-    project: &ProjectId,
-    before: Seq,
-    limit: usize,
-) -> Result<Vec<Point>, ProjectError> {
+async fn find(store: &SharedStore, project: &ProjectId, before: Seq, limit: usize) -> Result<Vec<Point>, ProjectError> {
     let (mut found, mut last) = (Found::new(before, limit), 0);
     if let Some(base) = store.base(project).await? {
         last = base.seq;
