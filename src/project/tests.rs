@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use cobuild_protocol::{
-    Command, Cursor, ErrorCode, Event,
+    Command, Cursor, ErrorCode, Event, EventFrame,
     command::{
         Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, MoveQueued, ReadFile,
         RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
@@ -201,9 +201,12 @@ async fn a_full_queue_says_so_and_forgets_the_refusal() {
     assert_eq!(rejected(&eve.send(generate("too many")).await), ErrorCode::QueueFull);
     assert_eq!(rejected(&eve.send(urgent("now")).await), ErrorCode::QueueFull);
     ada.cancel(first).await;
-    let _second = room.call().await;
-    let _third = room.call().await;
-    ada.wait_for(|frame| matches!(frame.event, Event::RunStarted(_)) && frame.run != Some(first)).await;
+    // It is Bob's turn, and then Ada's.
+    let (bob, me) = (bob.member.participant(), ada.member.participant());
+    let begins = |by| move |frame: &EventFrame| matches!(frame.event, Event::RunStarted(_)) && frame.by == Some(by);
+    let bobs = ada.wait_for(begins(bob)).await.run.unwrap();
+    ada.cancel(bobs).await;
+    ada.wait_for(begins(me)).await;
     accepted_run(&ada.send_as("late", generate("late")).await);
 }
 

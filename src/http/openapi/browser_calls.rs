@@ -95,7 +95,8 @@ struct ViteErrors {
     success: bool,
     has_errors: bool,
     errors: Vec<ViteError>,
-    message: String,
+    /// `check-vite-errors` says it in words, too.
+    message: Option<String>,
 }
 
 #[derive(JsonSchema)]

@@ -25,6 +25,8 @@
   let reports = [];
   let said = new Set();
   let updating = false;
+  // A module that threw when it began has left nothing behind that takes its next version: the page has to be loaded anew.
+  let torn = false;
   let loading = 0;
   let changedAt = now();
   let question = 0;
@@ -123,6 +125,7 @@
       if (!(event instanceof ErrorEvent)) return unloaded(event.target);
       // Not an error, but how browsers say that a layout takes another round; and what they say of scripts elsewhere.
       if (/^ResizeObserver loop|^Script error\.?$/.test(event.message)) return;
+      torn ||= document.readyState !== "complete";
       if (event.error === null || event.error === undefined) report(event.message);
       else thrown("", event.error);
     },
@@ -137,7 +140,10 @@
   const { error: shout } = console;
   console.error = (...words) => {
     shout.apply(console, words);
-    if (words[0] === "[vite]" && words[1] instanceof Error) thrown("", words[1]);
+    if (words[0] === "[vite]" && words[1] instanceof Error) {
+      torn = true;
+      thrown("", words[1]);
+    }
   };
 
   /** Updates and overlays, as the dev server's client tells them to modules. Its own module is asked, not another. */
@@ -147,13 +153,16 @@
     if (!client) return;
     const { createHotContext } = await import(client.src);
     const hot = createHotContext("/__cobuild/page.js");
+    let wasTorn = false;
     hot.on("vite:beforeUpdate", () => {
+      [wasTorn, torn] = [torn, false];
       updating = true;
       renewed();
     });
     hot.on("vite:afterUpdate", () => {
       updating = false;
       changedAt = now();
+      if (wasTorn) location.reload();
     });
     hot.on("vite:beforeFullReload", () => {
       changedAt = now();

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 6;
 /// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
 /// How long the dev server takes to notice that a file has changed, when nothing it serves tells; on a busy machine.
-const UNTOLD_WITHIN: Duration = Duration::from_millis(700);
+const UNTOLD_WITHIN: Duration = Duration::from_millis(250);
 /// Pause between two looks at a file that is still served as it was.
 const PAUSE: Duration = Duration::from_millis(30);
 /// What the dev server compiles into modules.
