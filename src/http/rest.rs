@@ -183,7 +183,7 @@ pub(crate) async fn command(
     })?;
     let frame = command_frame::parse_command(&body).map_err(|rejected| Problem::from(rejected.error))?;
     let handle = state.registry.get(&caller.project).await?;
-    let member = enter(&handle, &caller).await?;
+    let member = enter(&handle, &caller, false).await?;
     match handle.submit(&member, frame).await {
         ControlFrame::Rejected(rejected) => Err(rejected.error.into()),
         frame @ ControlFrame::Accepted(_) => Ok((StatusCode::ACCEPTED, Json(frame)).into_response()),
@@ -271,22 +271,21 @@ async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
 /// have to show that it was not they; then entering is how the room is asked.
 pub(crate) async fn readable(state: &HttpState, caller: &Caller) -> Result<ProjectHandle, ProjectError> {
     let handle = state.registry.get(&caller.project).await?;
-    let (_, project) = handle.state().await?;
-    if project.participants.values().any(|participant| participant.removed) {
-        enter(&handle, caller).await?;
+    if handle.has_removed_anybody().await? {
+        enter(&handle, caller, false).await?;
     }
     Ok(handle)
 }
 
 /// A place in the room for as long as one command takes. The room keeps whoever left for a while, so a program that
-/// sends many commands does not come and go with each.
-pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller) -> Result<Member, ProjectError> {
+/// sends many commands does not come and go with each. `looks`: somebody follows, and so wants to see the preview; a command
+/// that needs a sandbox makes one itself.
+pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller, looks: bool) -> Result<Member, ProjectError> {
     let identity = Identity {
         key: Some(caller.grant.program_key()),
         name: caller.grant.program_name().map(str::to_owned),
         role: caller.role,
-        // A command that needs a sandbox makes one itself.
-        looks: false,
+        looks,
     };
     // As somebody who has seen everything, or a snapshot would be made for nobody.
     let seen = Cursor { epoch: handle.log().epoch().clone(), seq: handle.log().head() };

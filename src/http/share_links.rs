@@ -112,7 +112,7 @@ pub(crate) async fn revoke_all(state: &HttpState, caller: &Caller) -> Result<(),
 /// who the caller is there is nobody in the room to ask about, and nobody is to appear in it: the token's role counts.
 async fn require_owner(state: &HttpState, caller: &Caller) -> Result<(), Problem> {
     let handle = state.registry.get(&caller.project).await?;
-    let role = if caller.grant.is_personal() { rest::enter(&handle, caller).await?.role() } else { caller.role };
+    let role = if caller.grant.is_personal() { rest::enter(&handle, caller, false).await?.role() } else { caller.role };
     match role {
         Role::Owner => Ok(()),
         Role::Editor | Role::Viewer => Err(Problem::new(ErrorCode::Forbidden, "only owners share a project")),

@@ -76,7 +76,7 @@ pub(crate) async fn events(
         return Ok(stream_of(Body::from(come_back(state.leaving.retry_after_drain()))));
     }
     let handle = rest::readable(&state, &caller).await?;
-    let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller).await?) } else { None };
+    let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller, true).await?) } else { None };
     let (first, feed) = begin(&handle, seen).await?;
     let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

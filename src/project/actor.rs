@@ -293,6 +293,11 @@ impl ProjectActor {
         match request {
             Request::Leave { participant } => self.room.leave(participant, Instant::now()),
             Request::State { reply } => drop(reply.send((self.state.seq, self.state.view.clone()))),
+            Request::Removals { reply } => {
+                let removed = self.state.view.participants.values().any(|participant| participant.removed);
+                // Whoever asked may have gone meanwhile.
+                let _ = reply.send(removed);
+            }
             Request::Preview { reply } => drop(reply.send(self.preview())),
             Request::Command { by, role, ref frame, .. }
                 if frame.command.is_read() && self.state.role(by, role).is_none() =>

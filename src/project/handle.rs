@@ -185,6 +185,10 @@ pub(crate) enum Request {
     State {
         reply: oneshot::Sender<(Seq, ProjectState)>,
     },
+    /// Whether an owner has removed anybody.
+    Removals {
+        reply: oneshot::Sender<bool>,
+    },
     Preview {
         reply: oneshot::Sender<Preview>,
     },
@@ -320,6 +324,13 @@ impl ProjectHandle {
     /// One content of the store.
     pub async fn blob(&self, hash: &ContentHash) -> Result<Bytes, ProjectError> {
         self.store.blob(hash).await?.ok_or(ProjectError::Internal)
+    }
+
+    /// Whether an owner has removed anybody from the project.
+    pub(crate) async fn has_removed_anybody(&self) -> Result<bool, ProjectError> {
+        let (reply, removals) = oneshot::channel();
+        self.send(Request::Removals { reply }).await?;
+        removals.await.map_err(|_| ProjectError::Closing)
     }
 
     /// The live preview. Starts a sandbox when there is none.

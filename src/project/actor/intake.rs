@@ -132,7 +132,11 @@ impl ProjectActor {
                 Request::Join { identity, since, reply } => self.join(identity, since, reply, batch),
                 Request::Command { by, role, frame, reply } => self.decide(by, role, frame, reply, batch),
                 Request::Page { news } => self.note_page(news, batch),
-                Request::Leave { .. } | Request::State { .. } | Request::Preview { .. } | Request::Delete => {
+                Request::Leave { .. }
+                | Request::State { .. }
+                | Request::Removals { .. }
+                | Request::Preview { .. }
+                | Request::Delete => {
                     unreachable!("answered when they came in")
                 }
             }

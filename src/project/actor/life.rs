@@ -106,6 +106,7 @@ pub(super) fn refuse(request: Request, error: &ProjectError) {
         // Their senders see the dropped reply; a page's word is no loss.
         Request::Leave { .. }
         | Request::State { .. }
+        | Request::Removals { .. }
         | Request::Preview { .. }
         | Request::Page { .. }
         | Request::Delete => {}
