@@ -184,7 +184,7 @@ async fn prompts_wait_their_turn_and_a_waiting_one_can_be_cancelled() {
 
 #[tokio::test]
 async fn a_full_queue_says_so_and_forgets_the_refusal() {
-    let mut room = TestRoom::new().await;
+    let room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
     let first = ada.generate("first").await;
     for number in 0..super::QUEUE_SHARE_MAX {
