@@ -32,6 +32,7 @@ pub mod price_lists;
 pub mod provider;
 pub mod retry;
 pub mod sse;
+mod think_tags;
 #[cfg(test)]
 mod testing;
 pub mod usage;
