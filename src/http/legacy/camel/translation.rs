@@ -10,6 +10,8 @@ const OUTPUT_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// The translation of one stream.
 #[derive(Debug, Default)]
 pub(in crate::http::legacy) struct Translation {
+    /// Whether it tells of an apply.
+    applies: bool,
     /// What the command under way has said.
     output: String,
 }
@@ -20,8 +22,10 @@ impl Translation {
         let kind = event["type"].as_str().unwrap_or_default().to_owned();
         match kind.as_str() {
             "start" if event["totalSteps"].is_number() => {
+                self.applies = true;
                 vec![event, json!({ "type": "info", "message": "Parsing and applying the answer" })]
             }
+            "status" if self.applies => vec![json!({ "type": "info", "message": event["message"] })],
             "success" => {
                 let packages = event["installedPackages"].take();
                 vec![json!({ "type": "package-complete", "packages": packages })]
@@ -70,7 +74,7 @@ mod tests {
 
     #[track_caller]
     fn check(told: Value, expected: Value) {
-        let mut translation = Translation { output: "said".into() };
+        let mut translation = Translation { applies: false, output: "said".into() };
         assert_eq!(Value::from(translation.of(told.clone())), expected, "{told}");
     }
 
