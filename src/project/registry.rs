@@ -75,6 +75,8 @@ pub struct ProjectSettings {
     pub project_budget: Budget,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
+    /// The model that merges edits which say only what is new: `provider/model`. `None`: nobody does.
+    pub merge_model: Option<String>,
 }
 
 /// How much models may consume; checked before each call. `None`: as much as they want.
@@ -115,6 +117,7 @@ impl Default for ProjectSettings {
             run_budget: Budget::default(),
             project_budget: Budget::default(),
             git_hosts: vec![GitHost::github()],
+            merge_model: None,
         }
     }
 }

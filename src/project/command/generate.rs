@@ -30,6 +30,7 @@ use cobuild_protocol::{
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::meter::Meter;
 use self::{
     answer::Answer,
     joining::Joining,
@@ -37,7 +38,7 @@ use self::{
     talk::Talk,
 };
 use super::{
-    Acceptance, Desk, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
+    Acceptance, BACKGROUND_SIZE_BYTES_MAX, Desk, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
     model_choice::{self, Chosen},
 };
 use crate::{
@@ -56,12 +57,15 @@ use crate::{
 pub(super) type Bases = BTreeMap<FilePath, ContentHash>;
 
 pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptance, ProjectError> {
-    let Generate { prompt, model, apply, verbatim, delivery, mode, images, url } = command;
+    let Generate { prompt, model, apply, verbatim, delivery, mode, images, url, background } = command;
     if prompt.trim().is_empty() {
         return Err(ProjectError::BadRequest("prompt must not be blank".into()));
     }
     if prompt.len() > PROMPT_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("prompt has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
+    }
+    if background.as_ref().is_some_and(|text| text.len() > BACKGROUND_SIZE_BYTES_MAX) {
+        return Err(ProjectError::TooLarge(format!("background has at most {BACKGROUND_SIZE_BYTES_MAX} bytes")));
     }
     let models = desk.parts.models.as_ref();
     let Chosen { names, notice } = model_choice::choose(models, model)?;
@@ -79,7 +83,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     }
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-    let wish = Wish { prompt, images, url };
+    let wish = Wish { prompt, images, url, background };
     desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, fallbacks, apply, verbatim, mode }), delivery)
 }
 

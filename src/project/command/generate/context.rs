@@ -13,7 +13,7 @@ use crate::{
         conversation::Conversation,
         error::ProjectError,
         model_provider::{ContextFile, ModelInfo, Turn},
-        run::JobContext,
+        run::{JobContext, Wish},
         sandbox_link::read_content,
     },
 };
@@ -44,7 +44,7 @@ pub(super) struct View {
 
 impl View {
     /// Reads the project's files and chooses.
-    pub(super) async fn gather(context: &JobContext, model: &ModelInfo, prompt: &str) -> Result<Self, ProjectError> {
+    pub(super) async fn gather(context: &JobContext, model: &ModelInfo, wish: &Wish) -> Result<Self, ProjectError> {
         let tree = context.tree.borrow().clone();
         let mut files = Vec::with_capacity(tree.len());
         for (path, info) in tree.iter() {
@@ -57,12 +57,12 @@ impl View {
         }
         let conversation = context.conversation.clone();
         let texts = files.iter().map(|file| (&file.path, file.text.as_deref()));
-        let important = relevance::important(prompt, texts, &conversation.edited);
+        let important = relevance::important(&wish.prompt, texts, &conversation.edited);
         let mut view = Self {
             files,
             important,
             conversation,
-            prompt_bytes: prompt.len(),
+            prompt_bytes: wish.prompt.len() + wish.background.as_ref().map_or(0, String::len),
             layout: context.layout,
             budget_bytes: budget(model),
             parts: PromptParts::default(),

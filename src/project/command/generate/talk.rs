@@ -61,7 +61,7 @@ impl<'a> Talk<'a> {
     /// Everything that comes before the first call: what the model is to see – and, where the conversation has outgrown
     /// its window, the summary of it.
     pub(super) async fn begin(context: &'a JobContext, work: &GenerateWork) -> Result<Self, ProjectError> {
-        let view = View::gather(context, &work.model, &work.wish.prompt).await?;
+        let view = View::gather(context, &work.model, &work.wish).await?;
         let mut talk = Self {
             context,
             model: work.model.clone(),
@@ -190,10 +190,14 @@ impl<'a> Talk<'a> {
 
     /// A prompt as the model gets it: with the page to imitate, if there is one.
     async fn worded(&self, wish: &Wish) -> Result<String, ProjectError> {
-        let Some(address) = &wish.url else { return Ok(wish.prompt.clone()) };
+        let prompt = match &wish.background {
+            Some(text) => feedback::with_background(&wish.prompt, text),
+            None => wish.prompt.clone(),
+        };
+        let Some(address) = &wish.url else { return Ok(prompt) };
         let page = self.context.parts.pages.read(address, PageKind::Html).await;
         let page = page.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-        Ok(feedback::with_page(&wish.prompt, address.as_str(), &page.text))
+        Ok(feedback::with_page(&prompt, address.as_str(), &page.text))
     }
 
     fn ask_for(&mut self, text: String, pictures: &[Picture]) {
