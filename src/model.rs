@@ -32,9 +32,9 @@ pub mod price_lists;
 pub mod provider;
 pub mod retry;
 pub mod sse;
-mod think_tags;
 #[cfg(test)]
 mod testing;
+mod think_tags;
 pub mod usage;
 pub mod vendor_error;
 pub mod vendors;

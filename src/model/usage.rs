@@ -85,10 +85,9 @@ pub(super) fn overwrite_anthropic(usage: &mut Usage, snapshot: &Value) {
         }
     }
     // Of the whole that is written to the cache, a part may be for an hour: the one said with it, or before.
-    if let (Some(all), Some(hour)) = (
-        snapshot.get("cache_creation_input_tokens").and_then(Value::as_u64),
-        usage.cache_write_1h_tokens,
-    ) {
+    if let (Some(all), Some(hour)) =
+        (snapshot.get("cache_creation_input_tokens").and_then(Value::as_u64), usage.cache_write_1h_tokens)
+    {
         usage.cache_write_tokens = Some(all.saturating_sub(hour));
     }
     if let Some(hour) = snapshot.pointer("/cache_creation/ephemeral_1h_input_tokens").and_then(Value::as_u64) {
@@ -245,7 +244,11 @@ mod tests {
             let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.001, "is_byok": true, "cost_details": details});
             from_chat(&usage).expect("usage").cost_nano_usd
         };
-        assert_eq!(own_key(json!({"upstream_inference_cost": 0.02})), Some(21_000_000), "the vendor behind it charges too");
+        assert_eq!(
+            own_key(json!({"upstream_inference_cost": 0.02})),
+            Some(21_000_000),
+            "the vendor behind it charges too"
+        );
         assert_eq!(own_key(json!({"upstream_inference_cost": null})), None, "unknown, not a thousandth");
     }
 

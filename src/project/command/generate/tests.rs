@@ -406,7 +406,9 @@ async fn rounds_of_a_run_stay_within_a_small_window() {
     };
     let app = |number: usize| {
         let lines = format!("// {number} {}\n", "x".repeat(60)).repeat(35);
-        format!("<file path=\"src/App.jsx\">\n{lines}export default () => 1;\n</file>\n<command>fail {number}</command>")
+        format!(
+            "<file path=\"src/App.jsx\">\n{lines}export default () => 1;\n</file>\n<command>fail {number}</command>"
+        )
     };
     let run = ada.generate("Say hi").await;
     for number in 0..3 {
