@@ -61,8 +61,16 @@ impl EventStore for Disk {
         self.memory.base(project).await
     }
 
+    async fn count_projects(&self) -> Result<u64, StoreError> {
+        self.memory.count_projects().await
+    }
+
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         self.memory.list_projects().await
+    }
+
+    async fn projects_with_waiting_runs(&self) -> Result<Vec<ProjectId>, StoreError> {
+        self.memory.projects_with_waiting_runs().await
     }
 
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {

@@ -98,7 +98,7 @@ impl Person {
     fn identity(&self) -> Identity {
         let name = Some(format!("person {}", self.number));
         let role = if self.number == 0 { Role::Owner } else { Role::Editor };
-        Identity { key: name.clone(), name, role, looks: true }
+        Identity { key: name.clone(), name, party: None, role, looks: true }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The log, read along as it grows, and what must be true of it whatever happens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use cobuild_protocol::{Event, EventFrame, RequestId, RunId, Seq, value::Role};
+use cobuild_protocol::{Event, EventFrame, RequestId, RunId, Seq, value::{Outcome, Role}};
 
 use crate::project::{
     event_store::{StoredEvent, StoredSnapshot},
@@ -17,6 +17,8 @@ pub(super) struct Record {
     pub(super) fold: State,
     /// The runs there have been, and whether they have ended.
     pub(super) runs: HashMap<RunId, bool>,
+    /// Those that have begun.
+    begun: HashSet<RunId>,
     /// The events that commands have led to.
     pub(super) effects: HashMap<RequestId, (Option<RunId>, Seq)>,
 }
@@ -80,7 +82,15 @@ impl Record {
         let Some(run) = event.run else { return };
         let ended = self.runs.entry(run).or_default();
         assert!(!*ended, "after the end of {run}: {event:?}");
-        *ended = matches!(event.event, Event::RunFinished(_));
+        match &event.event {
+            Event::RunStarted(_) => drop(self.begun.insert(run)),
+            Event::RunFinished(finished) => {
+                *ended = true;
+                let cut_off = finished.outcome == Outcome::Interrupted;
+                assert!(!cut_off || self.begun.contains(&run), "{run} was lost while it waited");
+            }
+            _ => {}
+        }
     }
 }
 
