@@ -19,7 +19,7 @@ use super::{
     batch::{Batch, Stamp, now},
     compaction::LogLimits,
     error::ProjectError,
-    event_log::{EventLog, span},
+    event_log::{EventLog, RingLimits, span},
     event_store::{
         NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError, StoredSnapshot,
     },
@@ -69,6 +69,8 @@ pub struct ProjectSettings {
     pub sandbox_on_join: bool,
     /// How much of a project's log is kept event by event.
     pub log_limits: LogLimits,
+    /// How much of the log's end is kept in memory, ready to be sent.
+    pub ring_limits: RingLimits,
     /// What one run may consume.
     pub run_budget: Budget,
     /// What all runs of a project may consume together.
@@ -114,6 +116,7 @@ impl Default for ProjectSettings {
             install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
             log_limits: LogLimits::default(),
+            ring_limits: RingLimits::default(),
             run_budget: Budget::default(),
             project_budget: Budget::default(),
             projects_max: 10_000,
@@ -353,7 +356,8 @@ impl ProjectRegistry {
         let OpenedProject { epoch, head, snapshot, replies, waiting, kept } = opened;
         let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let state = load(&parts.store, id, snapshot.filter(|snapshot| snapshot.seq >= kept.base), head).await?;
-        let log = EventLog::new(id.clone(), epoch, head, Arc::clone(&parts.store));
+        let log =
+            EventLog::with_limits(id.clone(), epoch, head, Arc::clone(&parts.store), parts.settings.ring_limits);
         log.set_base(kept.base);
         let mut remembered = RejectedCommands::default();
         remembered.extend(replies);

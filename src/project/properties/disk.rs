@@ -28,9 +28,16 @@ pub(super) struct Disk {
     /// Every event that was ever stored, as it was; compaction does not touch it.
     pub(super) journal: Mutex<Vec<StoredEvent>>,
     appends: AtomicUsize,
+    /// Those that somebody waits for. A crash leaves them here.
+    under_way: AtomicUsize,
 }
 
 impl Disk {
+    /// Whether somebody waits for an append; asked at a crash, after which nobody does.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.swap(0, Ordering::Relaxed) > 0
+    }
+
     async fn delay(&self, factor: usize) {
         for _ in 0..(self.appends.load(Ordering::Relaxed) * factor) % (DELAY_MAX + 1) {
             yield_now().await;
@@ -42,6 +49,7 @@ impl Disk {
 impl EventStore for Disk {
     async fn append(&self, batch: AppendBatch) -> Result<(), StoreError> {
         self.appends.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         self.delay(1).await;
         let events = batch.events.clone();
         let result = self.memory.append(batch).await;
@@ -49,6 +57,7 @@ impl EventStore for Disk {
             self.journal.lock().unwrap().extend(events);
         }
         self.delay(3).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
         result
     }
 

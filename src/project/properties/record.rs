@@ -3,8 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use cobuild_protocol::{Event, EventFrame, RequestId, RunId, Seq, value::{Outcome, Role}};
+use cobuild_protocol::{
+    Event, EventFrame, RequestId, RunId, Seq,
+    value::{Outcome, Role},
+};
 
+use super::happened::{What, note};
 use crate::project::{
     event_store::{StoredEvent, StoredSnapshot},
     state::State,
@@ -34,6 +38,11 @@ impl Record {
         assert_eq!(event.seq, stored.seq);
         self.commands_count_once(&event);
         self.runs_end_once(&event);
+        match &event.event {
+            Event::RoleChanged(_) => note(What::RoleChanged),
+            Event::FileWritten(_) => note(What::FileWritten),
+            _ => {}
+        }
         self.fold.apply(&event);
         self.frames.push(stored.frame.clone());
     }
@@ -88,6 +97,12 @@ impl Record {
                 *ended = true;
                 let cut_off = finished.outcome == Outcome::Interrupted;
                 assert!(!cut_off || self.begun.contains(&run), "{run} was lost while it waited");
+                note(match finished.outcome {
+                    Outcome::Completed => What::Completed,
+                    Outcome::Failed => What::Failed,
+                    Outcome::Cancelled => What::Cancelled,
+                    Outcome::Interrupted => What::Interrupted,
+                });
             }
             _ => {}
         }
