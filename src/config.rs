@@ -98,7 +98,7 @@ pub struct Config {
     pub legacy_stand_ins: bool,
 
     /// For which of the older systems' clients requests are read: `auto` by the header X-Project-Id, `engine` always those
-    /// that send it, `browser` always those that do not
+    /// that send it, `browser` always those that do not, `engine-camel` a later engine's, in camelCase
     #[arg(long, env = "LEGACY_DIALECT", default_value = "auto", global = true)]
     pub legacy_dialect: DialectChoice,
 

@@ -59,7 +59,7 @@ mod waiting_work;
 
 pub use self::{
     allowance::{PARTICIPANT_COMMANDS_BURST_MAX, PARTICIPANT_COMMANDS_PER_SECOND_MAX},
-    command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
+    command::{BACKGROUND_SIZE_BYTES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
     compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},

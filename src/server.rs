@@ -196,7 +196,12 @@ impl RunningServer {
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
             pages,
-            settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
+            settings: Arc::new(ProjectSettings {
+                preview_url,
+                git_hosts: config.git_hosts.clone(),
+                merge_model: config.models.merge_model.clone(),
+                ..projects
+            }),
         });
         let url_text = url.to_string();
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, scraper, timing, url: url_text };

@@ -168,6 +168,10 @@ pub struct Generate {
     /// A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What the client knows besides, such as a page it has read: shown to the model with this prompt, as data, and no part
+    /// of the conversation. At most 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
 }
 
 impl Generate {
@@ -183,6 +187,7 @@ impl Generate {
             mode: GenerateMode::Build,
             images: Vec::new(),
             url: None,
+            background: None,
         }
     }
 }

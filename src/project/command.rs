@@ -13,6 +13,7 @@ pub(crate) mod generate;
 pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod merge;
 mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
@@ -48,6 +49,8 @@ use super::{
 
 /// Largest prompt. Far more than anybody types; a pasted log fits.
 pub const PROMPT_SIZE_BYTES_MAX: usize = 256 * 1024;
+/// Longest background of a prompt, in bytes: the text of a few pages. More would crowd out the project's own files.
+pub const BACKGROUND_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// Most pictures of one prompt: a few screens; each costs a thousand tokens or more.
 pub const IMAGES_MAX: usize = 4;
 /// Largest picture. A screenshot is some hundred kilobytes, and vendors shrink what is larger than this anyway.

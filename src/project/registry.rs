@@ -79,6 +79,8 @@ pub struct ProjectSettings {
     pub projects_max: u64,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
+    /// The model that merges edits which say only what is new: `provider/model`. `None`: nobody does.
+    pub merge_model: Option<String>,
 }
 
 /// How much models may consume; checked before each call. `None`: as much as they want.
@@ -121,6 +123,7 @@ impl Default for ProjectSettings {
             project_budget: Budget::default(),
             projects_max: 10_000,
             git_hosts: vec![GitHost::github()],
+            merge_model: None,
         }
     }
 }

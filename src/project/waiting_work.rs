@@ -75,6 +75,7 @@ fn to_command(work: &Work) -> Command {
                 mode: *mode,
                 images: wish.images.iter().map(picture).collect(),
                 url: wish.url.as_ref().map(|url| url.as_str().to_owned()),
+                background: wish.background.clone(),
                 ..Generate::new(wish.prompt.clone())
             })
         }
@@ -105,7 +106,7 @@ mod tests {
             r#"{"type":"apply","reply":"x","packages":["axios@1"],"edit":true}"#,
             r#"{"type":"install","packages":["axios"]}"#,
             r#"{"type":"import_repository","url":"git@github.com:owner/name.git"}"#,
-            r#"{"type":"generate","prompt":"x","apply":false,"model":"demo/puppet","url":"https://example.com/"}"#,
+            r#"{"type":"generate","prompt":"x","apply":false,"model":"demo/puppet","url":"https://example.com/","background":"b"}"#,
         ] {
             let work = command::work(parts, serde_json::from_str(command).unwrap()).unwrap();
             let (run, before) = (RunId::new(7), format!("{work:?}"));

@@ -661,7 +661,12 @@ images?: Array<ImageData>,
 /**
  * A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
  */
-url?: string, };
+url?: string,
+/**
+ * What the client knows besides, such as a page it has read: shown to the model with this prompt, as data, and no part
+ * of the conversation. At most 64 KiB.
+ */
+background?: string, };
 
 /**
  * What a `generate` may do.

@@ -85,6 +85,17 @@ impl Order {
             })
     }
 
+    /// The files of the reply, each once.
+    fn paths(&self) -> impl Iterator<Item = &FilePath> {
+        let ParsedReply { files, merges, .. } = &self.parsed;
+        let is_first = |at: usize| {
+            let path = &merges[at].path;
+            !merges[..at].iter().any(|other| other.path == *path) && !files.iter().any(|file| file.path == *path)
+        };
+        let merged = (0..merges.len()).filter(move |at| is_first(*at)).map(|at| &merges[at].path);
+        files.iter().map(|file| &file.path).chain(merged)
+    }
+
     /// How many packages the request and the reply's tags name, each once.
     fn packages_named(&self) -> usize {
         let mut names: Vec<&str> =
@@ -192,7 +203,7 @@ impl<'a> Telling<'a> {
         let parsed = &self.order.parsed;
         let event = json!({
             "type": "parsed",
-            "fileCount": parsed.files.len() + parsed.refused_files.len(),
+            "fileCount": self.order.paths().count() + parsed.refused_files.len(),
             "packageCount": packages_needed.max(self.order.packages_named()),
             "commandCount": parsed.commands.len(),
         });
@@ -234,8 +245,7 @@ impl<'a> Telling<'a> {
             }
         }
         let is_written = |path: &&FilePath| !self.not_written.iter().any(|(other, _)| other == path.as_str());
-        let paths = parsed.files.iter().filter(|file| file.complete).map(|file| &file.path);
-        self.created = paths.filter(is_written).map(ToString::to_string).collect();
+        self.created = self.order.paths().filter(is_written).map(ToString::to_string).collect();
         let count = self.created.len() + self.not_written.len();
         if count == 0 {
             return Ok(());

@@ -22,6 +22,7 @@ use self::steps::{Kind, Step, Steps};
 use super::{
     body::Fields,
     caller::Call,
+    dialect::Dialect,
     events::{self, Gone, Listener},
     refusal::Refusal,
     room::{Visit, ended},
@@ -72,7 +73,7 @@ pub(super) async fn process(State(state): State<HttpState>, request: Request) ->
     let prompt = fields.string("prompt");
     fields.finish()?;
     grant.administer()?;
-    let call = Call::new(&state, connection, new_project_id(), grant)?;
+    let call = Call::new(&state, connection, new_project_id(), grant, Dialect::Engine)?;
     let Ok(permit) = Arc::clone(&state.code_jobs).try_acquire_owned() else {
         return Err(Refusal::Later("Too many repositories are being processed; try again".into(), RETRY_AFTER_MS));
     };

@@ -16,7 +16,7 @@ use super::{body::Fields, caller::Call, refusal::Refusal, room::Visit};
 use crate::{http::HttpState, project::ProjectHandle};
 
 /// What a conversation is about when nobody has said so.
-const TOPIC_DEFAULT: &str = "general development";
+pub(super) const TOPIC_DEFAULT: &str = "general development";
 /// Most messages of an answer; the room's history has all.
 const MESSAGES_SHOWN_MAX: usize = 100;
 /// What an applied reply is called in the history of edits.

@@ -11,6 +11,7 @@ use cobuild_protocol::{
 use serde_json::{Value, json};
 
 use super::{
+    background,
     body::Fields,
     caller::Call,
     dialect::Dialect,
@@ -30,6 +31,7 @@ const FAILED: &str = "Code generation failed";
 struct Question {
     prompt: String,
     model: Option<String>,
+    background: Option<String>,
 }
 
 pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
@@ -37,13 +39,12 @@ pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> 
     let mut fields = Fields::read(request).await?;
     let prompt = fields.string("prompt");
     let model = fields.optional_string("model");
-    // What the project is, and what was said, the server knows better than its client does.
-    fields.optional_object("context");
+    let context = fields.optional_object("context");
     fields.flag("is_edit");
     fields.finish()?;
     call.may_change()?;
     let handle = call.handle().await?;
-    let question = Question { prompt, model };
+    let question = Question { prompt, model, background: background::of_engine(context) };
     let listener = call.listener();
     Ok(events::respond(
         &state,
@@ -109,6 +110,7 @@ async fn reply(
         model: Some(ModelChoice::One(chosen.name.clone())),
         apply: false,
         verbatim: true,
+        background: question.background.clone(),
         ..Generate::new(question.prompt.clone())
     };
     let run = match visit.begin(Command::Generate(generate)).await {

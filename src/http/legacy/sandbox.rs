@@ -124,7 +124,7 @@ pub(super) async fn create(State(state): State<HttpState>, request: Request) -> 
 }
 
 /// Whether this server makes the sandboxes somebody wants. Where another kind stands in, that is returned to be told.
-fn check_provider(state: &HttpState, wanted: Option<&str>) -> Result<Option<String>, Refusal> {
+pub(super) fn check_provider(state: &HttpState, wanted: Option<&str>) -> Result<Option<String>, Refusal> {
     let own = state.sandboxes.name();
     let Some(wanted) = wanted.map(str::to_lowercase).filter(|wanted| wanted != own) else { return Ok(None) };
     let (variable, key_is_set) = match wanted.as_str() {

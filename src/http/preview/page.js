@@ -31,6 +31,31 @@
   let changedAt = now();
   let question = 0;
 
+  // The dev server's client takes one message after the other. Told in the middle of an update to load the page anew, as it
+  // is when packages were bundled anew, it would first show what the update brings: parts of two bundles, with two Reacts
+  // of which each knows nothing of the other's hooks. So the page goes at once.
+  window.WebSocket = new Proxy(WebSocket, {
+    construct(Base, [url, protocol, ...others], Self) {
+      const made = Reflect.construct(Base, [url, protocol, ...others], Self);
+      if (protocol === "vite-hmr") {
+        made.addEventListener("message", ({ data }) => {
+          if (updating && isFullReload(data)) location.reload();
+        });
+      }
+      return made;
+    },
+  });
+
+  /** Whether this message of the dev server is for every page: one for a certain page is left to the client. */
+  function isFullReload(data) {
+    try {
+      const { type, path = "*", ifFallback } = JSON.parse(data);
+      return type === "full-reload" && path === "*" && !ifFallback;
+    } catch {
+      return false;
+    }
+  }
+
   const send = (message) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
 
   function report(message, { stack, file } = {}) {

@@ -16,7 +16,7 @@ use cobuild_protocol::{
 use super::{
     exec,
     generate::Bases,
-    install,
+    install, merge,
     preview_check::{self, Before, Verdict},
 };
 use crate::{
@@ -56,6 +56,7 @@ pub(crate) async fn perform(
     let reply = parse_reply_in(&reply, context.layout);
     let staging = stage(&context, &reply, None, &BTreeSet::new()).await?;
     refuse_all(&context, &staging.losses).await?;
+    refuse_all(&context, &staging.unmerged).await?;
     if !staging.unmatched.is_empty() {
         refuse_all(&context, &staging.unmatched).await?;
         return Err(ProjectError::Conflict(
@@ -81,6 +82,8 @@ pub(super) struct Staging {
     pub(super) unmatched: Vec<HeldBack>,
     /// Versions that would throw work away. The others can do without them.
     pub(super) losses: Vec<HeldBack>,
+    /// Edits that no model merged.
+    pub(super) unmerged: Vec<HeldBack>,
 }
 
 /// What became of a reply.
@@ -214,6 +217,19 @@ pub(super) async fn stage(
         };
         staging.files.push(StagedFile { path: file.path.clone(), content: Some(content), base });
     }
+    let merged = merge::merge_all(context, &tree, &reply.merges).await?;
+    for file in merged.files {
+        // What the edit makes of the file counts, not what else the reply writes there.
+        staging.files.retain(|other| other.path != file.path);
+        let size_bytes = file.content.as_ref().map_or(0, Bytes::len);
+        match check_place(&tree, &file.path, size_bytes) {
+            Ok(()) => staging.files.push(file),
+            Err(error) => refuse(context, file.path.as_str(), error.to_string()).await?,
+        }
+    }
+    // A whole file of the reply can do without the edit of it.
+    staging.unmerged = merged.failed;
+    staging.unmerged.retain(|held| !staging.files.iter().any(|file| file.path == held.path));
     for refused in &reply.refused_files {
         refuse(context, &refused.name, refused.reason.clone()).await?;
     }

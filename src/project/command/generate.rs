@@ -30,6 +30,7 @@ use cobuild_protocol::{
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::meter::Meter;
 use self::{
     answer::Answer,
     joining::Joining,
@@ -37,7 +38,7 @@ use self::{
     talk::Talk,
 };
 use super::{
-    Acceptance, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
+    Acceptance, BACKGROUND_SIZE_BYTES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
     model_choice::{self, Chosen},
 };
 use crate::{
@@ -57,12 +58,15 @@ use crate::{
 pub(super) type Bases = BTreeMap<FilePath, ContentHash>;
 
 pub(super) fn work(parts: &ProjectParts, command: Generate) -> Result<Work, ProjectError> {
-    let Generate { prompt, model, apply, verbatim, delivery: _, mode, images, url } = command;
+    let Generate { prompt, model, apply, verbatim, delivery: _, mode, images, url, background } = command;
     if prompt.trim().is_empty() {
         return Err(ProjectError::BadRequest("prompt must not be blank".into()));
     }
     if prompt.len() > PROMPT_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("prompt has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
+    }
+    if background.as_ref().is_some_and(|text| text.len() > BACKGROUND_SIZE_BYTES_MAX) {
+        return Err(ProjectError::TooLarge(format!("background has at most {BACKGROUND_SIZE_BYTES_MAX} bytes")));
     }
     let models = parts.models.as_ref();
     let Chosen { names, notice } = model_choice::choose(models, model)?;
@@ -80,7 +84,7 @@ pub(super) fn work(parts: &ProjectParts, command: Generate) -> Result<Work, Proj
     }
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-    let wish = Wish { prompt, images, url };
+    let wish = Wish { prompt, images, url, background };
     Ok(Work::Generate(GenerateWork { wish, model, fallbacks, apply, verbatim, mode }))
 }
 

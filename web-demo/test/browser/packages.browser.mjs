@@ -8,12 +8,6 @@ import { launch, until, Visitor } from "./visitor.mjs";
 /** Everything is fetched and built for the first time, on a machine that has other things to do. */
 const FIRST_APP_MS_MAX = 240_000;
 
-/**
- * What React says in the preview when a page has parts of two bundles: while the dev server bundles new packages, an update may
- * come before the page is loaded anew. It is the app's page that says so, for a moment, and the charts are drawn afterwards.
- */
-const TWO_BUNDLES = /Invalid hook call|null \(reading 'use\w+'\)/;
-
 let server;
 let browser;
 let ada;
@@ -50,8 +44,5 @@ test("what was installed is in the project's files", async () => {
 });
 
 test("no page had anything to complain about", () => {
-  assert.deepEqual(
-    ada.complaints.filter((complaint) => !TWO_BUNDLES.test(complaint)),
-    [],
-  );
+  assert.deepEqual(ada.complaints, []);
 });

@@ -109,7 +109,8 @@ impl<'a> Mending<'a> {
 
     /// Puts an answer into effect – all of it, or nothing where an edit cannot be matched – and looks whether the app works.
     pub(super) async fn apply(&mut self, reply: ParsedReply, ending: Ending) -> Result<Look, ProjectError> {
-        let staging = apply::stage(self.context, &reply, Some(&self.bases), &self.told).await?;
+        let mut staging = apply::stage(self.context, &reply, Some(&self.bases), &self.told).await?;
+        staging.unmatched.append(&mut staging.unmerged);
         let only_losses = staging.unmatched.is_empty();
         if !only_losses || (!staging.losses.is_empty() && self.can_correct()) {
             self.told.extend(staging.losses.iter().map(|held| held.path.clone()));

@@ -440,6 +440,35 @@ async fn a_request_that_is_too_long_is_sent_again_shorter_and_that_is_told() {
 }
 
 #[tokio::test]
+async fn rounds_of_a_run_stay_within_a_small_window() {
+    let info = ModelInfo { context_tokens_max: Some(8_192), ..ModelInfo::default() };
+    let mut room = TestRoom::with_settings(ProjectSettings::default(), info).await;
+    let mut ada = room.enter("Ada").await;
+    let budget = (8_192 - 4_096) * 3;
+    let size = |call: &Call| {
+        let files = call.request.files.iter().filter_map(|file| file.text.as_ref()).map(String::len).sum::<usize>();
+        call.request.system.len() + files + call.request.turns.iter().map(|turn| turn.text.len()).sum::<usize>()
+    };
+    let app = |number: usize| {
+        let lines = format!("// {number} {}\n", "x".repeat(60)).repeat(35);
+        format!(
+            "<file path=\"src/App.jsx\">\n{lines}export default () => 1;\n</file>\n<command>fail {number}</command>"
+        )
+    };
+    let run = ada.generate("Say hi").await;
+    for number in 0..3 {
+        let call = room.call().await;
+        assert!(size(&call) <= budget, "round {number}: {} bytes of {budget}", size(&call));
+        assert!(call.request.turns.iter().any(|turn| turn.text == "Say hi"), "the prompt stays");
+        if number > 0 {
+            assert!(call.last_turn().contains(&format!("// {} x", number - 1)), "the files are as they are now");
+        }
+        call.answer(&app(number));
+    }
+    ada.cancel(run).await;
+}
+
+#[tokio::test]
 async fn a_conversation_that_outgrows_the_window_is_summed_up_once() {
     let info = ModelInfo { context_tokens_max: Some(16_000), output_tokens_max: Some(2_000), ..ModelInfo::default() };
     let mut room = TestRoom::with_settings(ProjectSettings::default(), info).await;
