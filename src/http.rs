@@ -48,10 +48,10 @@ pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
-        PARTICIPANT_COMMANDS_BURST_MAX, PARTICIPANT_COMMANDS_PER_SECOND_MAX, PARTICIPANT_CONNECTIONS_MAX,
-        PROJECT_CONNECTIONS_MAX, QUEUE_SHARE_MAX,
-        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
-        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider, scraper::Scraper,
+        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PARTICIPANT_COMMANDS_BURST_MAX,
+        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX,
+        PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX, QUEUE_SHARE_MAX, model_provider::ModelProvider,
+        sandbox_provider::SandboxProvider, scraper::Scraper,
     },
 };
 

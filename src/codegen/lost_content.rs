@@ -20,21 +20,101 @@ const PROSE: &[&str] = &[".md", ".mdx", ".markdown", ".txt", ".rst"];
 /// The words that placeholders are made of, besides those that say what is missing. A comment with any other word speaks
 /// of something.
 const FILLERS: &[&str] = &[
-    "the", "of", "your", "this", "my", "our", "all", "and", "is", "are", "as", "in", "with", "for", "it", "was", "were",
-    "be", "to", "here", "goes", "go", "comes", "remains", "remain", "remaining", "stays", "stay", "same", "before",
-    "above", "below", "keep", "kept", "no", "not", "change", "changes", "changed", "from", "brevity", "clarity", "exactly",
+    "the",
+    "of",
+    "your",
+    "this",
+    "my",
+    "our",
+    "all",
+    "and",
+    "is",
+    "are",
+    "as",
+    "in",
+    "with",
+    "for",
+    "it",
+    "was",
+    "were",
+    "be",
+    "to",
+    "here",
+    "goes",
+    "go",
+    "comes",
+    "remains",
+    "remain",
+    "remaining",
+    "stays",
+    "stay",
+    "same",
+    "before",
+    "above",
+    "below",
+    "keep",
+    "kept",
+    "no",
+    "not",
+    "change",
+    "changes",
+    "changed",
+    "from",
+    "brevity",
+    "clarity",
+    "exactly",
     "everything",
 ];
 /// What is missing where something is.
 const PARTS: &[&str] = &[
-    "code", "file", "files", "component", "components", "function", "functions", "module", "class", "method", "methods",
-    "imports", "import", "styles", "style", "css", "jsx", "html", "markup", "template", "script", "content", "contents",
-    "implementation", "logic", "section", "sections", "handlers", "app", "page", "body", "definitions", "rules", "lines",
+    "code",
+    "file",
+    "files",
+    "component",
+    "components",
+    "function",
+    "functions",
+    "module",
+    "class",
+    "method",
+    "methods",
+    "imports",
+    "import",
+    "styles",
+    "style",
+    "css",
+    "jsx",
+    "html",
+    "markup",
+    "template",
+    "script",
+    "content",
+    "contents",
+    "implementation",
+    "logic",
+    "section",
+    "sections",
+    "handlers",
+    "app",
+    "page",
+    "body",
+    "definitions",
+    "rules",
+    "lines",
     "else",
 ];
 /// What says that something is left out.
 const OMISSIONS: &[&str] = &[
-    "rest", "remainder", "existing", "previous", "unchanged", "omitted", "original", "unmodified", "other", "truncated",
+    "rest",
+    "remainder",
+    "existing",
+    "previous",
+    "unchanged",
+    "omitted",
+    "original",
+    "unmodified",
+    "other",
+    "truncated",
     "elided",
 ];
 /// Phrases that say it by themselves, in any comment that has no other words.
@@ -133,9 +213,10 @@ pub fn of_replacement(path: &str, old: &str, new: &str, moved: Extent) -> Option
 #[must_use]
 pub fn placeholder(path: &str, old: &str, new: &str) -> Option<Loss> {
     let is_prose = PROSE.iter().any(|end| path.to_lowercase().ends_with(end));
-    let line = new.lines().map(str::trim).find(|line| {
-        is_placeholder(line, is_prose, path) && !old.lines().any(|known| known.trim() == *line)
-    })?;
+    let line = new
+        .lines()
+        .map(str::trim)
+        .find(|line| is_placeholder(line, is_prose, path) && !old.lines().any(|known| known.trim() == *line))?;
     Some(Loss::Placeholder(line.chars().take(SHOWN_CHARS_MAX).collect()))
 }
 
@@ -273,7 +354,8 @@ mod tests {
     #[test]
     fn a_file_that_lost_most_is_held_back_unless_it_was_moved() {
         let lost = |old: &str, new: &str, moved: usize| {
-            of_replacement("src/App.jsx", old, new, Extent { lines: moved, size_bytes: moved * 8 }).map(|loss| loss.reason())
+            of_replacement("src/App.jsx", old, new, Extent { lines: moved, size_bytes: moved * 8 })
+                .map(|loss| loss.reason())
         };
         let expected = "it would lose most of its content (100 lines become 10)".to_owned();
         assert_eq!(lost(&lines(100), &lines(10), 0), Some(expected));

@@ -32,14 +32,14 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::caster::Casters;
-pub(super) use self::{
-    rate::{FRAMES_BURST_MAX, FRAMES_PER_SECOND_MAX},
-    reader::COMMANDS_UNDER_WAY_MAX,
-};
 use self::{
     handshake::Handshake,
     pulse::{Heard, Pulse},
     wire::{Arrival, Incoming, Wire},
+};
+pub(super) use self::{
+    rate::{FRAMES_BURST_MAX, FRAMES_PER_SECOND_MAX},
+    reader::COMMANDS_UNDER_WAY_MAX,
 };
 use super::{
     FRAME_SIZE_BYTES_MAX, HttpState,

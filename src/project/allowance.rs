@@ -41,8 +41,7 @@ impl Allowance {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(left.at).as_secs_f64();
         left.at = now;
-        left.commands =
-            elapsed.mul_add(per_second, left.commands).min(f64::from(PARTICIPANT_COMMANDS_BURST_MAX));
+        left.commands = elapsed.mul_add(per_second, left.commands).min(f64::from(PARTICIPANT_COMMANDS_BURST_MAX));
         if left.commands >= 1.0 {
             left.commands -= 1.0;
             return Ok(());

@@ -310,7 +310,9 @@ impl ProjectRegistry {
         let work = async move {
             let waiting = match registry.store().projects_with_waiting_runs().await {
                 Ok(waiting) => waiting,
-                Err(error) => return tracing::error!(%error, "the runs that wait since before the start were not found"),
+                Err(error) => {
+                    return tracing::error!(%error, "the runs that wait since before the start were not found");
+                }
             };
             for project in waiting {
                 if let Err(error) = registry.get(&project).await {
@@ -359,8 +361,7 @@ impl ProjectRegistry {
         let OpenedProject { epoch, head, snapshot, replies, waiting, kept } = opened;
         let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let state = load(&parts.store, id, snapshot.filter(|snapshot| snapshot.seq >= kept.base), head).await?;
-        let log =
-            EventLog::with_limits(id.clone(), epoch, head, Arc::clone(&parts.store), parts.settings.ring_limits);
+        let log = EventLog::with_limits(id.clone(), epoch, head, Arc::clone(&parts.store), parts.settings.ring_limits);
         log.set_base(kept.base);
         let mut remembered = RejectedCommands::default();
         remembered.extend(replies);

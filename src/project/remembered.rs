@@ -66,7 +66,8 @@ impl<T, const MAX: usize> Remembered<T, MAX> {
 
     /// Of several who have as many, it is the one whose oldest is oldest.
     fn forget_one(&mut self) {
-        let most = self.holders.iter_mut().max_by_key(|(_, held)| (held.len(), held.front().map(|(at, _)| Reverse(*at))));
+        let most =
+            self.holders.iter_mut().max_by_key(|(_, held)| (held.len(), held.front().map(|(at, _)| Reverse(*at))));
         let Some((&holder, held)) = most else { return };
         if let Some((_, oldest)) = held.pop_front() {
             self.answers.remove(&oldest);

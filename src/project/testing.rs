@@ -167,7 +167,8 @@ impl TestRoom {
 
     pub(crate) async fn enter_as(&self, name: &str, role: Role, since: Option<Cursor>) -> Client {
         let handle = self.handle().await;
-        let identity = Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), party: None, role, looks: true };
+        let identity =
+            Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), party: None, role, looks: true };
         let Subscription { member, mode, epoch, head, snapshot, feed } = handle.join(identity, since).await.unwrap();
         let mut client = Client {
             handle,

@@ -6,8 +6,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use cobuild_protocol::{
     Command, Cursor, ErrorCode, Event, EventFrame, ProjectState,
     command::{
-        Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, ModelChoice, MoveQueued, ReadFile,
-        RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
+        Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, ModelChoice, MoveQueued,
+        ReadFile, RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
     },
     frame::{AttachMode, ControlFrame},
     state::RunState,
@@ -529,7 +529,10 @@ async fn whoever_sends_too_much_is_told_when_to_go_on_and_still_gets_earlier_rep
             break rejected.error;
         }
     };
-    assert_eq!((refused.code, refused.retryable, refused.retry_after_ms.is_some()), (ErrorCode::RateLimited, true, true));
+    assert_eq!(
+        (refused.code, refused.retryable, refused.retry_after_ms.is_some()),
+        (ErrorCode::RateLimited, true, true)
+    );
     assert!(matches!(bob.send_as("z", presence()).await, ControlFrame::Result(_)), "others may");
     // Whatever there was room for is used up again before each try.
     let repeated = loop {
@@ -1098,7 +1101,8 @@ async fn a_role_change_counts_at_once_and_after_coming_back() {
     let bob = room.enter_as("Bob", Role::Editor, None).await;
     assert_eq!(bob.member.role(), Role::Viewer);
     assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
-    let identity = super::Identity { key: Some("Bob".into()), name: None, party: None, role: Role::Editor, looks: true };
+    let identity =
+        super::Identity { key: Some("Bob".into()), name: None, party: None, role: Role::Editor, looks: true };
     let refused = room.handle().await.join(identity, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Forbidden);
 }

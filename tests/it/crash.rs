@@ -231,7 +231,8 @@ impl House {
     /// The log once the restart has written what it has to.
     async fn settled_log(&self) -> Vec<String> {
         within("all runs to end", async {
-            let open = |runs: &Value| [r#""running""#, r#""queued""#].iter().any(|state| runs.to_string().contains(state));
+            let open =
+                |runs: &Value| [r#""running""#, r#""queued""#].iter().any(|state| runs.to_string().contains(state));
             while open(&self.status().await["state"]["runs"]) {}
         })
         .await;

@@ -213,7 +213,8 @@ async fn a_run_that_takes_too_long_is_interrupted_with_what_it_has_said() {
     let log = within("the end of what waited", async {
         loop {
             let log = log(address).await;
-            if log.last().is_some_and(|line| line.starts_with(r#"{"type":"run_finished""#) && line.contains(r#""r2""#)) {
+            if log.last().is_some_and(|line| line.starts_with(r#"{"type":"run_finished""#) && line.contains(r#""r2""#))
+            {
                 return log;
             }
         }

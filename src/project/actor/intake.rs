@@ -439,13 +439,7 @@ impl ProjectActor {
         content_hash(salted.as_bytes()).as_str()[..32].to_owned()
     }
 
-    fn decide(
-        &mut self,
-        sender: Sender,
-        frame: CommandFrame,
-        reply: oneshot::Sender<ControlFrame>,
-        batch: &mut Batch,
-    ) {
+    fn decide(&mut self, sender: Sender, frame: CommandFrame, reply: oneshot::Sender<ControlFrame>, batch: &mut Batch) {
         let Sender { by, role, party } = sender;
         let CommandFrame { id, command } = frame;
         if let Some(earlier) = self.earlier_reply(&id) {

@@ -119,8 +119,7 @@ impl ProjectActor {
 }
 
 fn push_end(batch: &mut Batch, run: &RunInfo, outcome: Outcome, error: &ProjectError) {
-    let finished =
-        RunFinished { outcome, error: Some(error.body()), usage: run.usage.clone(), cancelled_by: None };
+    let finished = RunFinished { outcome, error: Some(error.body()), usage: run.usage.clone(), cancelled_by: None };
     batch.push(Event::RunFinished(finished), Stamp::run(run.run));
 }
 

@@ -9,7 +9,12 @@ use cobuild_protocol::{
 };
 
 use super::{Acceptance, Desk};
-use crate::project::{batch::Stamp, error::ProjectError, file_tree::{check_given_base, check_place}, run::StagedFile};
+use crate::project::{
+    batch::Stamp,
+    error::ProjectError,
+    file_tree::{check_given_base, check_place},
+    run::StagedFile,
+};
 
 pub(super) fn resolve(desk: &mut Desk<'_>, command: ResolveConflict) -> Result<Acceptance, ProjectError> {
     let ResolveConflict { conflict, keep, content, base } = command;

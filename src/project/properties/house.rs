@@ -117,9 +117,18 @@ impl House {
     pub(super) fn open() -> Self {
         let (runtime, disk) = (new_runtime(), Arc::<Disk>::default());
         let store = Arc::clone(&disk);
-        let settings = ProjectSettings { log_limits: LOG_LIMITS, ring_limits: RING_LIMITS, ..ProjectSettings::default() };
+        let settings =
+            ProjectSettings { log_limits: LOG_LIMITS, ring_limits: RING_LIMITS, ..ProjectSettings::default() };
         let room = runtime.block_on(TestRoom::with_limits(store, MemoryProvider::default(), settings));
-        let person = |number| Person { number, place: None, participant: None, epoch: None, last: 0, lags_until: None, seen: Vec::new() };
+        let person = |number| Person {
+            number,
+            place: None,
+            participant: None,
+            epoch: None,
+            last: 0,
+            lags_until: None,
+            seen: Vec::new(),
+        };
         Self {
             runtime: Some(runtime),
             room: Some(room),

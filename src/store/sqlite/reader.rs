@@ -116,7 +116,8 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
             Ok(StoredSnapshot { seq: row.get::<_, i64>(0)?.cast_unsigned(), state: bytes(row.get(1)?) })
         })
         .optional()?;
-    let mut query = db.prepare_cached("SELECT id, frame, participant FROM replies WHERE project = ?1 ORDER BY number")?;
+    let mut query =
+        db.prepare_cached("SELECT id, frame, participant FROM replies WHERE project = ?1 ORDER BY number")?;
     let mut rows = query.query([number])?;
     let mut replies = Vec::new();
     while let Some(row) = rows.next()? {

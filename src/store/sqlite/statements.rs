@@ -231,9 +231,8 @@ fn insert_replies(db: &Connection, project: i64, replies: &[StoredReply]) -> Res
         db.prepare_cached("INSERT OR REPLACE INTO replies (project, id, participant, frame) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![project, reply.id.as_str(), by, &*reply.frame])?;
     }
-    let kept: i64 = db
-        .prepare_cached("SELECT count(*) FROM replies WHERE project = ?1")?
-        .query_row([project], |row| row.get(0))?;
+    let kept: i64 =
+        db.prepare_cached("SELECT count(*) FROM replies WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
     for _ in REPLIES_KEPT_MAX as i64..kept {
         db.prepare_cached(
             "DELETE FROM replies WHERE number = (SELECT min(number) FROM replies WHERE project = ?1
