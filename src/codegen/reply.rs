@@ -220,6 +220,13 @@ impl ReplyBuilder {
         };
         let (present, present_complete) = entry.get_mut();
         match (&mut *present, change) {
+            // Cut off, and begun anew from the top.
+            (ReplyChange::Edit(present), ReplyChange::Edit(blocks))
+                if complete && !*present_complete && blocks.starts_with(present) =>
+            {
+                *present = blocks;
+                *present_complete = true;
+            }
             (ReplyChange::Edit(present), ReplyChange::Edit(blocks)) => {
                 present.extend(blocks);
                 *present_complete &= complete;
@@ -273,6 +280,16 @@ mod tests {
     #[track_caller]
     fn check(reply: &str, expected: &[&str]) {
         assert_eq!(files(reply), expected, "{reply}");
+    }
+
+    #[test]
+    fn an_edit_that_was_cut_off_and_begun_anew_counts_once() {
+        let whole = edit("src/a", "x", "y");
+        for at in [20, 45, whole.len() - 8] {
+            check(&format!("{}\n{whole}", &whole[..at]), &["src/a ~ x→y"]);
+        }
+        let other = edit("src/a", "p", "q");
+        check(&format!("{other}{}{whole}", &whole[..45]), &["src/a? ~ p→q, x→y"]);
     }
 
     #[test]

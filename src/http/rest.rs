@@ -285,6 +285,7 @@ pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller, looks: bool) 
     let identity = Identity {
         key: Some(caller.grant.program_key()),
         name: caller.grant.program_name().map(str::to_owned),
+        party: caller.grant.party(),
         role: caller.role,
         looks,
     };

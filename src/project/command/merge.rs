@@ -8,7 +8,7 @@ use crate::{
     codegen::{
         edit_merge::{self, MergeEdit},
         feedback::HeldBack,
-        lost_content,
+        lost_content::{self, Extent},
         reply::ReplyMerge,
     },
     project::{
@@ -90,8 +90,8 @@ async fn merge_file(
         let answer = ask(context, model, edit.question(&text)).await?;
         text = edit_merge::merged(&answer, original).ok_or_else(|| edit_fails("the merging model gave no file"))?;
     }
-    if let Some(reason) = lost_content::reason(original, &text, 0) {
-        return Err(Failure::Edit(format!("merged, {reason}; the old version was kept")));
+    if let Some(loss) = lost_content::of_replacement(path.as_str(), original, &text, Extent::default()) {
+        return Err(Failure::Edit(format!("merged, {}; the old version was kept", loss.reason())));
     }
     Ok(StagedFile { path: path.clone(), content: Some(text.into()), base: Some(info.hash.clone()) })
 }

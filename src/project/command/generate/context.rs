@@ -101,6 +101,22 @@ impl View {
         true
     }
 
+    /// Whether what was said in this run fits besides.
+    pub(super) fn has_room_for(&self, run_bytes: usize) -> bool {
+        self.parts.size_bytes() + run_bytes <= self.budget_bytes
+    }
+
+    /// What was said in this run has grown. Files and conversation stay as they are while that fits, so that vendors' caches
+    /// can keep them. Says whether they had to change.
+    pub(super) fn make_room(&mut self, run_bytes: usize) -> bool {
+        self.prompt_bytes = run_bytes;
+        let had_room = self.has_room_for(run_bytes) || self.parts.is_bare();
+        if !had_room {
+            self.choose();
+        }
+        !had_room
+    }
+
     /// The turns that do not fit, as far as `keep` of the newest ones may stay; and the message the last of them is.
     pub(super) fn outgrown(&self) -> Option<(&Conversation, usize)> {
         (self.parts.turns_dropped > 0).then_some((&self.conversation, self.parts.turns_dropped))
