@@ -53,6 +53,9 @@ pub fn unmatched(changes: &[HeldBack]) -> String {
     text
 }
 
+/// Said to a model whose version of a file loses most of it.
+pub const IF_MEANT: &str = "If that is what was asked for, write the file again as it is to be; else write all of it.";
+
 /// What helps a model to correct an edit: the nearest lines, as they are in the file.
 #[must_use]
 pub fn hint(error: &EditError) -> Option<String> {

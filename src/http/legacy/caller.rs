@@ -80,6 +80,7 @@ impl Call {
         let identity = Identity {
             key: Some(self.grant.program_key()),
             name: self.grant.program_name().map(str::to_owned),
+            party: self.grant.party(),
             role: self.role,
             looks: false,
         };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use cobuild_protocol::{
     Event, PackageSpec,
-    command::{Delivery, Install},
+    command::Install,
     event::{InstallFinished, InstallStarted, ProcessOutput},
 };
 
-use super::{Acceptance, Desk, exec};
+use super::exec;
 use crate::project::{
     error::ProjectError,
     run::{JobContext, Work},
@@ -20,14 +20,14 @@ const PACKAGES_MAX: usize = 50;
 /// How much of the package manager's last words an error quotes, in bytes.
 const REASON_SIZE_BYTES_MAX: usize = 600;
 
-pub(super) fn accept(desk: &mut Desk<'_>, command: Install) -> Result<Acceptance, ProjectError> {
+pub(super) fn work(command: Install) -> Result<Work, ProjectError> {
     if command.packages.is_empty() {
         return Err(ProjectError::BadRequest("packages must name at least one package".into()));
     }
     if command.packages.len() > PACKAGES_MAX {
         return Err(ProjectError::TooLarge(format!("packages has at most {PACKAGES_MAX} names")));
     }
-    desk.begin_or_queue(Work::Install { packages: command.packages }, Delivery::Queue)
+    Ok(Work::Install { packages: command.packages })
 }
 
 pub(crate) async fn perform(context: JobContext, packages: Vec<PackageSpec>) -> Result<(), ProjectError> {

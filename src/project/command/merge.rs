@@ -8,7 +8,7 @@ use crate::{
     codegen::{
         edit_merge::{self, MergeEdit},
         feedback::HeldBack,
-        lost_content,
+        lost_content::{self, Extent},
         reply::ReplyMerge,
     },
     project::{
@@ -83,15 +83,15 @@ async fn merge_file(
     let edit_fails = |reason: &str| Failure::Edit(reason.to_owned());
     let model = context.parts.settings.merge_model.as_deref().ok_or_else(|| edit_fails(NO_MODEL))?;
     let info = tree.get(path).ok_or_else(|| edit_fails("there is no such file to edit"))?;
-    let original = read_content(&context.parts.store, info).await.map_err(ProjectError::from)?;
+    let original = read_content(&context.parts.store, info).await?;
     let original = std::str::from_utf8(&original).map_err(|_| edit_fails("it is not a text file"))?;
     let mut text = original.to_owned();
     for edit in edits {
         let answer = ask(context, model, edit.question(&text)).await?;
         text = edit_merge::merged(&answer, original).ok_or_else(|| edit_fails("the merging model gave no file"))?;
     }
-    if let Some(reason) = lost_content::reason(original, &text, 0) {
-        return Err(Failure::Edit(format!("merged, {reason}; the old version was kept")));
+    if let Some(loss) = lost_content::of_replacement(path.as_str(), original, &text, Extent::default()) {
+        return Err(Failure::Edit(format!("merged, {}; the old version was kept", loss.reason())));
     }
     Ok(StagedFile { path: path.clone(), content: Some(text.into()), base: Some(info.hash.clone()) })
 }
