@@ -157,7 +157,12 @@ impl PreviewPages {
     /// Begins to look; before the change is made, so that nothing it causes is missed.
     pub(crate) fn look(&self) -> Look {
         self.board.send_modify(|board| board.checks_open += 1);
-        Look { board: Arc::clone(&self.board), since: Instant::now(), judged: Mutex::new(None), is_open: AtomicBool::new(true) }
+        Look {
+            board: Arc::clone(&self.board),
+            since: Instant::now(),
+            judged: Mutex::new(None),
+            is_open: AtomicBool::new(true),
+        }
     }
 
     /// Whether this error of the preview is one that a page claimed, not one that was found.
