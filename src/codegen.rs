@@ -7,6 +7,7 @@
 //! | [`reply_path`] | a path as a reply spells it → a place in the project |
 //! | [`lost_content`] | whether a new version of a file throws work away |
 //! | [`edit_match`] | search/replace blocks put into a file |
+//! | [`edit_merge`] | edits that say only what is new, for a model to merge |
 //! | [`packages`] | which npm packages a set of files needs |
 //! | [`imports`], [`module_links`] | what scripts import and export, and what of it does not fit together |
 //! | [`prompt`], [`relevance`] | a project and its conversation → what a model is sent; which files matter most |
@@ -17,6 +18,7 @@
 //! | [`page_article`], [`page_styles`], `page_tree` | a web page → what it says; its colours and fonts; its elements |
 
 pub mod edit_match;
+pub mod edit_merge;
 pub mod feedback;
 pub mod imports;
 pub mod lost_content;

@@ -13,7 +13,7 @@ pub use self::models::ModelConfig;
 pub use crate::{http::legacy::DialectChoice, secret::Secret};
 use crate::{
     model::demo::DEMO_SPEED_DEFAULT,
-    project::{LogLimits, page_reader::PageHost, repository::GitHost},
+    project::{LogLimits, ProjectSettings, page_reader::PageHost, repository::GitHost},
 };
 
 /// Where packages come from when nothing else is said.
@@ -98,7 +98,7 @@ pub struct Config {
     pub legacy_stand_ins: bool,
 
     /// For which of the older systems' clients requests are read: `auto` by the header X-Project-Id, `engine` always those
-    /// that send it, `browser` always those that do not
+    /// that send it, `browser` always those that do not, `engine-camel` a later engine's, in camelCase
     #[arg(long, env = "LEGACY_DIALECT", default_value = "auto", global = true)]
     pub legacy_dialect: DialectChoice,
 
@@ -147,6 +147,10 @@ pub struct Config {
     /// How many frames of each project's log are kept one by one. What is older can no longer be read as it was or restored
     #[arg(long, env = "LOG_FRAMES_MAX", default_value_t = LogLimits::default().frames, global = true, value_parser = clap::value_parser!(u64).range(LOG_FRAMES_MAX_MIN..))]
     pub log_frames_max: u64,
+
+    /// How many projects the server keeps at most. Whoever wants one more is told to delete one first
+    #[arg(long, env = "PROJECTS_MAX", default_value_t = ProjectSettings::default().projects_max, global = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub projects_max: u64,
 
     /// How long a server that is told to stop waits for runs under way, in milliseconds; then they are interrupted. Whoever
     /// stops it should wait some seconds longer before killing it

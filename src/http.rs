@@ -48,8 +48,10 @@ pub use self::{auth::DoorError, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
-        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry,
-        QUEUE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider, scraper::Scraper,
+        FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PARTICIPANT_COMMANDS_BURST_MAX,
+        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX,
+        PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX, QUEUE_SHARE_MAX, model_provider::ModelProvider,
+        sandbox_provider::SandboxProvider, scraper::Scraper,
     },
 };
 
@@ -313,7 +315,7 @@ fn secure(response: &mut Response) {
 }
 
 /// What clients are told about the limits.
-fn limits() -> Limits {
+fn limits(projects_max: u64) -> Limits {
     Limits {
         frame_size_bytes_max: FRAME_SIZE_BYTES_MAX as u64,
         prompt_size_bytes_max: PROMPT_SIZE_BYTES_MAX as u64,
@@ -322,5 +324,14 @@ fn limits() -> Limits {
         queue_max: QUEUE_MAX as u64,
         images_max: IMAGES_MAX as u64,
         image_size_bytes_max: IMAGE_SIZE_BYTES_MAX as u64,
+        queue_share_max: QUEUE_SHARE_MAX as u64,
+        frames_per_second_max: ws::FRAMES_PER_SECOND_MAX.into(),
+        frames_burst_max: ws::FRAMES_BURST_MAX.into(),
+        commands_under_way_max: ws::COMMANDS_UNDER_WAY_MAX as u64,
+        participant_commands_per_second_max: PARTICIPANT_COMMANDS_PER_SECOND_MAX.into(),
+        participant_commands_burst_max: PARTICIPANT_COMMANDS_BURST_MAX.into(),
+        participant_connections_max: PARTICIPANT_CONNECTIONS_MAX as u64,
+        project_connections_max: PROJECT_CONNECTIONS_MAX as u64,
+        projects_max,
     }
 }

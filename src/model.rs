@@ -34,6 +34,7 @@ pub mod retry;
 pub mod sse;
 #[cfg(test)]
 mod testing;
+mod think_tags;
 pub mod usage;
 pub mod vendor_error;
 pub mod vendors;

@@ -11,15 +11,16 @@
 //! | `batch` | one append in the making |
 //! | `state` | the fold of the log |
 //! | [`repository`] | addresses of git repositories, and the hosts they may be on |
-//! | `run`, `runs`, `queue` | a run's life, what runs, whose turn is next |
+//! | `run`, `runs`, `queue`, `waiting_work` | a run's life, what runs, whose turn is next, what waiting runs keep in the store |
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
-//! | `room` | who is here |
+//! | `room`, `allowance` | who is here, and how much one participant may ask for |
 //! | [`preview_pages`] | the preview's pages that are open in browsers, and what they throw |
 //! | `figures` | what operators see |
 //! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`], [`scraper`] | what is asked of the outside |
 
 mod actor;
+mod allowance;
 mod batch;
 mod command;
 mod compaction;
@@ -54,9 +55,11 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod waiting_work;
 
 pub use self::{
-    command::{IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
+    allowance::{PARTICIPANT_COMMANDS_BURST_MAX, PARTICIPANT_COMMANDS_PER_SECOND_MAX},
+    command::{BACKGROUND_SIZE_BYTES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX},
     compaction::LogLimits,
     error::ProjectError,
     file_tree::{FILE_SIZE_BYTES_MAX, FILES_MAX, content_hash},
@@ -64,5 +67,6 @@ pub use self::{
     history::{Cause, Point},
     queue::{QUEUE_MAX, QUEUE_SHARE_MAX},
     registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
+    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
 };
 pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

@@ -150,6 +150,7 @@ impl Providers {
             sandboxes: sandboxes(config),
             timing: Timing::default(),
             projects: ProjectSettings {
+                projects_max: config.projects_max,
                 log_limits: LogLimits { frames: config.log_frames_max, ..LogLimits::default() },
                 run_budget: budget(config.run_budget_usd, config.run_budget_tokens),
                 project_budget: budget(config.project_budget_usd, config.project_budget_tokens),
@@ -195,11 +196,17 @@ impl RunningServer {
             models: Arc::clone(&models),
             sandboxes: Arc::clone(&sandboxes),
             pages,
-            settings: Arc::new(ProjectSettings { preview_url, git_hosts: config.git_hosts.clone(), ..projects }),
+            settings: Arc::new(ProjectSettings {
+                preview_url,
+                git_hosts: config.git_hosts.clone(),
+                merge_model: config.models.merge_model.clone(),
+                ..projects
+            }),
         });
         let url_text = url.to_string();
         let parts = HttpParts { registry: registry.clone(), models, sandboxes, scraper, timing, url: url_text };
         let app = App::new(parts, config, door);
+        registry.resume_waiting();
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let connections = app.connections().drop_guard();

@@ -168,6 +168,10 @@ pub struct Generate {
     /// A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What the client knows besides, such as a page it has read: shown to the model with this prompt, as data, and no part
+    /// of the conversation. At most 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
 }
 
 impl Generate {
@@ -183,6 +187,7 @@ impl Generate {
             mode: GenerateMode::Build,
             images: Vec::new(),
             url: None,
+            background: None,
         }
     }
 }
@@ -348,11 +353,15 @@ pub struct DeleteFile {
 
 /// Moves one file. Rejected with `conflict` when there is a file at `to`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct RenameFile {
     /// From where.
     pub from: FilePath,
     /// To where.
     pub to: FilePath,
+    /// The hash of the content that is to be moved; absent: whatever is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<ContentHash>,
 }
 
 /// Reads one file: `result` with `{path, hash, size_bytes, encoding, content}`.
@@ -395,6 +404,9 @@ pub struct ResolveConflict {
     /// A third version, made of the two by hand; then `keep` does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// The hash of what was in the tree when this was decided; absent: whatever is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<ContentHash>,
 }
 
 /// One of two versions.

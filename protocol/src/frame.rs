@@ -224,10 +224,37 @@ pub struct Limits {
     pub files_max: u64,
     /// Most runs waiting in the queue.
     pub queue_max: u64,
+    /// Most of these of one participant, or of all guests of one share link together.
+    #[serde(default)]
+    pub queue_share_max: u64,
     /// Most pictures of one prompt.
     pub images_max: u64,
     /// Largest picture; all of a prompt's must fit into one frame besides.
     pub image_size_bytes_max: u64,
+    /// Frames of one connection per second, for ever.
+    #[serde(default)]
+    pub frames_per_second_max: u64,
+    /// Frames of one connection at once.
+    #[serde(default)]
+    pub frames_burst_max: u64,
+    /// Commands of one connection without a reply; nothing more is read from it until one is answered.
+    #[serde(default)]
+    pub commands_under_way_max: u64,
+    /// Commands of one participant per second, for ever, over all connections and plain requests.
+    #[serde(default)]
+    pub participant_commands_per_second_max: u64,
+    /// Commands of one participant at once, over all connections and plain requests.
+    #[serde(default)]
+    pub participant_commands_burst_max: u64,
+    /// Connections of one participant to one project.
+    #[serde(default)]
+    pub participant_connections_max: u64,
+    /// Connections to one project.
+    #[serde(default)]
+    pub project_connections_max: u64,
+    /// Projects of the server.
+    #[serde(default)]
+    pub projects_max: u64,
 }
 
 /// The project's state as of `seq`.

@@ -116,7 +116,7 @@ pub fn is_for_repository(system: &str) -> bool {
 /// The end of the conversation that fits. It begins with a user's turn, as every vendor wants it.
 fn newest_turns(mut history: Vec<PromptTurn>, room: usize) -> Vec<PromptTurn> {
     for turn in &mut history {
-        shorten(&mut turn.text);
+        shorten(&mut turn.text, TURN_SIZE_BYTES_MAX);
     }
     let mut left = room;
     let kept = history.iter().rev().take_while(|turn| match left.checked_sub(turn.text.len()) {
@@ -133,10 +133,11 @@ fn newest_turns(mut history: Vec<PromptTurn>, room: usize) -> Vec<PromptTurn> {
     turns
 }
 
-fn shorten(text: &mut String) {
-    if text.len() > TURN_SIZE_BYTES_MAX {
-        let head = &text[..text.floor_char_boundary(TURN_SIZE_BYTES_MAX / 2)];
-        let tail = &text[text.ceil_char_boundary(text.len() - TURN_SIZE_BYTES_MAX / 2)..];
+/// Leaves beginning and end of a text that is longer than this.
+pub fn shorten(text: &mut String, size_bytes_max: usize) {
+    if text.len() > size_bytes_max {
+        let head = &text[..text.floor_char_boundary(size_bytes_max / 2)];
+        let tail = &text[text.ceil_char_boundary(text.len() - size_bytes_max / 2)..];
         *text = format!("{head}\n[…]\n{tail}");
     }
 }

@@ -5,7 +5,8 @@ use cobuild_protocol::{FilePath, PackageSpec, value::Refusal};
 use indexmap::{IndexMap, map::Entry};
 
 use super::{
-    edit_match::{self, SearchReplace},
+    edit_match::{self, BlockError, SearchReplace},
+    edit_merge::MergeEdit,
     feedback::{self, HeldBack},
     reply_parser::{ReplyBlock, ReplyEvent, ReplyFileKind, ReplyLimit, ReplyParser},
     reply_path::{Layout, place, refusal},
@@ -22,6 +23,8 @@ pub struct ParsedReply {
     pub refused_files: Vec<Refusal>,
     /// Edits that say nothing, or cannot be put into what the same reply writes. Nothing of the reply may be applied.
     pub unmatched: Vec<HeldBack>,
+    /// Edits for a model to merge into their files, in order; each of a file builds on the one before.
+    pub merges: Vec<ReplyMerge>,
     /// Packages the reply names, each once, in order.
     pub packages: Vec<PackageSpec>,
     /// Packages that are not npm names.
@@ -55,6 +58,15 @@ pub struct ReplyFile {
     pub change: ReplyChange,
     /// Whether it was closed properly. An incomplete one must never be written.
     pub complete: bool,
+}
+
+/// An edit that says only what is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyMerge {
+    /// Where.
+    pub path: FilePath,
+    /// What is to be merged into it.
+    pub edit: MergeEdit,
 }
 
 /// What a reply does to a file.
@@ -142,6 +154,7 @@ impl ReplyBuilder {
     pub fn forget(&mut self, path: &FilePath) {
         self.files.shift_remove(path);
         self.reply.unmatched.retain(|held| held.path != *path);
+        self.reply.merges.retain(|merge| merge.path != *path);
     }
 
     /// The reply is over.
@@ -180,6 +193,10 @@ impl ReplyBuilder {
             ReplyFileKind::Edit => match edit_match::parse_blocks(&file.text) {
                 Ok(blocks) => self.stage(path, ReplyChange::Edit(blocks), complete),
                 Err(_) if !complete => self.stage(path, ReplyChange::Edit(Vec::new()), false),
+                Err(BlockError::None) if let Some(edit) = MergeEdit::read(&file.text) => {
+                    self.reply.merges.push(ReplyMerge { path, edit });
+                    Ok(())
+                }
                 Err(error) => Err(HeldBack { path, reason: error.to_string(), hint: None }),
             },
         };
@@ -203,6 +220,13 @@ impl ReplyBuilder {
         };
         let (present, present_complete) = entry.get_mut();
         match (&mut *present, change) {
+            // Cut off, and begun anew from the top.
+            (ReplyChange::Edit(present), ReplyChange::Edit(blocks))
+                if complete && !*present_complete && blocks.starts_with(present) =>
+            {
+                *present = blocks;
+                *present_complete = true;
+            }
             (ReplyChange::Edit(present), ReplyChange::Edit(blocks)) => {
                 present.extend(blocks);
                 *present_complete &= complete;
@@ -256,6 +280,16 @@ mod tests {
     #[track_caller]
     fn check(reply: &str, expected: &[&str]) {
         assert_eq!(files(reply), expected, "{reply}");
+    }
+
+    #[test]
+    fn an_edit_that_was_cut_off_and_begun_anew_counts_once() {
+        let whole = edit("src/a", "x", "y");
+        for at in [20, 45, whole.len() - 8] {
+            check(&format!("{}\n{whole}", &whole[..at]), &["src/a ~ x→y"]);
+        }
+        let other = edit("src/a", "p", "q");
+        check(&format!("{other}{}{whole}", &whole[..45]), &["src/a? ~ p→q, x→y"]);
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub struct ModelConfig {
     #[arg(long, env = "DEFAULT_AI_MODEL", global = true)]
     pub default_ai_model: Option<String>,
 
+    /// Model that merges edits which say only what is new (`<edit target_file>` with an `<update>`), as older clients'
+    /// models write them: `provider/model`, such as `compatible/morph-v3-large`. Unset: such edits are refused
+    #[arg(long, env = "MERGE_MODEL", global = true)]
+    pub merge_model: Option<String>,
+
     /// Sent, where the model takes it, when a request sets none: 0 to 2. Many current models refuse it
     #[arg(long, env = "DEFAULT_TEMPERATURE", global = true, value_parser = temperature)]
     pub default_temperature: Option<f64>,

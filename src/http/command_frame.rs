@@ -7,7 +7,7 @@ use cobuild_protocol::{
     command::COMMAND_NAMES,
     frame::{CommandFrame, HelloFrame, PongFrame, RefreshTokenFrame, Rejected},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 /// Most fields of a frame that are looked at one by one for the one that is wrong. Every command has fewer.
@@ -58,6 +58,15 @@ pub(crate) fn parse_command(text: &[u8]) -> Result<CommandFrame, Rejected> {
         }
         Incoming::Pong => Err(bad_request("a pong is no command")),
     }
+}
+
+/// The id of a frame of which nothing else matters, for little: nothing is kept of the rest.
+pub(crate) fn readable_id(text: &[u8]) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: RequestId,
+    }
+    serde_json::from_slice(text).ok().map(|OnlyId { id }| id)
 }
 
 /// Reads the first frame of a connection.
@@ -179,6 +188,15 @@ mod tests {
             assert_eq!(rejected.error.code, ErrorCode::BadRequest);
             assert_eq!(rejected.id.as_ref().map(RequestId::as_str), id, "{bad}");
             assert!(rejected.error.message.contains(expected), "{bad}: {}", rejected.error.message);
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_large_frame_is_read() {
+        let frame = format!(r#"{{"type":"write_file","content":"{}","id":"c1"}}"#, "x".repeat(1_000_000));
+        assert_eq!(readable_id(frame.as_bytes()).as_ref().map(RequestId::as_str), Some("c1"));
+        for none in ["", "[]", r#"{"type":"pong"}"#, r#"{"id":7}"#, r#"{"id":"a b"}"#] {
+            assert_eq!(readable_id(none.as_bytes()), None, "{none}");
         }
     }
 

@@ -8,17 +8,21 @@
 //! |---|---|
 //! | `dialect`, `caller` | for which system a request is written, who sends it and for which project |
 //! | `cors` | what pages of other origins are told |
+//! | `wire` | what clients of the first engine and of the code-processing backend send and get |
 //! | `body`, `refusal`, `events` | bodies in, errors and event streams out |
 //! | `room` | one command and the events that come of it |
 //! | `generate`, `apply`, `packages`, `conversation`, `sandbox`, `files` | the endpoints of the "Builder AI Engine" |
-//! | `models` | names of models |
+//! | `models`, `background` | names of models; what is sent along with a prompt |
 //! | `code` | the code-processing backend |
 //! | `browser` | the endpoints of browser clients without a project header |
+//! | `camel` | those of a later engine, in camelCase, where the operator chooses them |
 
 mod apply;
+mod background;
 mod body;
 mod browser;
 mod caller;
+mod camel;
 pub(crate) mod code;
 mod conversation;
 pub(crate) mod cors;
@@ -31,6 +35,7 @@ mod packages;
 mod refusal;
 mod room;
 mod sandbox;
+pub(crate) mod wire;
 
 use axum::{
     Json, Router,
@@ -40,7 +45,6 @@ use axum::{
     routing::{delete, get, post},
 };
 use cobuild_protocol::ErrorBody;
-use serde_json::json;
 
 pub use self::dialect::DialectChoice;
 use self::{browser::Browsers, dialect::Dialect};
@@ -100,6 +104,7 @@ pub(crate) fn routes() -> Router<HttpState> {
                 match Dialect::of(state.legacy.dialect, request.headers()) {
                     Dialect::Engine => $engine(State(state), request).await.into_response(),
                     Dialect::Browser => browser::answer(state, request, $browser).await,
+                    Dialect::Camel => camel::answer(state, request).await,
                 }
             })
         };
@@ -109,6 +114,7 @@ pub(crate) fn routes() -> Router<HttpState> {
         ($method:ident, $browser:path) => {
             $method(async |State(state): State<HttpState>, request: Request| match state.legacy.dialect {
                 DialectChoice::Engine => no_such_path(),
+                DialectChoice::EngineCamel => camel::answer(state, request).await,
                 DialectChoice::Auto | DialectChoice::Browser => browser::answer(state, request, $browser).await,
             })
         };
@@ -126,7 +132,7 @@ pub(crate) fn routes() -> Router<HttpState> {
         .route("/api/create-ai-sandbox-v2", either!(post, sandbox::create, browser::sandbox::create))
         .route("/api/get-sandbox-files", either!(get, files::list, browser::files::list))
         // Browsers only get it, and the engine's clients only post it; nobody means the other by it.
-        .route("/api/sandbox-status", post(sandbox::status).merge(only!(get, browser::sandbox::status)))
+        .route("/api/sandbox-status", post(posted_status).merge(only!(get, browser::sandbox::status)))
         .route("/api/kill-sandbox", either!(post, sandbox::kill, browser::sandbox::kill))
         .route("/api/create-zip", either!(post, files::zip, browser::files::zip))
         .route("/api/create-ai-sandbox", only!(post, browser::sandbox::create))
@@ -150,6 +156,15 @@ pub(crate) fn routes() -> Router<HttpState> {
         .method_not_allowed_fallback(refusal::method_not_allowed)
 }
 
+/// `POST /api/sandbox-status`, which a later engine's clients only get.
+async fn posted_status(state: State<HttpState>, request: Request) -> Response {
+    if state.legacy.dialect == DialectChoice::EngineCamel {
+        let refused = refusal::method_not_allowed().await;
+        return ([(header::ALLOW, "GET,HEAD")], refused).into_response();
+    }
+    sandbox::status(state, request).await.into_response()
+}
+
 /// A refusal that comes before any endpoint.
 pub(crate) fn refuse(error: ErrorBody) -> Response {
     refusal::Refusal::from(error).into_response()
@@ -167,13 +182,14 @@ async fn root(state: State<HttpState>, method: Method, uri: Uri, headers: Header
     if accepted.contains("text/html") {
         return assets::serve(state, method, uri, headers).await;
     }
-    let body = json!({ "message": "Cobuild", "status": "running", "version": env!("CARGO_PKG_VERSION") });
+    let body = wire::ServiceStatus { message: "Cobuild", status: "running", version: env!("CARGO_PKG_VERSION") };
     ([(header::VARY, "accept")], Json(body)).into_response()
 }
 
 /// Where a request should go that has a slash too many.
 pub(crate) fn redirect(scheme: &str, authority: Option<&str>, uri: &Uri) -> Option<Response> {
     let path = uri.path();
-    let is_ours = path.ends_with('/') && PATHS.contains(&path.trim_end_matches('/'));
+    let without = path.trim_end_matches('/');
+    let is_ours = path.ends_with('/') && (PATHS.contains(&without) || without == "/health");
     is_ours.then(|| authority.map(|authority| refusal::without_slash(scheme, authority, uri))).flatten()
 }

@@ -132,6 +132,7 @@ impl Metered {
             Poll::Ready(taken) => {
                 self.stall = None;
                 if let Ok(size_bytes) = &taken {
+                    tracing::trace!(size_bytes, "a socket took bytes");
                     self.written.fetch_add(*size_bytes as u64, Ordering::Relaxed);
                 }
                 Poll::Ready(taken)

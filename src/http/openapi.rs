@@ -291,6 +291,21 @@ impl Operation<'_> {
         self.answer(status.to_string(), json!({ "description": what, "content": content }))
     }
 
+    /// A stream of server-sent events without names. What their data is, OpenAPI 3.0 has no word for: it stands under
+    /// `x-event-data`.
+    pub(crate) fn gives_events<T: JsonSchema>(&mut self, example: &Value) -> &mut Self {
+        let event = self.schema::<T>();
+        let data = json!({ "type": "string", "description": "A JSON object.", "example": example.to_string() });
+        let schema = json!({
+            "type": "object",
+            "description": "One event. Its `data` is JSON, as described under `x-event-data`.",
+            "properties": { "data": data },
+            "required": ["data"],
+            "x-event-data": event,
+        });
+        self.gives_as(200, "The events, each in a write of its own.", "text/event-stream", schema)
+    }
+
     pub(crate) fn gives_nothing(&mut self, status: u16, what: &str) -> &mut Self {
         self.answer(status.to_string(), json!({ "description": what }))
     }

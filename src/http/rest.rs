@@ -1,5 +1,7 @@
 //! Plain requests: one command, one file, the lists.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Bytes,
@@ -12,17 +14,24 @@ use cobuild_protocol::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile, Parameters},
+    legacy::wire::Health,
     models, share_links,
 };
-use crate::project::{Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary};
+use crate::project::{
+    Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary,
+    sandbox_provider::SandboxError,
+};
 
 /// How many points of the history one answer has when nothing is said: more than fit a screen.
 const POINTS_DEFAULT: usize = 100;
+/// How long `GET /ready` waits for sandboxes: the first server after a crash has leftovers to remove.
+const SANDBOX_CHECK_MAX: Duration = Duration::from_secs(2);
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
@@ -112,14 +121,16 @@ pub(crate) struct History {
 }
 
 /// `GET /health`: the process answers.
-pub(crate) async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "healthy", "service": "cobuild", "version": env!("CARGO_PKG_VERSION") }))
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "healthy", service: "cobuild", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the
 /// rest still works, and the body says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
-    let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
+    let preparing = || Err(SandboxError::Unavailable("sandboxes are still being prepared".into()));
+    let sandbox = async { timeout(SANDBOX_CHECK_MAX, state.sandboxes.check()).await.unwrap_or_else(|_| preparing()) };
+    let (store, sandbox) = tokio::join!(state.registry.store().check(), sandbox);
     let part = |failure: Option<String>| PartReadiness { ok: failure.is_none(), reason: failure };
     let draining = state.registry.draining().is_cancelled();
     let ready = store.is_ok() && !draining;
@@ -284,6 +295,7 @@ pub(crate) async fn enter(handle: &ProjectHandle, caller: &Caller, looks: bool) 
     let identity = Identity {
         key: Some(caller.grant.program_key()),
         name: caller.grant.program_name().map(str::to_owned),
+        party: caller.grant.party(),
         role: caller.role,
         looks,
     };

@@ -32,13 +32,13 @@ use super::{
 };
 use crate::project::{
     Member, ProjectError, ProjectHandle,
-    event_log::{CloseReason, Feed, FeedError, Frame},
+    event_log::{CloseReason, Feed, FeedError, Frame, MERGE_LAG_EVENTS, merge, server_sent},
 };
 
 /// Most events and bytes in one write.
 const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
-/// How far behind the live end a reader may fall before it has to come back.
+/// How far behind the live end a reader may fall before its stream ends and it has to come back.
 const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// What a browser should wait before it reconnects.
 const RETRY: Duration = Duration::from_millis(1000);
@@ -174,7 +174,7 @@ impl EventStream {
         match taken {
             Ok(()) => {
                 self.delivered.increment(frames.len() as u64);
-                Some(joined(&frames, |frame| [frame.sse(), b""]))
+                Some(self.chunk(&frames))
             }
             Err(FeedError::PositionLost { cursor }) => {
                 tracing::warn!(project = %self.handle.project(), cursor, "a reader lost its place; it gets a snapshot");
@@ -189,6 +189,16 @@ impl EventStream {
             Err(FeedError::Closed(CloseReason::Unloaded)) => Some(self.going_away()),
             Err(FeedError::Closed(CloseReason::Deleted | CloseReason::Failed)) => None,
         }
+    }
+
+    /// Events as they are, or for a reader who is far behind their deltas merged, as over a WebSocket.
+    fn chunk(&self, frames: &[Arc<Frame>]) -> Bytes {
+        if self.feed.lag().events <= MERGE_LAG_EVENTS {
+            return joined(frames, |frame| [frame.sse(), b""]);
+        }
+        let epoch = self.handle.log().epoch();
+        let chunks = merge(frames).into_iter().map(|merged| server_sent(epoch, merged.seq, &merged.json));
+        chunks.collect::<Vec<_>>().concat().into()
     }
 
     /// The last chunk: when to come back.

@@ -37,6 +37,10 @@ use self::{
     pulse::{Heard, Pulse},
     wire::{Arrival, Incoming, Wire},
 };
+pub(super) use self::{
+    rate::{FRAMES_BURST_MAX, FRAMES_PER_SECOND_MAX},
+    reader::COMMANDS_UNDER_WAY_MAX,
+};
 use super::{
     FRAME_SIZE_BYTES_MAX, HttpState,
     auth::{Grant, Pass},
@@ -204,7 +208,7 @@ async fn attach(
         participant: subscription.member.participant(),
         role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        limits: super::limits(),
+        limits: super::limits(state.registry.parts().settings.projects_max),
         default_model: super::models::notice(state.models.default_model()),
     }));
     Ok(Attached { handle, subscription, pass, welcome, pace })
@@ -223,7 +227,7 @@ async fn join(
     let role = grant.enter(project)?;
     let handle = state.registry.get(project).await?;
     let key = grant.participant_key(hello.client.as_deref());
-    let identity = Identity { key, name: grant.name.clone().or(hello.name), role, looks: true };
+    let identity = Identity { key, name: grant.name.clone().or(hello.name), party: grant.party(), role, looks: true };
     let subscription = handle.join(identity, hello.since).await?;
     let pass = Pass::new(&grant, role, state.timing.expiry_grace, subscription.member.removed());
     Ok((handle, subscription, pass))

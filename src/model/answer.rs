@@ -23,6 +23,7 @@ use super::{
     retry::{Failure, RetryPolicy},
     sse::SseError,
     usage,
+    vendor_error::VendorError,
     wire::{self, Wire},
 };
 use crate::project::model_provider::{ModelChunk, ModelError, StopReason};
@@ -300,6 +301,7 @@ fn ended_badly(
     chunks: &mut Vec<ModelChunk>,
 ) -> Result<(), ModelError> {
     let fault = match error {
+        SseError::Bare(object) => return Err(VendorError::read(None, object).into_model_error(endpoint)),
         SseError::Transport(error) if error.is_timeout() => "it went silent",
         SseError::Transport(_) => "the connection broke",
         SseError::NotText => "the stream is not text",

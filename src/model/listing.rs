@@ -21,6 +21,8 @@ use super::{
 const PAGES_MAX: usize = 10;
 /// Most models of one list; OpenRouter has some hundreds.
 const MODELS_MAX: usize = 5000;
+/// What Ollama gives a model that is not loaded yet, unless it is set otherwise there.
+const OLLAMA_CONTEXT_TOKENS: u64 = 4096;
 /// Longest id that is believed to be one.
 const ID_SIZE_BYTES_MAX: usize = 200;
 /// Vendors list everything they serve; these parts of a name mark what does not chat.
@@ -60,7 +62,43 @@ pub async fn list(connections: &Connections, endpoint: &Endpoint, within: Durati
         }
     }
     models.truncate(MODELS_MAX);
+    learn_windows(connections, endpoint, within / 2, &mut models).await;
     Ok(models)
+}
+
+/// What a server on this machine says beside its list of how much its models take: as they run, which is often a small part
+/// of what they could. Whoever sends more is cut off at the beginning by some, without a word.
+async fn learn_windows(connections: &Connections, endpoint: &Endpoint, within: Duration, models: &mut [Model]) {
+    let path = match endpoint.provider {
+        Provider::Ollama => "/api/ps",
+        Provider::Lmstudio => "/api/v0/models",
+        Provider::Llamacpp => "/props",
+        _ => return,
+    };
+    let mut url = endpoint.base_url.clone();
+    url.set_path(path);
+    let asked = connections.json(endpoint, url, Default::default(), within);
+    // An older one does not tell.
+    let told = tokio::time::timeout(within, asked).await.ok().and_then(Result::ok).unwrap_or_default();
+    for model in models {
+        model.context_tokens_max = window(endpoint.provider, &model.name.id, &told).or(model.context_tokens_max);
+    }
+}
+
+/// The window of a model as its server runs it.
+fn window(provider: Provider, id: &str, told: &Value) -> Option<u64> {
+    let of = |list: &str, name: &str| {
+        told.get(list)?.as_array()?.iter().find(|item| item.get(name).and_then(Value::as_str) == Some(id))
+    };
+    match provider {
+        Provider::Ollama => {
+            let loaded = of("models", "name").and_then(|model| model.get("context_length")?.as_u64());
+            Some(loaded.unwrap_or(OLLAMA_CONTEXT_TOKENS))
+        }
+        Provider::Lmstudio => of("data", "id")?.get("loaded_context_length")?.as_u64(),
+        Provider::Llamacpp => told.pointer("/default_generation_settings/n_ctx")?.as_u64(),
+        _ => None,
+    }
 }
 
 fn list_url(endpoint: &Endpoint, after: Option<&str>) -> Url {
@@ -208,6 +246,23 @@ mod tests {
             ("1e-6", None),
         ] {
             assert_eq!(pico_per_token(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn windows_are_those_of_the_running_server() {
+        let loaded = json!({"models": [{"name": "a:8b", "context_length": 32_768}, {"name": "b"}]});
+        for (provider, id, told, expected) in [
+            (Provider::Ollama, "a:8b", &loaded, Some(32_768)),
+            (Provider::Ollama, "b", &loaded, Some(OLLAMA_CONTEXT_TOKENS)),
+            (Provider::Ollama, "c", &Value::Null, Some(OLLAMA_CONTEXT_TOKENS)),
+            (Provider::Lmstudio, "m", &json!({"data": [{"id": "m", "loaded_context_length": 8192}]}), Some(8192)),
+            (Provider::Lmstudio, "m", &json!({"data": [{"id": "m", "max_context_length": 131_072}]}), None),
+            (Provider::Llamacpp, "m", &json!({"default_generation_settings": {"n_ctx": 2048}}), Some(2048)),
+            (Provider::Llamacpp, "m", &json!({"error": "off"}), None),
+            (Provider::Vllm, "m", &loaded, None),
+        ] {
+            assert_eq!(window(provider, id, told), expected, "{provider} {id} {told}");
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     ask::Ask,
     endpoint::Endpoint,
     provider::Provider,
+    think_tags::ThinkTags,
     usage,
     vendor_error::VendorError,
     wire::{self, Call, Wire},
@@ -110,6 +111,7 @@ pub struct State {
     endpoint: Arc<Endpoint>,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    think: ThinkTags,
     refused: bool,
     over: bool,
 }
@@ -118,10 +120,11 @@ impl State {
     /// At the beginning of an answer.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, stop: None, usage: None, refused: false, over: false }
+        Self { endpoint, stop: None, usage: None, think: ThinkTags::default(), refused: false, over: false }
     }
 
     fn finish(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
+        self.think.finish(out);
         let stop = self.stop.take().ok_or(ModelError::Incomplete)?;
         self.over = true;
         out.push(ModelChunk::Stop(if self.refused { StopReason::Refused(None) } else { stop }));
@@ -142,7 +145,9 @@ impl State {
         let delta = &choice["delta"];
         let reasoning = wire::text(delta.get("reasoning")).or_else(|| wire::text(delta.get("reasoning_content")));
         out.extend(reasoning.map(ModelChunk::Reasoning));
-        out.extend(wire::text(delta.get("content")).map(ModelChunk::Text));
+        if let Some(content) = wire::text(delta.get("content")) {
+            self.think.push(content, out);
+        }
         if let Some(refusal) = wire::text(delta.get("refusal")) {
             self.refused = true;
             out.push(ModelChunk::Text(refusal));
@@ -167,7 +172,7 @@ impl Wire for State {
             return self.finish(out);
         }
         if let Some(text) = plain_text(data) {
-            out.push(ModelChunk::Text(text));
+            self.think.push(text, out);
             return Ok(());
         }
         let value = wire::parse(data, &self.endpoint)?;
@@ -323,6 +328,20 @@ mod tests {
             ModelChunk::Stop(StopReason::Complete),
         ];
         assert_eq!(read(&frames).expect("complete"), expected);
+    }
+
+    #[test]
+    fn reasoning_inside_the_content_is_no_answer() {
+        let frames = [text("<th"), text("ink>hm</think>\n"), text("\nHel"), text("lo"), finish("stop"), done()];
+        let expected = [
+            ModelChunk::Reasoning("hm".into()),
+            ModelChunk::Text("Hel".into()),
+            ModelChunk::Text("lo".into()),
+            ModelChunk::Stop(StopReason::Complete),
+        ];
+        assert_eq!(read(&frames).expect("complete"), expected);
+        let cut = read(&[text("<"), finish("length"), done()]).expect("complete");
+        assert_eq!(cut, [ModelChunk::Text("<".into()), ModelChunk::Stop(StopReason::Truncated)]);
     }
 
     #[test]

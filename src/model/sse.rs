@@ -14,6 +14,8 @@ use sseer::{errors::EventStreamError, event::Event, event_stream::EventStream};
 /// Largest event. The largest true ones repeat a whole answer, which is far below this; beyond it somebody is filling
 /// our memory.
 pub const EVENT_SIZE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest object among the events that is no event; vendors' errors have a kilobyte.
+const BARE_SIZE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there are no more events.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum SseError<E> {
     /// An event beyond the limit.
     #[error("an event has more than {0} bytes")]
     TooLarge(usize),
+    /// An error object where an event should be: Gemini's come like that, and the parser passes over such lines.
+    #[error("the stream has an error that is no event")]
+    Bare(serde_json::Value),
 }
 
 /// Reads events from bytes, however they are cut. Ends after the first error.
@@ -34,7 +39,8 @@ pub fn events<S, E>(bytes: S, event_size_bytes_max: usize) -> impl Stream<Item =
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let capped = Capped { bytes, size: EventSize::default(), event_size_bytes_max };
+    let capped =
+        Capped { bytes, size: EventSize::default(), event_size_bytes_max, bare: BareObject::default(), found: None };
     let mut failed = false;
     let until_failed = move |event: &Result<Event, EventStreamError<SseError<E>>>| {
         let before = failed;
@@ -49,11 +55,14 @@ where
     })
 }
 
-/// Passes bytes on until one event has too many.
+/// Passes bytes on until one event has too many, or is none.
 struct Capped<S> {
     bytes: S,
     size: EventSize,
     event_size_bytes_max: usize,
+    bare: BareObject,
+    /// An object that was in the bytes passed on last.
+    found: Option<serde_json::Value>,
 }
 
 impl<S, E> Stream for Capped<S>
@@ -63,9 +72,16 @@ where
     type Item = Result<Bytes, SseError<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(chunk) = ready!(self.bytes.poll_next_unpin(context)) else { return Poll::Ready(None) };
+        if let Some(object) = self.found.take() {
+            return Poll::Ready(Some(Err(SseError::Bare(object))));
+        }
+        let Some(chunk) = ready!(self.bytes.poll_next_unpin(context)) else {
+            return Poll::Ready(self.bare.end().map(|object| Err(SseError::Bare(object))));
+        };
         let chunk = chunk.map_err(SseError::Transport)?;
-        let largest = self.size.push(&chunk);
+        let Self { size, bare, .. } = &mut *self;
+        let largest = size.push(&chunk, |line| bare.line(line));
+        self.found = self.bare.take();
         Poll::Ready(Some(if largest > self.event_size_bytes_max {
             Err(SseError::TooLarge(self.event_size_bytes_max))
         } else {
@@ -83,8 +99,9 @@ struct EventSize {
 }
 
 impl EventSize {
-    /// Takes the next bytes; returns the size of the largest event so far seen in them.
-    fn push(&mut self, mut chunk: &[u8]) -> usize {
+    /// Takes the next bytes; returns the size of the largest event so far seen in them. `line` is told each piece of a line,
+    /// and `None` at its end.
+    fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Option<&[u8]>)) -> usize {
         let mut largest = 0;
         if let Some(first) = chunk.first() {
             let pair = self.after_cr && *first == b'\n';
@@ -92,6 +109,8 @@ impl EventSize {
             self.after_cr = false;
         }
         while let Some(at) = memchr2(b'\n', b'\r', chunk) {
+            line(Some(&chunk[..at]));
+            line(None);
             self.line_size_bytes += at;
             self.size_bytes += at;
             largest = largest.max(self.size_bytes);
@@ -104,9 +123,59 @@ impl EventSize {
             self.after_cr = is_cr && at + 1 == chunk.len();
             chunk = &chunk[at + 1 + usize::from(pair)..];
         }
+        line(Some(chunk));
         self.line_size_bytes += chunk.len();
         self.size_bytes += chunk.len();
         largest.max(self.size_bytes)
+    }
+}
+
+/// Collects lines that begin like a JSON object instead of an event, up to a blank line or the end.
+#[derive(Debug, Default)]
+struct BareObject {
+    text: Vec<u8>,
+    /// Whether the present line has begun.
+    in_line: bool,
+    /// Whether the present event has.
+    in_event: bool,
+    whole: Option<serde_json::Value>,
+}
+
+impl BareObject {
+    /// A piece of a line, or its end.
+    fn line(&mut self, piece: Option<&[u8]>) {
+        match piece {
+            Some([]) => {}
+            Some(piece) => {
+                if !self.text.is_empty() || (!self.in_event && piece[0] == b'{') {
+                    self.text.extend_from_slice(piece);
+                }
+                (self.in_line, self.in_event) = (true, true);
+                if self.text.len() > BARE_SIZE_BYTES_MAX {
+                    self.text.clear();
+                }
+            }
+            None if self.in_line => self.in_line = false,
+            None => {
+                self.in_event = false;
+                let object = self.end();
+                self.whole = self.whole.take().or(object);
+            }
+        }
+    }
+
+    /// An object that is whole by now.
+    fn take(&mut self) -> Option<serde_json::Value> {
+        self.whole.take()
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> Option<serde_json::Value> {
+        if self.text.is_empty() {
+            return None;
+        }
+        let object: Option<serde_json::Value> = serde_json::from_slice(&std::mem::take(&mut self.text)).ok();
+        object.filter(|object| object.get("error").is_some_and(|error| !error.is_null()))
     }
 }
 
@@ -165,14 +234,33 @@ mod tests {
         assert_eq!(read(vec![many_lines.into()], 40), [Err("an event has more than 40 bytes".into())]);
     }
 
+    #[test]
+    fn an_error_that_is_no_event_is_told() {
+        let told = || Err("the stream has an error that is no event".to_owned());
+        let object = "{\n  \"error\": {\n    \"code\": 503\n  }\n}";
+        for (bytes, expected) in [
+            (format!("data: a\n\n{object}"), vec![event("message", "a"), told()]),
+            (format!("data: a\r\n\r\n{object}\r\n\r\n"), vec![event("message", "a"), told()]),
+            (object.replace('\n', ""), vec![told()]),
+            ("{ not json\n\ndata: a\n\n".to_owned(), vec![event("message", "a")]),
+            ("{\"other\": 1}\n\ndata: a\n\n".to_owned(), vec![event("message", "a")]),
+            (format!("data: a\n{object}\n\n"), vec![event("message", "a")]),
+        ] {
+            assert_eq!(read(vec![bytes.clone().into_bytes()], 1000), expected, "{bytes:?}");
+            assert_eq!(read(bytes.bytes().map(|byte| vec![byte]).collect(), 1000), expected, "{bytes:?} byte by byte");
+        }
+        let large = format!("{{\"error\": \"{}\"}}", "x".repeat(BARE_SIZE_BYTES_MAX));
+        assert!(read(vec![large.into_bytes()], 1_000_000).is_empty(), "too large for an error");
+    }
+
     proptest! {
         #[test]
         fn sizes_do_not_depend_on_the_cuts(lines in proptest::collection::vec("[a-c]{0,6}(\n|\r|\r\n)", 0..20), cut in 1_usize..7) {
             let text = lines.concat();
             let mut whole = EventSize::default();
-            let all = whole.push(text.as_bytes());
+            let all = whole.push(text.as_bytes(), |_| {});
             let mut parts = EventSize::default();
-            let most = text.as_bytes().chunks(cut).map(|chunk| parts.push(chunk)).max().unwrap_or(0);
+            let most = text.as_bytes().chunks(cut).map(|chunk| parts.push(chunk, |_| {})).max().unwrap_or(0);
             prop_assert_eq!((all, whole.size_bytes), (most, parts.size_bytes));
         }
     }

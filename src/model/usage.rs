@@ -84,7 +84,12 @@ pub(super) fn overwrite_anthropic(usage: &mut Usage, snapshot: &Value) {
             *field = Some(tokens);
         }
     }
-    // Of the whole that is written to the cache, a part may be for an hour.
+    // Of the whole that is written to the cache, a part may be for an hour: the one said with it, or before.
+    if let (Some(all), Some(hour)) =
+        (snapshot.get("cache_creation_input_tokens").and_then(Value::as_u64), usage.cache_write_1h_tokens)
+    {
+        usage.cache_write_tokens = Some(all.saturating_sub(hour));
+    }
     if let Some(hour) = snapshot.pointer("/cache_creation/ephemeral_1h_input_tokens").and_then(Value::as_u64) {
         let short = snapshot.pointer("/cache_creation/ephemeral_5m_input_tokens").and_then(Value::as_u64);
         let rest = usage.cache_write_tokens.map(|all| all.saturating_sub(hour));
@@ -101,11 +106,19 @@ pub(super) fn from_responses(usage: &Value) -> Option<Usage> {
     overlapping(usage, "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
 }
 
-/// OpenAI Chat Completions and those like it. OpenRouter's `cost` is the true charge.
+/// OpenAI Chat Completions and those like it. OpenRouter's `cost` is the true charge; with a key of one's own at the vendor
+/// behind it, that vendor charges too.
 pub(super) fn from_chat(usage: &Value) -> Option<Usage> {
     let details = ("prompt_tokens_details", "completion_tokens_details");
     let mut read = overlapping(usage, "prompt_tokens", "completion_tokens", details.0, details.1)?;
-    read.cost_nano_usd = usage.get("cost").and_then(Value::as_f64).and_then(nano_usd);
+    let charge = |place: &str| usage.pointer(place).and_then(Value::as_f64).and_then(nano_usd);
+    read.cost_nano_usd = match (charge("/cost"), usage.get("is_byok").and_then(Value::as_bool)) {
+        // What is not said is not zero.
+        (Some(own), Some(true)) => {
+            charge("/cost_details/upstream_inference_cost").map(|upstream| own.saturating_add(upstream))
+        }
+        (own, _) => own,
+    };
     Some(read)
 }
 
@@ -198,6 +211,8 @@ mod tests {
             "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 5}});
         overwrite_anthropic(&mut read, &written);
         assert_eq!((read.cache_write_tokens, read.cache_write_1h_tokens), (Some(4), Some(5)));
+        overwrite_anthropic(&mut read, &json!({"cache_creation_input_tokens": 9, "output_tokens": 8}));
+        assert_eq!((read.cache_write_tokens, read.cache_write_1h_tokens), (Some(4), Some(5)), "counted once");
     }
 
     #[test]
@@ -225,6 +240,16 @@ mod tests {
             (cost(json!(0.000_123)), cost(json!(0)), cost(json!(-1)), cost(json!("1"))),
             (Some(123_000), Some(0), None, None)
         );
+        let own_key = |details: Value| {
+            let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.001, "is_byok": true, "cost_details": details});
+            from_chat(&usage).expect("usage").cost_nano_usd
+        };
+        assert_eq!(
+            own_key(json!({"upstream_inference_cost": 0.02})),
+            Some(21_000_000),
+            "the vendor behind it charges too"
+        );
+        assert_eq!(own_key(json!({"upstream_inference_cost": null})), None, "unknown, not a thousandth");
     }
 
     #[test]

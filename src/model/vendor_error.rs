@@ -23,6 +23,17 @@ const MONEY_CODES: [&str; 9] = [
     "ramp_limit_exceeded",
 ];
 const CONTEXT_CODES: [&str; 2] = ["exceed_context_size_error", "context_length_exceeded"];
+/// What those say, in lower case, who have no code for a request that is longer than the window: Anthropic (twice), OpenAI
+/// and those like it, Gemini, vLLM (twice), LM Studio.
+const CONTEXT_WORDS: [&str; 7] = [
+    "prompt is too long",
+    "exceed context limit",
+    "reduce the length of the messages",
+    "exceeds the maximum number of tokens",
+    "maximum context length",
+    "longer than the maximum model length",
+    "loaded with context length of only",
+];
 const KEY_CODES: [&str; 7] = [
     "authentication_error",
     "permission_error",
@@ -146,23 +157,37 @@ impl VendorError {
         let words = self.message.to_ascii_lowercase();
         if status == 402 || any(&MONEY_CODES) || self.daily_quota {
             ErrorClass::Money
-        } else if any(&CONTEXT_CODES) || words.starts_with("prompt is too long") {
+        } else if any(&CONTEXT_CODES) || self.is_too_long(&words) {
             ErrorClass::ContextTooLong
         } else if self.moderated {
             ErrorClass::Moderated
         } else if matches!(status, 401 | 403) || any(&KEY_CODES) {
             ErrorClass::Unauthorized
-        } else if any(&UNKNOWN_MODEL_CODES) || (status == 404 && words.contains("model")) {
+        } else if any(&UNKNOWN_MODEL_CODES)
+            // OpenRouter has no endpoints for a model nobody serves.
+            || (status == 404 && ["model", "no endpoints found"].iter().any(|known| words.contains(known)))
+        {
             ErrorClass::UnknownModel
         } else if matches!(status, 429 | 498) || any(&RATE_CODES) {
             ErrorClass::RateLimited
         } else if any(&OVERLOAD_CODES) || matches!(status, 408 | 409) || status >= 500 {
             ErrorClass::Unavailable
-        } else if any(&INVALID_CODES) || status >= 400 {
+        } else if any(&INVALID_CODES) || status >= 300 {
+            // A redirect is not followed, and would be there again.
             ErrorClass::Invalid
         } else {
             // An error inside a stream without anything we know: the vendor's trouble, not the request's.
             ErrorClass::Unavailable
+        }
+    }
+
+    /// Whether less would do, as far as words and status say.
+    fn is_too_long(&self, words: &str) -> bool {
+        match self.status {
+            // A single request beyond what Groq takes in a minute: no wait makes it smaller.
+            Some(413) if self.codes.iter().any(|code| RATE_CODES.contains(&code.as_str())) => true,
+            Some(401 | 403 | 408 | 429) => false,
+            _ => CONTEXT_WORDS.iter().any(|known| words.contains(known)),
         }
     }
 
@@ -211,7 +236,7 @@ impl VendorError {
     fn invalid(&self, endpoint: &Endpoint, label: &str) -> String {
         let title = endpoint.provider.title();
         match (self.status, endpoint.provider.base_url_variable()) {
-            (Some(404 | 405), Some(variable)) => {
+            (Some(300..=399 | 404 | 405), Some(variable)) => {
                 format!("{title} has no such address ({label}); check {variable}")
             }
             _ => format!("{title} does not take this request ({label})"),
@@ -308,6 +333,8 @@ mod tests {
         check(403, &json!({"error": {"code": 403, "metadata": {"reasons": ["x"]}}}), Moderated);
         check(404, &json!({"error": "model 'x' not found"}), UnknownModel);
         check(404, &json!({"detail": "Not Found"}), Invalid);
+        check(404, &json!({"error": {"code": 404, "message": "No endpoints found for a/b."}}), UnknownModel);
+        check(308, &json!(null), Invalid);
         // Gemini
         let google = |code: u16, status: &str| json!({"error": {"code": code, "status": status, "message": "m"}});
         check(0, &google(503, "UNAVAILABLE"), Unavailable);
@@ -318,6 +345,24 @@ mod tests {
         let key =
             json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}});
         check(400, &key, Unauthorized);
+        // Too long, in words alone
+        let worded = |words: &str| json!({"error": {"message": words, "type": "BadRequestError", "code": 400}});
+        for words in [
+            "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000",
+            "This endpoint's maximum context length is 131072 tokens. However, you requested about 140000 tokens",
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+            "Trying to keep the first 6402 tokens when context the overflows. However, the model is loaded with context \
+             length of only 4096 tokens",
+        ] {
+            check(400, &worded(words), ContextTooLong);
+        }
+        let count = "The input token count (1196265) exceeds the maximum number of tokens allowed (1048576).";
+        check(400, &json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": count}}), ContextTooLong);
+        let minute = "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000";
+        let large = json!({"error": {"message": minute, "type": "tokens", "code": "rate_limit_exceeded"}});
+        check(413, &large, ContextTooLong);
+        check(429, &large, RateLimited);
+        check(429, &worded("maximum context length"), RateLimited);
         // Nothing known
         check(0, &json!({"error": {"message": "m"}}), Unavailable);
         check(418, &json!("?"), Invalid);

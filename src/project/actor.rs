@@ -35,14 +35,14 @@ use super::{
     compaction::Occasion,
     error::ProjectError,
     event_log::{CloseReason, EventLog},
-    event_store::{KeptLog, StoreError},
+    event_store::{KeptLog, StoreError, StoredWork},
     figures::Figures,
     file_tree::Tree,
     handle::{Preview, Request},
     presence::PresenceBoard,
     preview_pages::PreviewPages,
     registry::ProjectParts,
-    remembered::Remembered,
+    remembered::RejectedCommands,
     room::Room,
     run::{UPDATES_MAX, Update},
     runs::Runs,
@@ -86,11 +86,13 @@ pub(crate) struct ProjectActor {
     presence: PresenceBoard,
     pages: PreviewPages,
     /// Replies that left no event.
-    remembered: Remembered,
+    remembered: RejectedCommands,
     mailbox: mpsc::Receiver<Request>,
     /// For members, whose drop is a request.
     mailbox_sender: mpsc::WeakSender<Request>,
     waiting: VecDeque<Request>,
+    /// What runs that waited before the project was loaded need to begin; taken at once.
+    restored: Vec<StoredWork>,
     updates: mpsc::Receiver<Update>,
     updates_sender: mpsc::Sender<Update>,
     backlog: VecDeque<Update>,
@@ -132,7 +134,9 @@ pub(crate) struct ActorParts {
     pub(crate) log: EventLog,
     pub(crate) presence: PresenceBoard,
     pub(crate) pages: PreviewPages,
-    pub(crate) remembered: Remembered,
+    pub(crate) remembered: RejectedCommands,
+    /// What the runs that wait need to begin.
+    pub(crate) waiting: Vec<StoredWork>,
     pub(crate) snapshot_stored: Seq,
     pub(crate) kept: KeptLog,
     pub(crate) mailbox: mpsc::Receiver<Request>,
@@ -152,6 +156,7 @@ impl ProjectActor {
             presence,
             pages,
             remembered,
+            waiting,
             snapshot_stored,
             kept,
             mailbox,
@@ -184,6 +189,7 @@ impl ProjectActor {
             mailbox,
             mailbox_sender,
             waiting: VecDeque::new(),
+            restored: waiting,
             updates,
             updates_sender,
             backlog: VecDeque::new(),
@@ -298,6 +304,7 @@ impl ProjectActor {
                 // Whoever asked may have gone meanwhile.
                 let _ = reply.send(removed);
             }
+            Request::Recall { id, reply } => drop(reply.send(self.earlier_reply(&id))),
             Request::Preview { reply } => drop(reply.send(self.preview())),
             Request::Command { by, role, ref frame, .. }
                 if frame.command.is_read() && self.state.role(by, role).is_none() =>

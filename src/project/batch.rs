@@ -1,6 +1,8 @@
 //! One append in the making: events with their place in the log, what they refer to, and what is to be done once they
 //! are safe.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, EventFrame, MessageId, ParticipantId, ProjectId, RequestId, RunId, Seq,
@@ -14,11 +16,14 @@ use super::{
     command::SandboxWish,
     compaction::Freed,
     error::ProjectError,
-    event_store::{AppendBatch, Compaction, Durability, KeptLog, NewBlob, StoredEvent, StoredReply, StoredSnapshot},
+    event_store::{
+        AppendBatch, Compaction, Durability, KeptLog, NewBlob, StoredEvent, StoredReply, StoredSnapshot, StoredWork,
+    },
     file_tree::content_hash,
     handle::Joined,
     queue::Waiting,
     run::{RefusedFile, StagedFile, Steered, Work},
+    waiting_work,
 };
 
 /// Whose events these are.
@@ -71,6 +76,8 @@ pub(crate) enum After {
 pub(crate) struct PendingJoin {
     pub(crate) participant: ParticipantId,
     pub(crate) role: Role,
+    /// Those they came with.
+    pub(crate) party: Option<Arc<str>>,
     pub(crate) since: Option<cobuild_protocol::Cursor>,
     /// Whether a sandbox is made for them.
     pub(crate) sandbox: bool,
@@ -85,6 +92,9 @@ pub(crate) struct Batch {
     pub(crate) stored: Vec<StoredEvent>,
     blobs: Vec<NewBlob>,
     pub(crate) replies: Vec<StoredReply>,
+    waiting: Vec<StoredWork>,
+    /// Runs that begin or end: they wait no longer.
+    no_longer_waiting: Vec<RunId>,
     /// A step of compaction; it has a batch to itself.
     pub(crate) compaction: Option<Compaction>,
     pub(crate) after: Vec<After>,
@@ -101,6 +111,8 @@ impl Batch {
             stored: Vec::new(),
             blobs: Vec::new(),
             replies: Vec::new(),
+            waiting: Vec::new(),
+            no_longer_waiting: Vec::new(),
             compaction: None,
             after: Vec::new(),
             durability: Durability::Process,
@@ -148,6 +160,9 @@ impl Batch {
             self.durability = Durability::Machine;
         }
         let Stamp { run, by, command } = stamp;
+        if matches!(event, Event::RunStarted(_) | Event::RunFinished(_)) {
+            self.no_longer_waiting.extend(run);
+        }
         let frame = EventFrame { event, seq, seq_first: None, at: self.at.clone(), run, by, command };
         let json = serde_json::to_vec(&frame).expect("an event has only string keys and finite numbers");
         self.stored.push(StoredEvent::new(seq, Bytes::from(json)));
@@ -183,10 +198,22 @@ impl Batch {
         hash
     }
 
+    /// Lines a run up, with what it needs to begin also after a restart.
+    pub(crate) fn push_waiting(&mut self, waiting: Waiting) {
+        self.waiting.push(waiting_work::to_store(&waiting, false));
+        self.after.push(After::Queue(waiting));
+    }
+
+    /// The same before all others.
+    pub(crate) fn push_urgent(&mut self, waiting: Waiting) {
+        self.waiting.push(waiting_work::to_store(&waiting, true));
+        self.after.push(After::QueueFirst(waiting));
+    }
+
     /// Adds a reply that leaves no event, so that the command gets it again.
-    pub(crate) fn push_reply(&mut self, id: RequestId, reply: &ControlFrame) {
+    pub(crate) fn push_reply(&mut self, id: RequestId, by: Option<ParticipantId>, reply: &ControlFrame) {
         let frame = serde_json::to_vec(reply).expect("a reply has only string keys and finite numbers");
-        self.replies.push(StoredReply { id, frame: Bytes::from(frame) });
+        self.replies.push(StoredReply { id, by, frame: Bytes::from(frame) });
     }
 
     /// The transaction for the store.
@@ -197,6 +224,8 @@ impl Batch {
             events: self.stored.clone(),
             blobs: self.blobs.clone(),
             replies: self.replies.clone(),
+            waiting: self.waiting.clone(),
+            no_longer_waiting: self.no_longer_waiting.clone(),
             snapshot,
             compaction: self.compaction.clone(),
             durability: self.durability,

@@ -13,6 +13,7 @@ pub(crate) mod generate;
 pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod merge;
 mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
@@ -48,6 +49,8 @@ use super::{
 
 /// Largest prompt. Far more than anybody types; a pasted log fits.
 pub const PROMPT_SIZE_BYTES_MAX: usize = 256 * 1024;
+/// Longest background of a prompt, in bytes: the text of a few pages. More would crowd out the project's own files.
+pub const BACKGROUND_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// Most pictures of one prompt: a few screens; each costs a thousand tokens or more.
 pub const IMAGES_MAX: usize = 4;
 /// Largest picture. A screenshot is some hundred kilobytes, and vendors shrink what is larger than this anyway.
@@ -63,6 +66,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) sandbox_wanted: &'a mut SandboxWish,
     pub(crate) by: ParticipantId,
     pub(crate) role: Role,
+    /// Those the participant came with.
+    pub(crate) party: Option<Arc<str>>,
     pub(crate) id: RequestId,
 }
 
@@ -147,10 +152,11 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
     let done = match command {
         Command::WriteFile(command) => return files::write(desk, command),
         Command::Restore(command) => return restore::accept(desk, &command),
-        Command::Generate(command) => generate::accept(desk, command),
-        Command::Apply(command) => apply::accept(desk, command),
-        Command::Install(command) => install::accept(desk, command),
-        Command::ImportRepository(command) => import_repository::accept(desk, &command),
+        Command::Generate(_) | Command::Apply(_) | Command::Install(_) | Command::ImportRepository(_) => {
+            let delivery = delivery(&command);
+            let work = work(desk.parts, command)?;
+            desk.begin_or_queue(work, delivery)
+        }
         Command::Say(command) => conversation::say(desk, command),
         Command::UpdateConversation(command) => conversation::update(desk, command),
         Command::ClearConversation(command) => conversation::clear(desk, &command),
@@ -172,6 +178,28 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         }
     }?;
     Ok(Answer::Now(done))
+}
+
+/// What a command has done by a run that takes its turn.
+///
+/// # Errors
+///
+/// Why it cannot be done.
+pub(super) fn work(parts: &ProjectParts, command: Command) -> Result<Work, ProjectError> {
+    match command {
+        Command::Generate(command) => generate::work(parts, command),
+        Command::Apply(command) => apply::work(command),
+        Command::Install(command) => install::work(command),
+        Command::ImportRepository(command) => import_repository::work(parts, &command),
+        _ => Err(ProjectError::Internal),
+    }
+}
+
+fn delivery(command: &Command) -> Delivery {
+    match command {
+        Command::Generate(command) => command.delivery,
+        _ => Delivery::Queue,
+    }
 }
 
 impl Desk<'_> {
@@ -224,7 +252,8 @@ impl Desk<'_> {
             mode: work.mode(),
         };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
-        self.batch.after.push(After::Queue(Waiting { run, by: self.by, work }));
+        let waiting = self.waiting(run, work);
+        self.batch.push_waiting(waiting);
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
     }
 
@@ -254,12 +283,17 @@ impl Desk<'_> {
             mode: work.mode(),
         };
         let seq = self.batch.push(Event::RunQueued(queued), stamp);
-        self.batch.after.push(After::QueueFirst(Waiting { run, by: self.by, work }));
+        let waiting = self.waiting(run, work);
+        self.batch.push_urgent(waiting);
         Ok(Acceptance { run: Some(run), seq: Some(seq) })
     }
 
+    fn waiting(&self, run: RunId, work: Work) -> Waiting {
+        Waiting { run, by: self.by, party: self.party.clone(), work }
+    }
+
     fn check_room_in_queue(&self) -> Result<(), ProjectError> {
-        if self.runs.queue.is_full_for(self.by) {
+        if self.runs.queue.is_full_for(self.by, self.party.as_deref()) {
             return Err(ProjectError::QueueFull("too many prompts are waiting; try again when one is done".into()));
         }
         Ok(())

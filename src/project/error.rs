@@ -33,6 +33,9 @@ pub enum ProjectError {
     /// The queue is full.
     #[error("{0}")]
     QueueFull(String),
+    /// Too much at once; when to try again.
+    #[error("{0}")]
+    RateLimited(&'static str, Duration),
     /// A budget is used up.
     #[error("{0}")]
     QuotaExceeded(String),
@@ -80,6 +83,7 @@ impl ProjectError {
             Self::StaleBase(_) => ErrorCode::StaleBase,
             Self::TooLarge(_) => ErrorCode::TooLarge,
             Self::QueueFull(_) => ErrorCode::QueueFull,
+            Self::RateLimited(..) => ErrorCode::RateLimited,
             Self::QuotaExceeded(_) => ErrorCode::QuotaExceeded,
             Self::Unrepaired(_) => ErrorCode::ModelFailed,
             Self::Model(error) => match error {
@@ -116,6 +120,7 @@ impl ProjectError {
             Self::Model(ModelError::RateLimited { retry_after }) => {
                 body.retry_after_ms = retry_after.map(milliseconds);
             }
+            Self::RateLimited(_, retry_after) => body.retry_after_ms = Some(milliseconds(*retry_after).max(1)),
             Self::Closing => body.retry_after_ms = Some(milliseconds(CLOSING_RETRY_AFTER)),
             Self::Model(
                 ModelError::UnknownModel { instead, .. }

@@ -30,8 +30,8 @@ pub(in crate::project) use self::merge::append_delta;
 use self::ring::Ring;
 pub use self::{
     feed::{Feed, FeedError, Lag},
-    frame::{Frame, FrameKind},
-    merge::{Merged, merge},
+    frame::{Frame, FrameKind, server_sent},
+    merge::{MERGE_LAG_EVENTS, Merged, merge},
     ring::RingLimits,
 };
 use crate::project::event_store::{SharedStore, StoredEvent};

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cobuild_protocol::{Epoch, ProjectId, RequestId, Seq, value::ContentHash};
+use cobuild_protocol::{Epoch, ParticipantId, ProjectId, RequestId, RunId, Seq, value::ContentHash};
 
 /// A store of projects: logs, snapshots, replies and blobs.
 ///
@@ -13,8 +13,14 @@ use cobuild_protocol::{Epoch, ProjectId, RequestId, Seq, value::ContentHash};
 /// handed over.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug + 'static {
+    /// How many projects there are.
+    async fn count_projects(&self) -> Result<u64, StoreError>;
+
     /// Every project there is, newest activity first.
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError>;
+
+    /// The projects in which runs wait for their turn, the least recently active first.
+    async fn projects_with_waiting_runs(&self) -> Result<Vec<ProjectId>, StoreError>;
 
     /// Opens a project for its one writer. `None` when there is no such project.
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError>;
@@ -85,6 +91,8 @@ pub struct OpenedProject {
     pub snapshot: Option<StoredSnapshot>,
     /// Replies that left no event (rejections), oldest first; bounded by [`REPLIES_KEPT_MAX`].
     pub replies: Vec<StoredReply>,
+    /// What the runs that wait need to begin, in no particular order.
+    pub waiting: Vec<StoredWork>,
     /// How much of the log is kept.
     pub kept: KeptLog,
 }
@@ -103,7 +111,8 @@ pub struct KeptLog {
 }
 
 /// How many eventless replies a store keeps per project. A client repeats a command within seconds of a lost
-/// connection; 1,024 covers hours of a busy room. Older ones are forgotten first.
+/// connection; 1,024 covers hours of a busy room. When there is one too many, the participant who has the most loses
+/// their oldest; of several who have as many, the one whose oldest is oldest.
 pub const REPLIES_KEPT_MAX: usize = 1024;
 
 /// A fold of the log, in the core's own format.
@@ -120,8 +129,19 @@ pub struct StoredSnapshot {
 pub struct StoredReply {
     /// The command.
     pub id: RequestId,
+    /// Whose it was; `None`: kept by an earlier version.
+    pub by: Option<ParticipantId>,
     /// The reply frame's JSON.
     pub frame: Bytes,
+}
+
+/// What a run that waits for its turn needs to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWork {
+    /// Which run.
+    pub run: RunId,
+    /// Opaque to the store.
+    pub work: Bytes,
 }
 
 /// An event as it stands in the log: exactly the bytes clients are sent.
@@ -190,6 +210,10 @@ pub struct AppendBatch {
     pub blobs: Vec<NewBlob>,
     /// Replies that leave no event.
     pub replies: Vec<StoredReply>,
+    /// Work of runs that wait from now on.
+    pub waiting: Vec<StoredWork>,
+    /// Runs that wait no longer, if they did.
+    pub no_longer_waiting: Vec<RunId>,
     /// A snapshot of the state after the batch, replacing the one before.
     pub snapshot: Option<StoredSnapshot>,
     /// A step of compaction: the same history in less space. The head does not move by it.

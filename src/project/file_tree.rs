@@ -44,6 +44,11 @@ pub(crate) fn check_base(tree: &Tree, path: &FilePath, base: Option<&ContentHash
     }
 }
 
+/// The same for what may be done without a base: whatever is there then.
+pub(crate) fn check_given_base(tree: &Tree, path: &FilePath, base: Option<&ContentHash>) -> Result<(), ProjectError> {
+    base.map_or(Ok(()), |base| check_base(tree, path, Some(base)))
+}
+
 /// Whether a file of this size may be at `path`: limits hold, and no file is where a
 /// directory must be.
 pub(crate) fn check_place(tree: &Tree, path: &FilePath, size_bytes: usize) -> Result<(), ProjectError> {

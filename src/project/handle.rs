@@ -3,16 +3,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Command, CommandFrame, Cursor, Epoch, FilePath, ParticipantId, ProjectId, ProjectState, Seq,
+    Command, CommandFrame, Cursor, Epoch, FilePath, ParticipantId, ProjectId, ProjectState, RequestId, Seq,
     frame::{AttachMode, ControlFrame, Rejected, ResultFrame},
     state::FileInfo,
     value::{ContentHash, Presence, Role},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,6 +27,7 @@ use super::{
     history::{self, Point},
     presence::PresenceBoard,
     preview_pages::{PageNews, PreviewPages},
+    room::Seat,
     sandbox_provider::Sandbox,
 };
 
@@ -60,6 +65,9 @@ pub struct Identity {
     pub key: Option<String>,
     /// The name to go by.
     pub name: Option<String>,
+    /// Those they came with, such as the id of a share link: all of them together have one participant's share of the
+    /// queue, since anybody can be several of them.
+    pub party: Option<String>,
     /// What they may do.
     pub role: Role,
     /// Whether they come to look at the app, so that a sandbox is made for them. A program that does one thing does not.
@@ -71,7 +79,8 @@ pub struct Identity {
 pub struct Member {
     participant: ParticipantId,
     role: Role,
-    removed: CancellationToken,
+    party: Option<Arc<str>>,
+    seat: Seat,
     mailbox: mpsc::Sender<Request>,
 }
 
@@ -79,16 +88,17 @@ impl Member {
     pub(crate) fn new(
         participant: ParticipantId,
         role: Role,
-        removed: CancellationToken,
+        party: Option<Arc<str>>,
+        seat: Seat,
         mailbox: mpsc::Sender<Request>,
     ) -> Self {
-        Self { participant, role, removed, mailbox }
+        Self { participant, role, party, seat, mailbox }
     }
 
     /// Cancelled when an owner removes whoever has this place from the project.
     #[must_use]
     pub fn removed(&self) -> CancellationToken {
-        self.removed.clone()
+        self.seat.removed.clone()
     }
 
     /// Who.
@@ -179,6 +189,8 @@ pub(crate) enum Request {
     Command {
         by: ParticipantId,
         role: Role,
+        /// Those the participant came with.
+        party: Option<Arc<str>>,
         frame: CommandFrame,
         reply: oneshot::Sender<ControlFrame>,
     },
@@ -188,6 +200,11 @@ pub(crate) enum Request {
     /// Whether an owner has removed anybody.
     Removals {
         reply: oneshot::Sender<bool>,
+    },
+    /// What a command was answered, if it was.
+    Recall {
+        id: RequestId,
+        reply: oneshot::Sender<Option<ControlFrame>>,
     },
     Preview {
         reply: oneshot::Sender<Preview>,
@@ -251,11 +268,15 @@ impl ProjectHandle {
     }
 
     /// Carries out a command. Exactly one of accepted, rejected and result comes back. Dropping the future does not
-    /// take the command back; sending it again with the same id gets the same reply.
+    /// take the command back; sending it again with the same id gets the same reply, also where the participant sends too
+    /// much.
     pub async fn submit(&self, member: &Member, frame: CommandFrame) -> ControlFrame {
         let id = frame.id.clone();
+        if let Err(retry_after) = member.seat.allowance.take(Instant::now()) {
+            return self.refuse_for_now(id, "too many commands of one participant", retry_after).await;
+        }
         if let Command::SetPresence(presence) = frame.command {
-            if member.removed.is_cancelled() {
+            if member.seat.removed.is_cancelled() {
                 let error = ProjectError::Forbidden("an owner has removed you from this project").body();
                 return ControlFrame::Rejected(Rejected { id: Some(id), error });
             }
@@ -263,12 +284,26 @@ impl ProjectHandle {
             return ControlFrame::Result(ResultFrame { id, data: serde_json::json!({}) });
         }
         let (reply, answer) = oneshot::channel();
-        let request = Request::Command { by: member.participant, role: member.role, frame, reply };
+        let Member { participant: by, role, ref party, .. } = *member;
+        let request = Request::Command { by, role, party: party.clone(), frame, reply };
         let answer = match self.send(request).await {
             Ok(()) => answer.await.map_err(|_| ProjectError::Closing),
             Err(error) => Err(error),
         };
         answer.unwrap_or_else(|error| ControlFrame::Rejected(Rejected { id: Some(id), error: error.body() }))
+    }
+
+    /// The reply to a command that comes too fast: `rate_limited`, unless it was answered before.
+    pub async fn refuse_for_now(&self, id: RequestId, why: &'static str, retry_after: Duration) -> ControlFrame {
+        let (reply, earlier) = oneshot::channel();
+        let earlier = match self.send(Request::Recall { id: id.clone(), reply }).await {
+            Ok(()) => earlier.await.ok().flatten(),
+            Err(_) => None,
+        };
+        earlier.unwrap_or_else(|| {
+            let error = ProjectError::RateLimited(why, retry_after).body();
+            ControlFrame::Rejected(Rejected { id: Some(id), error })
+        })
     }
 
     /// The committed state.

@@ -1,7 +1,10 @@
 //! Whose prompt is next: runs that wait, taken in turn from each participant, so that ten prompts of one person do not
 //! starve another's. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use cobuild_protocol::{ParticipantId, RunId};
 
@@ -11,7 +14,8 @@ use super::run::Work;
 /// beyond that people are better served by `queue_full` than by a longer line.
 pub const QUEUE_MAX: usize = 16;
 
-/// Most of these of one participant: nobody alone can fill the line for the others.
+/// Most of these of one participant, or of all guests of one share link: nobody alone can fill the line for the others,
+/// nor by coming in as several.
 pub const QUEUE_SHARE_MAX: usize = QUEUE_MAX / 2;
 
 /// A run that waits.
@@ -19,6 +23,8 @@ pub const QUEUE_SHARE_MAX: usize = QUEUE_MAX / 2;
 pub(crate) struct Waiting {
     pub(crate) run: RunId,
     pub(crate) by: ParticipantId,
+    /// Those its author came with.
+    pub(crate) party: Option<Arc<str>>,
     pub(crate) work: Work,
 }
 
@@ -47,9 +53,11 @@ impl RunQueue {
         self.waiting.iter().any(|waiting| waiting.work.needs_sandbox())
     }
 
-    /// Whether no further run of this participant may wait.
-    pub(crate) fn is_full_for(&self, by: ParticipantId) -> bool {
-        self.waiting.len() >= QUEUE_MAX || self.count(by) >= QUEUE_SHARE_MAX
+    /// Whether no further run of this participant, who came with this party, may wait.
+    pub(crate) fn is_full_for(&self, by: ParticipantId, party: Option<&str>) -> bool {
+        let together = |waiting: &&Waiting| party.is_some() && waiting.party.as_deref() == party;
+        let of_party = self.waiting.iter().filter(together).count();
+        self.waiting.len() >= QUEUE_MAX || self.count(by) >= QUEUE_SHARE_MAX || of_party >= QUEUE_SHARE_MAX
     }
 
     /// The run of this participant that interrupted another and has not begun.
@@ -84,6 +92,14 @@ impl RunQueue {
         let at = self.urgent.len().min(self.waiting.len());
         self.urgent.push(waiting.run);
         self.waiting.insert(at, waiting);
+    }
+
+    /// Lines a run up behind all others, as it stood before a restart.
+    pub(crate) fn restore(&mut self, waiting: Waiting, urgent: bool) {
+        if urgent && self.urgent.len() == self.waiting.len() {
+            self.urgent.push(waiting.run);
+        }
+        self.waiting.push_back(waiting);
     }
 
     /// Who waits, next first.
@@ -142,16 +158,48 @@ impl RunQueue {
 mod tests {
     use super::*;
 
+    fn waiting(run: RunId, by: u64, party: Option<&str>) -> Waiting {
+        let work = Work::Install { packages: Vec::new() };
+        Waiting { run, by: ParticipantId::new(by), party: party.map(Arc::from), work }
+    }
+
     /// Lines up runs 1, 2, 3 … of these participants, behind one that is served, and checks the order they are taken in.
     fn check(served: u64, pushed_by: &[u64], expected: &[u64]) {
         let mut queue = RunQueue::default();
         queue.serve(ParticipantId::new(served));
         for (number, by) in pushed_by.iter().enumerate() {
             let run = RunId::new(number as u64 + 1);
-            queue.push(Waiting { run, by: ParticipantId::new(*by), work: Work::Install { packages: Vec::new() } });
+            queue.push(waiting(run, *by, None));
         }
         let taken: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.run.number()).collect();
         assert_eq!(taken, expected, "pushed by {pushed_by:?} while {served} is served");
+    }
+
+    #[test]
+    fn what_interrupted_is_still_next_after_a_restart() {
+        let (mut queue, ada) = (RunQueue::default(), ParticipantId::new(1));
+        for (run, urgent) in [(5, true), (2, false), (6, true)] {
+            queue.restore(waiting(RunId::new(run), 1, None), urgent);
+        }
+        assert_eq!(queue.order(), [5, 2, 6].map(RunId::new));
+        assert_eq!((queue.interruptions(), queue.interruption_of(ada)), (1, Some(RunId::new(5))), "not one moved back");
+        queue.push(waiting(RunId::new(7), 2, None));
+        assert_eq!(queue.order(), [5, 7, 2, 6].map(RunId::new));
+    }
+
+    #[test]
+    fn whoever_comes_in_as_several_has_one_share() {
+        let mut queue = RunQueue::default();
+        let (ada, link) = (ParticipantId::new(99), Some("link"));
+        for guest in 1..=QUEUE_SHARE_MAX as u64 {
+            let by = ParticipantId::new(guest);
+            assert!(!queue.is_full_for(by, link), "{guest}");
+            queue.push(waiting(RunId::new(guest), guest, link));
+        }
+        assert!(queue.is_full_for(ParticipantId::new(50), link), "another guest of the same link");
+        assert!(!queue.is_full_for(ada, None) && !queue.is_full_for(ada, Some("another")));
+        queue.pop();
+        assert!(!queue.is_full_for(ParticipantId::new(50), link));
     }
 
     #[test]

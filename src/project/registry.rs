@@ -19,7 +19,7 @@ use super::{
     batch::{Batch, Stamp, now},
     compaction::LogLimits,
     error::ProjectError,
-    event_log::{EventLog, span},
+    event_log::{EventLog, RingLimits, span},
     event_store::{
         NewBlob, NewProject, OpenedProject, ProjectSummary, ReadLimits, SharedStore, StoreError, StoredSnapshot,
     },
@@ -30,7 +30,7 @@ use super::{
     page_reader::PageReader,
     presence::PresenceBoard,
     preview_pages::PreviewPages,
-    remembered::Remembered,
+    remembered::RejectedCommands,
     repository::GitHost,
     sandbox_provider::SandboxProvider,
     state::State,
@@ -69,12 +69,18 @@ pub struct ProjectSettings {
     pub sandbox_on_join: bool,
     /// How much of a project's log is kept event by event.
     pub log_limits: LogLimits,
+    /// How much of the log's end is kept in memory, ready to be sent.
+    pub ring_limits: RingLimits,
     /// What one run may consume.
     pub run_budget: Budget,
     /// What all runs of a project may consume together.
     pub project_budget: Budget,
+    /// Most projects of this server.
+    pub projects_max: u64,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
+    /// The model that merges edits which say only what is new: `provider/model`. `None`: nobody does.
+    pub merge_model: Option<String>,
 }
 
 /// How much models may consume; checked before each call. `None`: as much as they want.
@@ -112,9 +118,12 @@ impl Default for ProjectSettings {
             install_time_max: Duration::from_secs(180),
             sandbox_on_join: true,
             log_limits: LogLimits::default(),
+            ring_limits: RingLimits::default(),
             run_budget: Budget::default(),
             project_budget: Budget::default(),
+            projects_max: 10_000,
             git_hosts: vec![GitHost::github()],
+            merge_model: None,
         }
     }
 }
@@ -223,9 +232,15 @@ impl ProjectRegistry {
         Ok(self.store().list_projects().await?)
     }
 
-    /// Makes a project from the template. Without an id, one is made up. [`ProjectError::Conflict`] when it is taken.
+    /// Makes a project from the template. Without an id, one is made up. [`ProjectError::Conflict`] when it is taken,
+    /// [`ProjectError::QuotaExceeded`] when there are as many as there may be.
     pub async fn create(&self, id: Option<ProjectId>, name: Option<String>) -> Result<ProjectHandle, ProjectError> {
         let id = id.unwrap_or_else(random_project_id);
+        let projects_max = self.shared.parts.settings.projects_max;
+        if self.store().count_projects().await? >= projects_max {
+            let full = format!("this server keeps at most {projects_max} projects; delete one first");
+            return Err(ProjectError::QuotaExceeded(full));
+        }
         let new = first_events(&self.shared.parts, &id, name);
         match self.store().create_project(new).await {
             Ok(()) => self.get(&id).await,
@@ -288,8 +303,29 @@ impl ProjectRegistry {
         Ok(self.store().delete_project(id).await?)
     }
 
+    /// Loads the projects in which runs wait since before a restart, one after the other and in the background: their
+    /// queues go on although nobody is there.
+    pub fn resume_waiting(&self) {
+        let registry = self.clone();
+        let work = async move {
+            let waiting = match registry.store().projects_with_waiting_runs().await {
+                Ok(waiting) => waiting,
+                Err(error) => {
+                    return tracing::error!(%error, "the runs that wait since before the start were not found");
+                }
+            };
+            for project in waiting {
+                if let Err(error) = registry.get(&project).await {
+                    tracing::warn!(%project, %error, "a project in which runs wait was not loaded");
+                }
+            }
+        };
+        let cancel = self.shared.cancel.clone();
+        self.shared.actors.spawn(async move { cancel.run_until_cancelled(work).await });
+    }
+
     /// Begins nothing new, and waits until every run has come to its own end, but for no longer than `at_most`. What
-    /// waits in a queue does not begin any more; it ends as interrupted at [`Self::shutdown`]. Rooms stay open meanwhile.
+    /// waits in a queue does not begin any more; it does when the project is loaded again. Rooms stay open meanwhile.
     pub async fn drain(&self, at_most: Duration) {
         self.shared.draining.cancel();
         self.shared.undrained.close();
@@ -322,12 +358,12 @@ impl ProjectRegistry {
 
     async fn start(&self, id: &ProjectId, opened: OpenedProject) -> Result<Running, ProjectError> {
         let parts = self.shared.parts.clone();
-        let OpenedProject { epoch, head, snapshot, replies, kept } = opened;
+        let OpenedProject { epoch, head, snapshot, replies, waiting, kept } = opened;
         let snapshot_stored = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let state = load(&parts.store, id, snapshot.filter(|snapshot| snapshot.seq >= kept.base), head).await?;
-        let log = EventLog::new(id.clone(), epoch, head, Arc::clone(&parts.store));
+        let log = EventLog::with_limits(id.clone(), epoch, head, Arc::clone(&parts.store), parts.settings.ring_limits);
         log.set_base(kept.base);
-        let mut remembered = Remembered::default();
+        let mut remembered = RejectedCommands::default();
         remembered.extend(replies);
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
         let presence = PresenceBoard::default();
@@ -349,6 +385,7 @@ impl ProjectRegistry {
             presence,
             pages,
             remembered,
+            waiting,
             snapshot_stored,
             kept,
             mailbox,

@@ -1,19 +1,40 @@
 //! Who is in the room: connections per participant, and the grace a participant has to come back before they have left.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cobuild_protocol::ParticipantId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::allowance::Allowance;
+
 /// How long a participant without a connection still counts as present: longer than a reload or a change of network.
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
+
+/// Connections of one project at once: half of what a server takes.
+pub const PROJECT_CONNECTIONS_MAX: usize = 10_000;
+/// Connections of one participant in one project at once. A person has a dozen; programs that show the same token, or
+/// none, are one participant together.
+pub const PARTICIPANT_CONNECTIONS_MAX: usize = 2_000;
 
 /// The present participants.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     connections: HashMap<ParticipantId, Connections>,
     leaving: Vec<(Instant, ParticipantId)>,
+    /// What each may ask for, kept until they have left: coming back does not renew it.
+    allowances: HashMap<ParticipantId, Arc<Allowance>>,
+    /// All connections.
+    count: usize,
+}
+
+/// What a new connection is given.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// Cancelled when an owner removes its participant.
+    pub(crate) removed: CancellationToken,
+    /// What its participant may ask for.
+    pub(crate) allowance: Arc<Allowance>,
 }
 
 /// One participant's connections.
@@ -25,12 +46,14 @@ struct Connections {
 }
 
 impl Room {
-    /// A connection of this participant was opened. Returns what is cancelled when an owner removes them.
-    pub(crate) fn enter(&mut self, participant: ParticipantId) -> CancellationToken {
+    /// A connection of this participant was opened.
+    pub(crate) fn enter(&mut self, participant: ParticipantId, now: Instant) -> Seat {
         let connections = self.connections.entry(participant).or_default();
         connections.count += 1;
+        self.count += 1;
         self.leaving.retain(|(_, leaver)| *leaver != participant);
-        connections.removed.clone()
+        let allowance = self.allowances.entry(participant).or_insert_with(|| Arc::new(Allowance::new(now)));
+        Seat { removed: connections.removed.clone(), allowance: Arc::clone(allowance) }
     }
 
     /// An owner has removed this participant: their connections end. Whoever is let in again afterwards is not concerned.
@@ -44,6 +67,7 @@ impl Room {
     pub(crate) fn leave(&mut self, participant: ParticipantId, now: Instant) {
         let Some(connections) = self.connections.get_mut(&participant) else { return };
         connections.count -= 1;
+        self.count -= 1;
         if connections.count == 0 {
             self.connections.remove(&participant);
             self.leaving.push((now + LEAVE_GRACE, participant));
@@ -53,6 +77,11 @@ impl Room {
     /// Somebody who was here before a restart may come back.
     pub(crate) fn expect(&mut self, participant: ParticipantId, now: Instant) {
         self.leaving.push((now + LEAVE_GRACE, participant));
+    }
+
+    /// How many connections there are, and how many of them are this participant's.
+    pub(crate) fn connections(&self, participant: ParticipantId) -> (usize, usize) {
+        (self.count, self.connections.get(&participant).map_or(0, |connections| connections.count))
     }
 
     /// Whether nobody has a connection.
@@ -67,7 +96,12 @@ impl Room {
 
     /// Those whose grace is over.
     pub(crate) fn take_departed(&mut self, now: Instant) -> Vec<ParticipantId> {
-        self.leaving.extract_if(.., |(at, _)| *at <= now).map(|(_, participant)| participant).collect()
+        let departed: Vec<_> =
+            self.leaving.extract_if(.., |(at, _)| *at <= now).map(|(_, participant)| participant).collect();
+        for participant in &departed {
+            self.allowances.remove(participant);
+        }
+        departed
     }
 }
 
@@ -78,24 +112,29 @@ mod tests {
     #[test]
     fn a_removal_concerns_those_who_are_there_now() {
         let (mut room, ada, bob) = (Room::default(), ParticipantId::new(1), ParticipantId::new(2));
-        let (first, second, other) = (room.enter(ada), room.enter(ada), room.enter(bob));
+        let now = Instant::now();
+        let mut enter = |participant| room.enter(participant, now).removed;
+        let (first, second, other) = (enter(ada), enter(ada), enter(bob));
         room.expel(ada);
         assert!(first.is_cancelled() && second.is_cancelled() && !other.is_cancelled());
-        assert!(!room.enter(ada).is_cancelled(), "let in again");
+        assert!(!room.enter(ada, now).removed.is_cancelled(), "let in again");
     }
 
     #[test]
     fn a_reload_is_not_a_departure() {
         let (mut room, ada, now) = (Room::default(), ParticipantId::new(1), Instant::now());
-        room.enter(ada);
-        room.enter(ada);
+        let first = room.enter(ada, now);
+        room.enter(ada, now);
+        assert_eq!(room.connections(ada), (2, 2));
         room.leave(ada, now);
         assert!(!room.is_empty() && room.next_departure().is_none(), "one of two connections is left");
         room.leave(ada, now);
         assert!(room.is_empty());
-        room.enter(ada);
+        let again = room.enter(ada, now);
+        assert!(Arc::ptr_eq(&first.allowance, &again.allowance), "coming back does not renew it");
         assert!(room.take_departed(now + LEAVE_GRACE).is_empty(), "came back in time");
         room.leave(ada, now);
         assert_eq!(room.take_departed(now + LEAVE_GRACE), [ada]);
+        assert!(room.allowances.is_empty() && room.connections(ada) == (0, 0));
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct Wish {
     pub(crate) images: Vec<Picture>,
     /// A page to imitate.
     pub(crate) url: Option<PageAddress>,
+    /// What whoever asks knows besides.
+    pub(crate) background: Option<String>,
 }
 
 /// A picture that came with a prompt.

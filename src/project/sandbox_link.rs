@@ -68,6 +68,7 @@ pub(crate) struct SandboxLink {
     requests: mpsc::Sender<Request>,
     holds: Arc<Holds>,
     leashes: Leashes,
+    looks: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -111,11 +112,16 @@ impl SandboxLink {
         let holds = Arc::new(Holds::default());
         let follower = Follower::new(Arc::clone(&sandbox), held, tree, store, reporter, Arc::clone(&holds));
         tracker.spawn(async move { cancel.run_until_cancelled(follower.run(inbox)).await });
-        Arc::new(Self { sandbox, requests, holds, leashes: Leashes::default() })
+        Arc::new(Self { sandbox, requests, holds, leashes: Leashes::default(), looks: AtomicUsize::new(0) })
     }
 
     pub(crate) fn sandbox(&self) -> &Arc<dyn Sandbox> {
         &self.sandbox
+    }
+
+    /// The number of the next look at what the dev server serves.
+    pub(crate) fn next_look(&self) -> usize {
+        self.looks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Starts a process for a job. Dropping it kills it; [`SandboxLink::until_dead`] waits for that.

@@ -5,7 +5,7 @@
 
 mod view;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
 use cobuild_protocol::{
     ConflictId, Event, EventFrame, MessageId, ParticipantId, ProjectState, RequestId, RunId, Seq,
@@ -14,11 +14,13 @@ use cobuild_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::remembered::Remembered;
+
 /// The fold of one event into what everybody sees, for those who keep no more than that.
 pub(crate) use self::view::apply as fold;
 
-/// How many accepted commands are remembered for being sent again. A client repeats a command within seconds of a lost
-/// connection; 4,096 covers hours of a busy room.
+/// How many accepted commands are remembered for being sent again, of all participants together. A client repeats a
+/// command within seconds of a lost connection; 4,096 covers hours of a busy room.
 const ACCEPTED_KEPT_MAX: usize = 4096;
 
 /// A project's state after event `seq`.
@@ -44,7 +46,7 @@ impl State {
         debug_assert_eq!(frame.seq_first.unwrap_or(frame.seq), self.seq + 1, "events are folded in order");
         self.seq = frame.seq;
         if let Some(command) = &frame.command {
-            self.accepted.remember(Accepted { id: command.clone(), run: frame.run, seq: frame.seq });
+            self.accepted.remember(Accepted { id: command.clone(), run: frame.run, seq: frame.seq }, frame.by);
         }
         view::apply(&mut self.view, frame);
         self.count(frame);
@@ -115,42 +117,42 @@ impl State {
     }
 }
 
-/// The replies of accepted commands, by id; the oldest are forgotten first.
+/// The replies of accepted commands, by id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "VecDeque<Accepted>", into = "VecDeque<Accepted>")]
-struct AcceptedCommands {
-    order: VecDeque<RequestId>,
-    replies: HashMap<RequestId, (Option<RunId>, Seq)>,
+#[serde(from = "Vec<StoredAcceptance>", into = "Vec<StoredAcceptance>")]
+struct AcceptedCommands(Remembered<(Option<RunId>, Seq), ACCEPTED_KEPT_MAX>);
+
+/// One of them, as snapshots have it.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredAcceptance {
+    #[serde(flatten)]
+    reply: Accepted,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<ParticipantId>,
 }
 
 impl AcceptedCommands {
-    fn remember(&mut self, reply: Accepted) {
-        if self.replies.insert(reply.id.clone(), (reply.run, reply.seq)).is_none() {
-            self.order.push_back(reply.id);
-        }
-        while self.order.len() > ACCEPTED_KEPT_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.replies.remove(&oldest);
-            }
-        }
+    fn remember(&mut self, Accepted { id, run, seq }: Accepted, by: Option<ParticipantId>) {
+        self.0.keep(id, by, (run, seq));
     }
 
     fn get(&self, id: &RequestId) -> Option<Accepted> {
-        self.replies.get(id).map(|&(run, seq)| Accepted { id: id.clone(), run, seq })
+        self.0.get(id).map(|&(run, seq)| Accepted { id: id.clone(), run, seq })
     }
 }
 
-impl From<VecDeque<Accepted>> for AcceptedCommands {
-    fn from(replies: VecDeque<Accepted>) -> Self {
+impl From<Vec<StoredAcceptance>> for AcceptedCommands {
+    fn from(replies: Vec<StoredAcceptance>) -> Self {
         let mut commands = Self::default();
-        replies.into_iter().for_each(|reply| commands.remember(reply));
+        replies.into_iter().for_each(|StoredAcceptance { reply, by }| commands.remember(reply, by));
         commands
     }
 }
 
-impl From<AcceptedCommands> for VecDeque<Accepted> {
+impl From<AcceptedCommands> for Vec<StoredAcceptance> {
     fn from(commands: AcceptedCommands) -> Self {
-        commands.order.iter().filter_map(|id| commands.get(id)).collect()
+        let stored = |(id, by, (run, seq))| StoredAcceptance { reply: Accepted { id, run, seq }, by };
+        commands.0.into_vec().into_iter().map(stored).collect()
     }
 }
 
@@ -162,12 +164,14 @@ mod tests {
     fn accepted_commands_are_bounded_and_survive_serialisation() {
         let mut commands = AcceptedCommands::default();
         for seq in 1..=(ACCEPTED_KEPT_MAX as u64 + 5) {
-            commands.remember(Accepted { id: format!("c{seq}").parse().unwrap(), run: None, seq });
+            let by = Some(ParticipantId::new(1 + seq % 2));
+            commands.remember(Accepted { id: format!("c{seq}").parse().unwrap(), run: None, seq }, by);
         }
         assert_eq!(commands.get(&"c5".parse().unwrap()), None);
         let json = serde_json::to_string(&commands).unwrap();
         let back: AcceptedCommands = serde_json::from_str(&json).unwrap();
         assert_eq!(back.get(&"c6".parse().unwrap()).map(|a| a.seq), Some(6));
-        assert_eq!(back.order.len(), ACCEPTED_KEPT_MAX);
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+        assert_eq!(back.0.into_vec().len(), ACCEPTED_KEPT_MAX);
     }
 }

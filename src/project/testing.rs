@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::mpsc;
 
 use super::{
-    Identity, LogLimits, Member, ProjectHandle, ProjectParts, ProjectRegistry, ProjectSettings, Subscription,
+    Identity, Member, ProjectHandle, ProjectParts, ProjectRegistry, ProjectSettings, Subscription,
     event_log::{Feed, FeedError},
     event_store::SharedStore,
     model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
@@ -113,7 +113,7 @@ pub(crate) struct TestRoom {
     pub(crate) sandboxes: MemoryProvider,
     pub(crate) calls: mpsc::UnboundedReceiver<Call>,
     store: SharedStore,
-    log_limits: LogLimits,
+    settings: ProjectSettings,
 }
 
 impl TestRoom {
@@ -122,12 +122,12 @@ impl TestRoom {
     }
 
     pub(crate) async fn with(store: SharedStore, sandboxes: MemoryProvider) -> Self {
-        Self::with_limits(store, sandboxes, LogLimits::default()).await
+        Self::with_limits(store, sandboxes, ProjectSettings::default()).await
     }
 
-    /// A room whose log is kept within other limits.
-    pub(crate) async fn with_limits(store: SharedStore, sandboxes: MemoryProvider, log_limits: LogLimits) -> Self {
-        let room = Self::open(store, sandboxes, log_limits);
+    /// A room with other settings.
+    pub(crate) async fn with_limits(store: SharedStore, sandboxes: MemoryProvider, settings: ProjectSettings) -> Self {
+        let room = Self::open_with(store, sandboxes, settings, ModelInfo::default());
         room.registry.create(Some(project()), None).await.unwrap();
         room
     }
@@ -139,28 +139,22 @@ impl TestRoom {
         room
     }
 
-    fn open(store: SharedStore, sandboxes: MemoryProvider, log_limits: LogLimits) -> Self {
-        let settings = ProjectSettings { log_limits, ..ProjectSettings::default() };
-        Self::open_with(store, sandboxes, settings, ModelInfo::default())
-    }
-
     fn open_with(store: SharedStore, sandboxes: MemoryProvider, settings: ProjectSettings, info: ModelInfo) -> Self {
         let (calls, received) = mpsc::unbounded_channel();
-        let log_limits = settings.log_limits;
         let settings = ProjectSettings { sandbox_on_join: false, ..settings };
         let parts = ProjectParts {
             store: Arc::clone(&store),
             models: Arc::new(Puppet { calls, info }),
             sandboxes: Arc::new(sandboxes.clone()),
             pages: Arc::new(OnePage),
-            settings: Arc::new(settings),
+            settings: Arc::new(settings.clone()),
         };
-        Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store, log_limits }
+        Self { registry: ProjectRegistry::new(parts), sandboxes, calls: received, store, settings }
     }
 
     /// A new core over the same store, as after a crash: the old one is not told.
     pub(crate) fn crash(self) -> Self {
-        Self::open(self.store, MemoryProvider::default(), self.log_limits)
+        Self::open_with(self.store, MemoryProvider::default(), self.settings, ModelInfo::default())
     }
 
     pub(crate) async fn handle(&self) -> ProjectHandle {
@@ -173,7 +167,8 @@ impl TestRoom {
 
     pub(crate) async fn enter_as(&self, name: &str, role: Role, since: Option<Cursor>) -> Client {
         let handle = self.handle().await;
-        let identity = Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), role, looks: true };
+        let identity =
+            Identity { key: Some(name.to_owned()), name: Some(name.to_owned()), party: None, role, looks: true };
         let Subscription { member, mode, epoch, head, snapshot, feed } = handle.join(identity, since).await.unwrap();
         let mut client = Client {
             handle,

@@ -1,23 +1,26 @@
 //! The room's promises, kept by the core: one writer, append before publish, idempotent commands, runs that end once,
 //! files that outlive sandboxes, a stop that is real.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cobuild_protocol::{
-    Command, Cursor, ErrorCode, Event, EventFrame,
+    Command, Cursor, ErrorCode, Event, EventFrame, ProjectState,
     command::{
-        Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, MoveQueued, ReadFile,
-        RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
+        Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, ModelChoice, MoveQueued,
+        ReadFile, RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,
     },
     frame::{AttachMode, ControlFrame},
     state::RunState,
-    value::{Encoding, FileOrigin, FilePartState, MessagePart, Outcome, Role, SandboxState},
+    value::{
+        Encoding, FileOrigin, FilePartState, GenerateMode, ImageData, ImageType, MessagePart, Outcome, Presence, Role,
+        SandboxState,
+    },
 };
 
 use super::{
     Cause, Identity, ProjectError,
     event_log::{CloseReason, FeedError},
-    event_store::SharedStore,
+    event_store::{AppendBatch, EventStore, SharedStore},
     model_provider::{ModelChunk, ModelError, StopReason},
     sandbox_provider::{SandboxError, SandboxFile},
     testing::{Client, TestRoom, accepted_run, generate, project, within},
@@ -27,6 +30,7 @@ use crate::{
     store::{
         memory::MemoryStore,
         sqlite::{SqliteOptions, SqliteStore},
+        testing::batch,
     },
 };
 
@@ -238,6 +242,7 @@ async fn a_crowd_comes_in_at_once_with_hardly_an_append() {
         let identity = Identity {
             key: Some(format!("person {number}")),
             name: Some(name(number)),
+            party: None,
             role: Role::Editor,
             looks: false,
         };
@@ -293,7 +298,6 @@ async fn a_crash_interrupts_runs_and_keeps_their_text() {
     let mut room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
     let run = ada.generate("Say hi").await;
-    let waiting = ada.generate("And then?").await;
     let call = room.call().await;
     call.text("Once upon <file path=\"src/App.jsx\">export");
     ada.wait_for(|frame| matches!(frame.event, Event::FileDelta(_))).await;
@@ -303,7 +307,7 @@ async fn a_crash_interrupts_runs_and_keeps_their_text() {
     let state = bob.snapshot.clone().unwrap();
     let ends: Vec<_> = state.runs.iter().map(|info| (info.run, info.state, info.outcome)).collect();
     let interrupted = Some(Outcome::Interrupted);
-    assert_eq!(ends, [(run, RunState::Finished, interrupted), (waiting, RunState::Finished, interrupted)]);
+    assert_eq!(ends, [(run, RunState::Finished, interrupted)]);
     let parts = &state.messages.last().unwrap().parts;
     assert!(matches!(&parts[0], MessagePart::Text { text } if text.starts_with("Once upon")), "{parts:?}");
     assert!(
@@ -311,6 +315,88 @@ async fn a_crash_interrupts_runs_and_keeps_their_text() {
         "{parts:?}"
     );
     assert_ne!(read(&bob, "src/App.jsx").await, "export", "an unfinished file is never written");
+}
+
+/// One pixel.
+const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=";
+
+#[tokio::test]
+async fn what_waits_survives_a_crash_whole_and_in_order_with_nobody_there() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    let under_way = ada.generate("Say hi").await;
+    let _call = room.call().await;
+    let removed = ada.generate("Never mind").await;
+    let plain = ada.generate("Plain").await;
+    let full = Generate {
+        mode: GenerateMode::Plan,
+        verbatim: true,
+        images: vec![ImageData { media_type: ImageType::Png, data: PICTURE.into() }],
+        url: Some("https://example.com/".into()),
+        model: Some(ModelChoice::Several(vec!["demo/puppet".into(), "demo/none".into()])),
+        ..Generate::new("With all there is")
+    };
+    let full = accepted_run(&bob.send(Command::Generate(full)).await);
+    let files = accepted_run(&bob.send(apply("<file path=\"a.js\">1</file>")).await);
+    ada.send(Command::RemoveQueued(RemoveQueued { run: removed })).await;
+    ada.send(Command::MoveQueued(MoveQueued { run: plain, position: 3 })).await;
+
+    let mut room = room.crash();
+    room.registry.resume_waiting();
+    let call = room.call().await;
+    let (request, prompt) = (&call.request, call.request.turns.last().unwrap());
+    assert!(prompt.text.contains("With all there is") && prompt.text.contains("An example"), "{}", prompt.text);
+    assert_eq!((request.images.len(), request.model.as_str()), (1, "demo/puppet"));
+    assert_eq!(request.fallbacks, ["demo/none"]);
+    // Whoever comes now sees what waited wait as before, and what is still in the store of it is what has not begun.
+    let mut ada = room.enter("Ada").await;
+    let states = |state: &ProjectState| state.runs.iter().map(|info| (info.run, info.state)).collect::<Vec<_>>();
+    let (ended, waits) = (RunState::Finished, RunState::Queued);
+    let expected = [(under_way, ended), (removed, ended), (full, RunState::Running), (files, waits), (plain, waits)];
+    assert_eq!(states(&ada.state().await), expected);
+    let mode = ada.state().await.runs.into_iter().find(|info| info.run == full).unwrap().mode;
+    assert_eq!(mode, GenerateMode::Plan);
+    let outcome = |state: &ProjectState, run| state.runs.iter().find(|info| info.run == run).unwrap().outcome;
+    assert_eq!(outcome(&ada.state().await, under_way), Some(Outcome::Interrupted));
+    call.text("A plan.");
+    call.stop();
+    assert_eq!(ada.wait_for_end(full).await, Outcome::Completed);
+    assert!(ada.seen.iter().any(|frame| frame.event.name() == "reply_delta"), "verbatim: {:?}", ada.names());
+    assert_eq!(ada.wait_for_end(files).await, Outcome::Completed);
+    let last = room.call().await;
+    assert_eq!(last.request.turns.last().unwrap().text, "Plain");
+
+    // What has begun does not begin again.
+    let room = room.crash();
+    let ada = room.enter("Ada").await;
+    let state = ada.snapshot.clone().unwrap();
+    assert!(state.runs.iter().all(|info| info.state == ended), "{state:?}");
+    assert_eq!(outcome(&state, plain), Some(Outcome::Interrupted));
+}
+
+#[tokio::test]
+async fn what_can_no_longer_begin_after_a_restart_says_why() {
+    let store = Arc::new(MemoryStore::new());
+    let mut room = TestRoom::with(Arc::<MemoryStore>::clone(&store), MemoryProvider::default()).await;
+    let mut ada = room.enter("Ada").await;
+    ada.generate("Say hi").await;
+    let _call = room.call().await;
+    let gone = ada.generate("With a model that will be gone").await;
+    let lost = ada.generate("Whose work will be lost").await;
+    let opened = store.open_project(&project()).await.unwrap().unwrap();
+    let mut work = opened.waiting.into_iter().find(|stored| stored.run == gone).unwrap();
+    work.work = String::from_utf8(work.work.to_vec()).unwrap().replace("demo/puppet", "demo/gone").into();
+    let change = AppendBatch { waiting: vec![work], no_longer_waiting: vec![lost], ..batch("p", opened.head, 0) };
+    store.append(change).await.unwrap();
+
+    let room = room.crash();
+    let state = room.enter("Ada").await.state().await;
+    let end = |run| {
+        let info = state.runs.iter().find(|info| info.run == run).unwrap();
+        (info.outcome, info.error.clone().map(|error| error.code))
+    };
+    assert_eq!(end(gone), (Some(Outcome::Failed), Some(ErrorCode::BadRequest)));
+    assert_eq!(end(lost), (Some(Outcome::Interrupted), Some(ErrorCode::Internal)));
 }
 
 #[tokio::test]
@@ -392,12 +478,96 @@ async fn a_run_does_not_overwrite_what_somebody_wrote_meanwhile() {
         "not that file's conflict"
     );
     let keep = ConflictSide::Proposed;
-    let resolve = ResolveConflict { conflict: conflict.conflict, keep, content: None };
+    let proposed_hash = conflict.proposed.clone().unwrap();
+    let (now, _) = bob.handle.read_file(&"src/App.jsx".parse().unwrap()).await.unwrap();
+    let resolve = |base| ResolveConflict { conflict: conflict.conflict, keep, content: None, base };
+    let blind = Command::ResolveConflict(resolve(Some(proposed_hash)));
+    assert_eq!(rejected(&ada.send(blind).await), ErrorCode::StaleBase, "decided about another version");
+    assert_eq!(read(&ada, "src/App.jsx").await, "mine");
+    let resolve = resolve(Some(now.hash));
     assert!(matches!(ada.send(Command::ResolveConflict(resolve.clone())).await, ControlFrame::Accepted(_)));
     assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
     assert!(ada.state().await.conflicts.is_empty());
     assert_eq!(rejected(&ada.send(Command::ResolveConflict(resolve)).await), ErrorCode::NotFound);
     assert_eq!(rejected(&bob.send(write("src/App.jsx", "blind")).await), ErrorCode::StaleBase);
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_changed_is_neither_moved_nor_deleted_unseen() {
+    let room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter("Bob").await);
+    ada.send(write("a.txt", "1")).await;
+    let (seen, _) = ada.handle.read_file(&"a.txt".parse().unwrap()).await.unwrap();
+    let (path, base) = ("a.txt".parse().unwrap(), Some(seen.hash.clone()));
+    bob.send(Command::WriteFile(WriteFile { path, content: "2".into(), encoding: Encoding::Utf8, base })).await;
+    let rename = |base| {
+        let (from, to) = ("a.txt".parse().unwrap(), "b.txt".parse().unwrap());
+        Command::RenameFile(RenameFile { from, to, base })
+    };
+    let delete = |path: &str, base| Command::DeleteFile(DeleteFile { path: path.parse().unwrap(), base });
+    assert_eq!(rejected(&ada.send(rename(Some(seen.hash.clone()))).await), ErrorCode::StaleBase);
+    assert_eq!(rejected(&ada.send(delete("a.txt", Some(seen.hash))).await), ErrorCode::StaleBase);
+    let (now, content) = ada.handle.read_file(&"a.txt".parse().unwrap()).await.unwrap();
+    assert_eq!(content, "2");
+    assert!(matches!(ada.send(rename(Some(now.hash.clone()))).await, ControlFrame::Accepted(_)));
+    assert!(matches!(ada.send(delete("b.txt", Some(now.hash))).await, ControlFrame::Accepted(_)));
+}
+
+#[tokio::test]
+async fn whoever_sends_too_much_is_told_when_to_go_on_and_still_gets_earlier_replies() {
+    let room = TestRoom::new().await;
+    let (ada, again, bob) = (room.enter("Ada").await, room.enter("Ada").await, room.enter("Bob").await);
+    assert_eq!(ada.member.participant(), again.member.participant());
+    let first = ada.send_as("first", write("a.txt", "1")).await;
+    let presence = || Command::SetPresence(Presence::default());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let refused = loop {
+        assert!(tokio::time::Instant::now() < deadline, "never refused");
+        // Over both connections.
+        ada.send_as("x", presence()).await;
+        if let ControlFrame::Rejected(rejected) = again.send_as("y", presence()).await {
+            break rejected.error;
+        }
+    };
+    assert_eq!(
+        (refused.code, refused.retryable, refused.retry_after_ms.is_some()),
+        (ErrorCode::RateLimited, true, true)
+    );
+    assert!(matches!(bob.send_as("z", presence()).await, ControlFrame::Result(_)), "others may");
+    // Whatever there was room for is used up again before each try.
+    let repeated = loop {
+        while !matches!(ada.send_as("x", presence()).await, ControlFrame::Rejected(_)) {}
+        let limited = ada.handle.refuse_for_now("new".parse().unwrap(), "too fast", Duration::from_secs(1)).await;
+        assert_eq!(rejected(&limited), ErrorCode::RateLimited);
+        break ada.handle.refuse_for_now("first".parse().unwrap(), "too fast", Duration::from_secs(1)).await;
+    };
+    assert_eq!(repeated, first);
+    assert_eq!(again.send_as("first", write("a.txt", "1")).await, first, "whether there is room or not");
+}
+
+#[tokio::test]
+async fn nobody_s_replies_are_forgotten_for_another_s() {
+    let store = Arc::new(MemoryStore::new());
+    let room = TestRoom::with(Arc::<MemoryStore>::clone(&store), MemoryProvider::default()).await;
+    let (ada, viewer) = (room.enter("Ada").await, room.enter_as("Eve", Role::Viewer, None).await);
+    let first = ada.send_as("first", generate(" ")).await;
+    assert_eq!(rejected(&first), ErrorCode::BadRequest);
+    let mut sent = 0;
+    while sent < super::event_store::REPLIES_KEPT_MAX + 10 {
+        let reply = viewer.send_as(&format!("v{sent}"), write("a.txt", "1")).await;
+        match rejected(&reply) {
+            ErrorCode::RateLimited => tokio::time::sleep(Duration::from_millis(5)).await,
+            other => {
+                assert_eq!(other, ErrorCode::Forbidden);
+                sent += 1;
+            }
+        }
+    }
+    // The same id with another command is the same command: here and after a restart.
+    assert_eq!(ada.send_as("first", write("a.txt", "1")).await, first);
+    let room = room.crash();
+    let ada = room.enter("Ada").await;
+    assert_eq!(ada.send_as("first", write("a.txt", "1")).await, first);
 }
 
 #[tokio::test]
@@ -756,7 +926,7 @@ async fn locks_survive_a_restart_and_follow_their_file() {
     ada.send(lock("old.txt")).await;
     ada.send(lock("gone.txt")).await;
     let (from, to) = ("old.txt".parse().unwrap(), "new.txt".parse().unwrap());
-    ada.send(Command::RenameFile(RenameFile { from, to })).await;
+    ada.send(Command::RenameFile(RenameFile { from, to, base: None })).await;
     ada.send(Command::DeleteFile(DeleteFile { path: "gone.txt".parse().unwrap(), base: None })).await;
     let locked: Vec<_> = ada.state().await.locks.into_keys().collect();
     assert_eq!(locked, ["new.txt".parse().unwrap()]);
@@ -931,7 +1101,8 @@ async fn a_role_change_counts_at_once_and_after_coming_back() {
     let bob = room.enter_as("Bob", Role::Editor, None).await;
     assert_eq!(bob.member.role(), Role::Viewer);
     assert!(matches!(ada.send(set(None)).await, ControlFrame::Accepted(_)));
-    let identity = super::Identity { key: Some("Bob".into()), name: None, role: Role::Editor, looks: true };
+    let identity =
+        super::Identity { key: Some("Bob".into()), name: None, party: None, role: Role::Editor, looks: true };
     let refused = room.handle().await.join(identity, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Forbidden);
 }
@@ -1079,6 +1250,20 @@ async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
     ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
     ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Ready)).await;
     assert_eq!(room.sandboxes.living(), 1);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_was_kept_warm_shows_its_preview() {
+    use cobuild_protocol::value::PreviewState;
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::warm()).await;
+    let mut ada = room.enter("Ada").await;
+    ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
+    let is = |frame: &cobuild_protocol::EventFrame, state| matches!(&frame.event, Event::PreviewChanged(changed) if changed.state == state);
+    ada.wait_for(|frame| is(frame, PreviewState::Starting)).await;
+    ada.wait_for(|frame| is(frame, PreviewState::Ready)).await;
+    // Whatever else was to be said of it has been said when a process has run in it.
+    accepted_run_end(&mut ada, exec("echo hi")).await;
+    assert_eq!(ada.state().await.preview.state, PreviewState::Ready);
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use cobuild_protocol::{ParticipantId, RunId};
+
 use super::testing::{ALL, AT, batch, blob, compaction, event, events, id, log, merged, new_project, reply};
 use crate::project::event_store::{
     AppendBatch, Compaction, EventStore, KeptLog, NewBlob, NewProject, REPLIES_KEPT_MAX, ReadLimits, SharedStore,
-    StoreError, StoredEvent, StoredSnapshot,
+    StoreError, StoredEvent, StoredReply, StoredSnapshot, StoredWork,
 };
 
 macro_rules! store_contract {
@@ -38,6 +40,8 @@ store_contract! {
     refuses_what_does_not_continue_the_log
     lets_one_of_many_racing_writers_win
     keeps_the_newest_replies
+    keeps_the_replies_of_those_who_have_few
+    keeps_the_work_of_waiting_runs
     replaces_snapshots
     counts_what_is_kept
     merges_frames_in_place
@@ -83,6 +87,7 @@ async fn refuses_to_create_twice(store: SharedStore) {
 
 async fn lists_by_activity(store: SharedStore) {
     assert_eq!(store.list_projects().await.expect("readable"), []);
+    assert_eq!(store.count_projects().await.expect("readable"), 0);
     for project in ["a", "b", "c"] {
         store.create_project(new_project(project, 1)).await.expect("created");
     }
@@ -90,6 +95,7 @@ async fn lists_by_activity(store: SharedStore) {
     store.append(AppendBatch { at: later.into(), ..batch("b", 1, 2) }).await.expect("appended");
     let list = store.list_projects().await.expect("readable");
     assert_eq!(list.iter().map(|line| line.project.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
+    assert_eq!(store.count_projects().await.expect("readable"), 3);
     let b = &list[0];
     assert_eq!((&*b.name, &*b.created_at, &*b.updated_at, b.head), ("b by name", AT, later, 3));
 }
@@ -175,6 +181,47 @@ async fn keeps_the_newest_replies(store: SharedStore) {
     assert_eq!(kept, expected);
     let other = store.open_project(&id("other")).await.expect("readable").expect("exists").replies;
     assert_eq!(other, [reply("c0")]);
+}
+
+async fn keeps_the_replies_of_those_who_have_few(store: SharedStore) {
+    store.create_project(new_project("p", 1)).await.expect("created");
+    let of = |by, id: String| StoredReply { by, ..reply(&id) };
+    let (quiet, busy, unknown) = (Some(ParticipantId::new(2)), Some(ParticipantId::new(1)), None);
+    let first = vec![of(quiet, "quiet".into()), of(unknown, "unknown".into())];
+    store.append(AppendBatch { replies: first.clone(), ..batch("p", 1, 0) }).await.expect("appended");
+    let many: Vec<_> = (0..REPLIES_KEPT_MAX + 50).map(|number| of(busy, format!("busy-{number}"))).collect();
+    for some in many.chunks(100) {
+        store.append(AppendBatch { replies: some.to_vec(), ..batch("p", 1, 0) }).await.expect("appended");
+    }
+    let kept = store.open_project(&id("p")).await.expect("readable").expect("exists").replies;
+    let expected: Vec<_> = first.into_iter().chain(many[52..].iter().cloned()).collect();
+    assert_eq!(kept, expected);
+}
+
+async fn keeps_the_work_of_waiting_runs(store: SharedStore) {
+    let work = |run, text: &'static str| StoredWork { run: RunId::new(run), work: text.into() };
+    for project in ["p", "q", "idle"] {
+        store.create_project(new_project(project, 1)).await.expect("created");
+    }
+    assert_eq!(store.projects_with_waiting_runs().await.expect("readable"), []);
+    let waiting = vec![work(2, "two"), work(3, "three")];
+    let later = "2026-11-02T00:00:00.000Z".to_owned();
+    store.append(AppendBatch { waiting, at: later, ..batch("p", 1, 1) }).await.expect("appended");
+    store.append(AppendBatch { waiting: vec![work(2, "other")], ..batch("q", 1, 0) }).await.expect("appended");
+    // What is not stored leaves nothing that waits.
+    assert_conflict(store.append(AppendBatch { waiting: vec![work(9, "late")], ..batch("idle", 0, 1) }).await);
+    assert_eq!(store.projects_with_waiting_runs().await.expect("readable"), [id("q"), id("p")]);
+    let begun = AppendBatch { no_longer_waiting: vec![RunId::new(2), RunId::new(7)], ..batch("p", 2, 1) };
+    store.append(begun).await.expect("appended");
+    let waiting = |project: &'static str| {
+        let store = Arc::clone(&store);
+        async move { store.open_project(&id(project)).await.expect("readable").expect("exists").waiting }
+    };
+    assert_eq!((waiting("p").await, waiting("q").await), (vec![work(3, "three")], vec![work(2, "other")]));
+    store.delete_project(&id("q")).await.expect("deleted");
+    store.create_project(new_project("q", 1)).await.expect("the id is free again");
+    assert_eq!(waiting("q").await, []);
+    assert_eq!(store.projects_with_waiting_runs().await.expect("readable"), [id("p")]);
 }
 
 async fn replaces_snapshots(store: SharedStore) {
@@ -360,6 +407,8 @@ async fn refuses_everything_once_closed(store: SharedStore) {
     let p = id("p");
     let results = [
         store.list_projects().await.err(),
+        store.count_projects().await.err(),
+        store.projects_with_waiting_runs().await.err(),
         store.open_project(&p).await.err(),
         store.create_project(new_project("q", 1)).await.err(),
         store.delete_project(&p).await.err(),

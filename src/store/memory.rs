@@ -11,12 +11,12 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cobuild_protocol::{Epoch, ProjectId, Seq, value::ContentHash};
+use cobuild_protocol::{Epoch, ProjectId, RunId, Seq, value::ContentHash};
 
 use super::{head_after, last_of};
 use crate::project::event_store::{
     AppendBatch, Compaction, EventStore, KeptLog, NewBlob, NewProject, OpenedProject, ProjectSummary, REPLIES_KEPT_MAX,
-    ReadLimits, StoreError, StoredEvent, StoredReply, StoredSnapshot,
+    ReadLimits, StoreError, StoredEvent, StoredReply, StoredSnapshot, StoredWork,
 };
 
 /// A store in memory.
@@ -46,6 +46,8 @@ struct Project {
     merged: Seq,
     snapshot: Option<StoredSnapshot>,
     replies: VecDeque<StoredReply>,
+    /// What runs that wait need to begin.
+    waiting: BTreeMap<RunId, Bytes>,
     /// What its events refer to.
     blobs: HashSet<ContentHash>,
 }
@@ -135,7 +137,14 @@ impl Project {
         self.replies.retain(|kept| kept.id != reply.id);
         self.replies.push_back(reply);
         if self.replies.len() > REPLIES_KEPT_MAX {
-            self.replies.pop_front();
+            let held = |by| self.replies.iter().filter(|kept| kept.by == by).count();
+            let mut counts = HashMap::new();
+            for reply in &self.replies {
+                counts.entry(reply.by).or_insert_with(|| held(reply.by));
+            }
+            let most = counts.values().copied().max().unwrap_or_default();
+            let oldest = self.replies.iter().position(|kept| counts[&kept.by] == most);
+            oldest.and_then(|at| self.replies.remove(at));
         }
     }
 }
@@ -147,6 +156,10 @@ fn ending_at(events: &[StoredEvent], seq: Seq) -> Result<usize, StoreError> {
 
 #[async_trait]
 impl EventStore for MemoryStore {
+    async fn count_projects(&self) -> Result<u64, StoreError> {
+        Ok(self.state()?.projects.len() as u64)
+    }
+
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         let state = self.state()?;
         let mut list: Vec<_> = state
@@ -164,12 +177,20 @@ impl EventStore for MemoryStore {
         Ok(list)
     }
 
+    async fn projects_with_waiting_runs(&self) -> Result<Vec<ProjectId>, StoreError> {
+        let state = self.state()?;
+        let mut waiting: Vec<_> = state.projects.iter().filter(|(_, project)| !project.waiting.is_empty()).collect();
+        waiting.sort_by(|(_, a), (_, b)| a.updated_at.cmp(&b.updated_at));
+        Ok(waiting.into_iter().map(|(id, _)| id.clone()).collect())
+    }
+
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {
         Ok(self.state()?.projects.get(project).map(|project| OpenedProject {
             epoch: project.epoch.clone(),
             head: project.head(),
             snapshot: project.snapshot.clone(),
             replies: project.replies.iter().cloned().collect(),
+            waiting: project.waiting.iter().map(|(&run, work)| StoredWork { run, work: work.clone() }).collect(),
             kept: project.kept(),
         }))
     }
@@ -193,6 +214,7 @@ impl EventStore for MemoryStore {
             merged: 0,
             snapshot: None,
             replies: VecDeque::new(),
+            waiting: BTreeMap::new(),
             blobs: HashSet::new(),
         };
         state.projects.insert(new.project.clone(), project);
@@ -226,6 +248,8 @@ impl EventStore for MemoryStore {
             project.updated_at = batch.at;
         }
         batch.replies.into_iter().for_each(|reply| project.keep_reply(reply));
+        project.waiting.extend(batch.waiting.into_iter().map(|StoredWork { run, work }| (run, work)));
+        project.waiting.retain(|run, _| !batch.no_longer_waiting.contains(run));
         project.snapshot = batch.snapshot.or(project.snapshot.take());
         state.keep_blobs(&batch.project, batch.blobs);
         Ok(())

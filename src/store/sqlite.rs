@@ -80,8 +80,16 @@ impl SqliteStore {
 
 #[async_trait]
 impl EventStore for SqliteStore {
+    async fn count_projects(&self) -> Result<u64, StoreError> {
+        self.readers.read(|db| reader::count(db)).await
+    }
+
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         self.readers.read(|db| reader::list(db)).await
+    }
+
+    async fn projects_with_waiting_runs(&self) -> Result<Vec<ProjectId>, StoreError> {
+        self.readers.read(|db| reader::with_waiting_runs(db)).await
     }
 
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {

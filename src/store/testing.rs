@@ -1,7 +1,7 @@
 //! What tests of stores and logs are made of.
 
 use bytes::Bytes;
-use cobuild_protocol::{ProjectId, Seq, value::ContentHash};
+use cobuild_protocol::{ParticipantId, ProjectId, Seq, value::ContentHash};
 use sha2::{Digest, Sha256};
 
 use crate::project::event_store::{
@@ -41,7 +41,8 @@ pub(crate) fn blob(text: &str) -> NewBlob {
 }
 
 pub(crate) fn reply(id: &str) -> StoredReply {
-    StoredReply { id: id.parse().expect("valid"), frame: format!(r#"{{"type":"rejected","id":"{id}"}}"#).into() }
+    let by = Some(ParticipantId::new(1));
+    StoredReply { id: id.parse().expect("valid"), by, frame: format!(r#"{{"type":"rejected","id":"{id}"}}"#).into() }
 }
 
 /// A project with events 1 to `head`.
@@ -65,6 +66,8 @@ pub(crate) fn batch(project: &str, expected_head: Seq, count: Seq) -> AppendBatc
         events: events(expected_head + 1..=expected_head + count),
         blobs: Vec::new(),
         replies: Vec::new(),
+        waiting: Vec::new(),
+        no_longer_waiting: Vec::new(),
         snapshot: None,
         compaction: None,
         durability: Durability::Process,

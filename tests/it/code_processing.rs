@@ -136,6 +136,77 @@ async fn what_cannot_be_ends_in_one_error() {
 }
 
 #[tokio::test]
+async fn odd_repositories_are_processed_and_what_is_left_out_is_named() {
+    let Some(server) = CodeServer::start("code").await else { return };
+    let submodule = "echo x > file && git init -q vendor/lib
+        (cd vendor/lib && echo y > y && git add y && git commit -q -m y)
+        printf '[submodule \"lib\"]\\n\\tpath = vendor/lib\\n\\turl = https://evil.example/x\\n' > .gitmodules";
+    let links = "echo x > x.py && ln -s /etc/passwd passwd && ln -s ../../.. up && ln -s /proc/self/environ env.py";
+    for (name, branch, commands, code_files, warnings) in [
+        ("empty", "main", None, 0, &["The repository is empty"][..]),
+        ("trunk", "release/2.x", Some("echo x > x.py"), 1, &[]),
+        ("super", "main", Some(submodule), 0, &["Left out 1 of its entries: vendor/lib (a submodule)"]),
+        (
+            "links",
+            "main",
+            Some(links),
+            1,
+            &[
+                "Left out 3 of its entries",
+                "passwd (a symbolic link)",
+                "up (a symbolic link)",
+                "env.py (a symbolic link)",
+            ],
+        ),
+    ] {
+        server.git.host(&format!("odd/{name}"), branch, commands);
+        let events = process(&server, &format!("https://github.com/odd/{name}"), "Add a note").await;
+        let last = events.last().expect("events");
+        assert_eq!((&last["type"], &last["summary"]["repository"]), (&json!("summary"), &json!(name)), "{events:#?}");
+        assert_eq!(last["summary"]["files_modified"], 1, "{name}: {events:#?}");
+        let said: String =
+            events.iter().map(|event| format!("{}\n", event["message"].as_str().expect("a sentence"))).collect();
+        assert!(said.contains(&format!("Repository analyzed. Found {code_files} code files")), "{name}: {said}");
+        for warning in warnings {
+            assert!(said.contains(warning), "{name}: {warning}: {said}");
+        }
+        assert!(!said.contains("root:"), "{name}: {said}");
+        let projects = server.json("/api/v1/projects").await["projects"].clone();
+        let project = projects[0]["project"].as_str().expect("an id");
+        let files = server.json(&format!("/api/v1/projects/{project}/files")).await["files"].to_string();
+        assert!(files.contains("COBUILD_DEMO.md"), "{name}: {files}");
+        for absent in ["passwd", "\"up", "env.py", "vendor/lib"] {
+            assert!(!files.contains(absent), "{name}: {files}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn repositories_that_cannot_be_fetched_end_in_one_error_each() {
+    let Some(mut server) = CodeServer::start("code").await else { return };
+    let large = "for n in 1 2 3 4 5 6; do head -c 50000000 /dev/urandom > part$n; done";
+    server.git.host("a/large", "main", Some(large));
+    for (name, reason) in [
+        ("a/large", "MiB"),
+        ("a/missing", "Failed to clone repository. Exit code: 128. Error: fatal:"),
+        ("private/x", "does not exist, or it is private"),
+    ] {
+        let events = process(&server, &format!("https://github.com/{name}"), "p").await;
+        let sentence = last_error(&events, "clone");
+        assert!(sentence.starts_with("Processing failed: ") && sentence.contains(reason), "{name}: {sentence}");
+    }
+    server.git.stop().await;
+    let events = process(&server, "https://github.com/a/large", "p").await;
+    let sentence = last_error(&events, "clone");
+    assert!(sentence.contains("Failed to clone repository. Exit code: 128. Error: fatal:"), "no network: {sentence}");
+    for project in server.json("/api/v1/projects").await["projects"].as_array().expect("a list") {
+        let project = project["project"].as_str().expect("an id");
+        let state = server.json(&format!("/api/v1/projects/{project}")).await;
+        assert_eq!(state["state"]["sandbox"]["state"], "stopped", "each was released");
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_job_ends_in_an_error_and_a_lost_client_ends_nothing() {
     let Some(server) = CodeServer::start_at_speed("code", 40).await else { return };
     server.git.host("a/b", "main", Some("echo x > x.py"));

@@ -1,7 +1,7 @@
 //! SIGKILL at random moments under load: what anybody has seen is there, and everything that was begun has an end.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
@@ -61,7 +61,7 @@ async fn a_kill_loses_nothing_that_anyone_has_seen() {
     starts.sort_unstable();
     println!("{kills} kills, {} events; start to ready: median {:?}", log.last, starts[starts.len() / 2]);
 
-    // Everybody gets the replies that are still missing. Then one more kill, so that no run is under way.
+    // Everybody gets the replies that are still missing. Then one more kill; what waits goes on after it.
     for (_, visitor) in &mut visitors {
         visitor.rest();
         within("all replies", async { while visitor.over_websocket(house.address, 0).await != Ended::Reached {} })
@@ -134,15 +134,23 @@ async fn start_again(folder: &Path, rng: &mut StdRng) -> (ServerProcess, SocketA
     start(folder).await
 }
 
-/// Every run has one terminal event, and it is the run's last.
+/// Every run has one terminal event, and it is the run's last. What waits outlives a kill: only what had begun is cut off.
 fn runs_end_once(events: &[EventFrame]) {
     let mut ends: HashMap<RunId, Option<Outcome>> = HashMap::new();
+    let (mut begun, mut queued) = (HashSet::new(), HashSet::new());
     for event in events {
         let Some(run) = event.run else { continue };
         let end = ends.entry(run).or_default();
         assert_eq!(*end, None, "{} comes after the end of {run}", event.event.name());
-        if let Event::RunFinished(finished) = &event.event {
-            *end = Some(finished.outcome);
+        match &event.event {
+            Event::RunQueued(_) => drop(queued.insert(run)),
+            Event::RunStarted(_) => drop(begun.insert(run)),
+            Event::RunFinished(finished) => {
+                *end = Some(finished.outcome);
+                let cut_off = finished.outcome == Outcome::Interrupted;
+                assert!(!cut_off || begun.contains(&run), "{run} was lost while it waited");
+            }
+            _ => {}
         }
     }
     let mut outcomes = BTreeMap::<String, usize>::new();
@@ -150,7 +158,9 @@ fn runs_end_once(events: &[EventFrame]) {
         let outcome = end.unwrap_or_else(|| panic!("{run} has no end"));
         *outcomes.entry(format!("{outcome:?}")).or_default() += 1;
     }
-    println!("runs: {outcomes:?}");
+    let taken = queued.intersection(&begun).count();
+    println!("runs: {outcomes:?}; of {} that waited, {taken} began", queued.len());
+    assert!(taken > 0, "the queue goes on");
     assert!(outcomes.contains_key("Interrupted"), "a kill met a run");
 }
 
@@ -221,7 +231,9 @@ impl House {
     /// The log once the restart has written what it has to.
     async fn settled_log(&self) -> Vec<String> {
         within("all runs to end", async {
-            while self.status().await["state"]["runs"].to_string().contains(r#""running""#) {}
+            let open =
+                |runs: &Value| [r#""running""#, r#""queued""#].iter().any(|state| runs.to_string().contains(state));
+            while open(&self.status().await["state"]["runs"]) {}
         })
         .await;
         self.log_after(0).await

@@ -201,14 +201,31 @@ async fn a_run_that_takes_too_long_is_interrupted_with_what_it_has_said() {
     let mut guest = Guest::enter(address).await;
     let from = guest.history.last;
     guest.prompt().await;
+    guest.command("c2", json!({ "type": "generate", "prompt": "A counter", "apply": false })).await;
+    guest.event(|frame| matches!(frame.event, Event::RunQueued(_))).await;
     server.terminate();
     assert_eq!(guest.outcome().await, Outcome::Interrupted);
     guest.told_to_come_back().await;
     assert_eq!(server.ended().await, Some(0));
     assert!(!guest.text.is_empty());
+    // What waited goes on in the next server, although nobody is there.
+    let (server, address) = start(folder.path(), &["--demo-speed", "20000"]).await;
+    let log = within("the end of what waited", async {
+        loop {
+            let log = log(address).await;
+            if log.last().is_some_and(|line| line.starts_with(r#"{"type":"run_finished""#) && line.contains(r#""r2""#))
+            {
+                return log;
+            }
+        }
+    })
+    .await;
+    let ends: Vec<&String> = log.iter().filter(|line| line.starts_with(r#"{"type":"run_finished""#)).collect();
+    assert_eq!(ends.len(), 2, "each ends once: {ends:?}");
+    assert!(ends[0].contains(r#""interrupted""#) && ends[1].contains(r#""completed""#), "{ends:?}");
+    server.kill().await;
     let (server, log) = nothing_is_lost(folder.path(), &guest, from).await;
-    let ends = log.iter().filter(|line| line.starts_with(r#"{"type":"run_finished""#)).count();
-    assert_eq!(ends, 1, "a run ends once");
+    assert_eq!(log.iter().filter(|line| line.starts_with(r#"{"type":"run_finished""#)).count(), 2, "and not again");
     server.kill().await;
 }
 

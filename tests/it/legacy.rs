@@ -3,6 +3,7 @@
 mod browser;
 mod browser_pages;
 mod browser_state;
+mod camel;
 mod checklist;
 mod client;
 mod conversation;

@@ -1,12 +1,12 @@
 //! What happens to connections that send too much, read too little, or have gone silent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cobuild::{
     client::{Reply, RoomOptions, Server},
     http::Timing,
 };
-use cobuild_protocol::{ErrorCode, ProjectId, frame::ControlFrame, value::Outcome};
+use cobuild_protocol::{Cursor, ErrorCode, EventFrame, ProjectId, frame::ControlFrame, value::Outcome};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Received, Setup, TestServer, WsClient, within};
+use crate::support::{History, Received, Setup, TestServer, WsClient, within};
 
 #[tokio::test]
 async fn the_largest_file_fits_into_a_frame_and_more_does_not() {
@@ -62,6 +62,31 @@ async fn a_flood_is_refused_then_cut() {
     };
     assert!(refused > 0, "first it is refused");
     assert_eq!(code, Some(4029));
+}
+
+#[tokio::test]
+async fn what_was_answered_is_answered_the_same_also_beyond_the_limit_of_rate() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut client = WsClient::attach(&server, "p").await;
+    let content = "x".repeat(100_000);
+    let write = json!({ "type": "write_file", "id": "first", "path": "a.txt", "content": content }).to_string();
+    client.send_text(&write).await;
+    let first = client.reply(Some("first")).await;
+    assert!(matches!(first, ControlFrame::Accepted(_)), "{first:?}");
+    let mut refused = false;
+    for n in 0..20 * usize::try_from(client.welcome.limits.frames_burst_max).expect("small") {
+        let id = format!("f{n}");
+        client.send_text(&json!({ "type": "set_presence", "id": id }).to_string()).await;
+        // By thirties, so that no more are under way than the server reads.
+        if n % 30 == 29 && !matches!(client.reply(Some(&id)).await, ControlFrame::Result(_)) {
+            refused = true;
+            break;
+        }
+    }
+    assert!(refused, "never too fast");
+    client.send_text(&write).await;
+    assert_eq!(client.reply(Some("first")).await, first);
 }
 
 #[tokio::test]
@@ -128,14 +153,14 @@ async fn the_heartbeat_carries_the_head() {
 }
 
 /// A client that shakes hands, says hello and is then left to the test, byte by byte. It answers no ping.
-async fn raw_client(server: &TestServer, receive_buffer: Option<u32>) -> TcpStream {
+async fn raw_client(server: &TestServer, project: &str, receive_buffer: Option<u32>) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     if let Some(size_bytes) = receive_buffer {
         socket.set_recv_buffer_size(size_bytes).expect("set");
     }
     let mut stream = socket.connect(server.address).await.expect("a connection");
     let request = format!(
-        "GET /api/v1/projects/p/ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /api/v1/projects/{project}/ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         server.address
     );
@@ -162,15 +187,15 @@ async fn a_silent_client_is_given_up() {
     let timing = Timing { heartbeat: Duration::from_millis(300), ..Timing::default() };
     let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
     server.create("p").await;
-    assert!(ends_with_close(raw_client(&server, None).await, 4012).await);
+    assert!(ends_with_close(raw_client(&server, "p", None).await, 4012).await);
 }
 
 /// Has a stuck client in the room and publishes about this much.
-async fn leave_behind(server: &TestServer, size_bytes: usize) -> (TcpStream, WsClient) {
-    server.create("p").await;
-    let mut stuck = raw_client(server, Some(4096)).await;
+async fn leave_behind(server: &TestServer, project: &str, size_bytes: usize) -> (TcpStream, WsClient) {
+    server.create(project).await;
+    let mut stuck = raw_client(server, project, Some(4096)).await;
     within("the beginning", stuck.read_exact(&mut [0])).await.expect("a byte");
-    let mut fast = WsClient::attach(server, "p").await;
+    let mut fast = WsClient::attach(server, project).await;
     // Each prompt comes three times: as the run's, as the message, as the answer.
     let prompt = "x".repeat(200 * 1024);
     for _ in 0..size_bytes / (3 * prompt.len()) {
@@ -185,7 +210,7 @@ async fn a_client_that_takes_nothing_is_cut_and_the_others_notice_nothing() {
     let timing = Timing { write_stall_max: Duration::from_millis(300), ..Timing::default() };
     let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
     // More than the kernel holds for both ends, less than anybody may be behind.
-    let (mut stuck, mut fast) = leave_behind(&server, 7 * 1024 * 1024).await;
+    let (mut stuck, mut fast) = leave_behind(&server, "p", 7 * 1024 * 1024).await;
     // Nothing is ever read here. That the server has let go shows in that it takes nothing any more either.
     let pong = [0x8a, 0x80, 0, 0, 0, 0];
     within("the end", async {
@@ -201,7 +226,7 @@ async fn a_client_that_takes_nothing_is_cut_and_the_others_notice_nothing() {
 #[tokio::test]
 async fn a_client_too_far_behind_is_told_to_resume() {
     let server = TestServer::start().await;
-    let (stuck, _fast) = leave_behind(&server, 16 * 1024 * 1024).await;
+    let (stuck, _fast) = leave_behind(&server, "p", 16 * 1024 * 1024).await;
     assert!(ends_with_close(stuck, 4008).await, "it reads again, and learns that it is too late");
 }
 
@@ -209,7 +234,7 @@ async fn a_client_too_far_behind_is_told_to_resume() {
 async fn a_client_that_reads_slowly_but_steadily_catches_up() {
     let timing = Timing { heartbeat: Duration::from_millis(300), ..Timing::default() };
     let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
-    let (mut slow, mut fast) = leave_behind(&server, 7 * 1024 * 1024).await;
+    let (mut slow, mut fast) = leave_behind(&server, "p", 7 * 1024 * 1024).await;
     let write = json!({ "type": "write_file", "path": "the-end.txt", "content": "x" });
     assert!(matches!(fast.command(write).await, ControlFrame::Accepted(_)));
     // It answers no ping before it has read all there was: for many heartbeats.
@@ -224,26 +249,70 @@ async fn a_client_that_reads_slowly_but_steadily_catches_up() {
     assert!(begun.elapsed() > Duration::from_secs(2), "slowly: {:?}", begun.elapsed());
 }
 
+/// Beside one that reads a kilobyte a second, 99 others get the same, in the same order, as soon as without it. What “as
+/// soon” is, a second room in the same server says, by turns: this machine may have other work.
 #[tokio::test]
 async fn one_that_reads_a_kilobyte_a_second_changes_nothing_for_99_others() {
     let server = TestServer::start().await;
-    server.create("p").await;
-    let mut slow = raw_client(&server, Some(4096)).await;
-    within("the beginning", slow.read_exact(&mut [0])).await.expect("a byte");
+    // So far behind that neither end's kernel holds it: the server has to keep its place.
+    let (mut slow, first) = leave_behind(&server, "p", 4 * 1024 * 1024).await;
+    // The same has happened in the other room, but nobody is left who reads slowly.
+    drop(leave_behind(&server, "control", 4 * 1024 * 1024).await);
     let slow = tokio::spawn(async move {
         let mut piece = [0; 1024];
         while matches!(slow.read(&mut piece).await, Ok(1..)) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
-    let mut fast = Vec::new();
-    for _ in 0..99 {
-        fast.push(WsClient::attach(&server, "p").await);
+    let mut beside = crowd(&server, "p").await;
+    let mut alone = crowd(&server, "control").await;
+    drop(first);
+    let (mut best_beside, mut best_alone) = (Duration::MAX, Duration::MAX);
+    // The fastest round of each is the one that other work disturbed least.
+    for round in 1..=ROUNDS_MAX {
+        best_beside = best_beside.min(slowest_of(&mut beside).await);
+        best_alone = best_alone.min(slowest_of(&mut alone).await);
+        if round >= ROUNDS_MIN && best_beside < best_alone.mul_f64(1.5) {
+            slow.abort();
+            println!("the slowest of 99: {best_beside:?} beside a slow one, {best_alone:?} without; {round} rounds");
+            return;
+        }
     }
-    let run = fast[0].ask("words 500").await;
-    // Each of them checks that nothing is missing and nothing comes twice.
-    let finished = join_all(fast.iter_mut().map(|client| client.finished(run)));
+    panic!("the slowest of 99: {best_beside:?} beside a slow one, {best_alone:?} without");
+}
+
+/// Rounds at least, before chance says which room is faster; and at most.
+const ROUNDS_MIN: usize = 3;
+const ROUNDS_MAX: usize = 20;
+
+/// 99 who are up to date.
+async fn crowd(server: &TestServer, project: &str) -> Vec<WsClient> {
+    let newest = WsClient::attach(server, project).await;
+    let now = Cursor { epoch: newest.epoch(), seq: newest.last };
+    let mut crowd = Vec::new();
+    for _ in 0..99 {
+        let mut client = WsClient::attach_since(server, project, Some(now.clone())).await;
+        client.synced().await;
+        crowd.push(client);
+    }
+    crowd
+}
+
+/// A run, and how long it was until the last of them had all of it. All have the same, in the same order.
+async fn slowest_of(crowd: &mut [WsClient]) -> Duration {
+    // Some may not yet have heard of the last who came.
+    let before = crowd.iter().map(|client| client.last).max().expect("a crowd");
+    let begun = Instant::now();
+    let run = crowd[0].ask("words 100").await;
+    let finished = join_all(crowd.iter_mut().map(|client| client.finished(run)));
     assert_eq!(within("all of it", finished).await, vec![Outcome::Completed; 99]);
-    assert!(!slow.is_finished(), "it is still reading, and was not waited for");
-    slow.abort();
+    let slowest = begun.elapsed();
+    let mut histories = crowd.iter_mut().map(|client| {
+        let lines: Vec<String> = client.lines.drain(..).collect();
+        let seq = |line: &String| serde_json::from_str::<EventFrame>(line).expect("an event").seq;
+        History::of(before, &lines.into_iter().filter(|line| seq(line) > before).collect::<Vec<_>>())
+    });
+    let first = histories.next().expect("a crowd");
+    assert!(histories.all(|other| other == first), "the same in the same order");
+    slowest
 }

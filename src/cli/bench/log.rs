@@ -106,6 +106,8 @@ async fn write(folder: &Path, project: &ProjectId) -> Result<(), BenchError> {
                 events: std::mem::take(&mut events),
                 blobs: Vec::new(),
                 replies: Vec::new(),
+                waiting: Vec::new(),
+                no_longer_waiting: Vec::new(),
                 snapshot: None,
                 compaction: None,
                 durability: Durability::Process,

@@ -104,6 +104,11 @@ impl Grant {
         self.name.as_deref().or((!self.is_personal()).then_some(PROGRAM_NAME))
     }
 
+    /// The share link, of whose guests anybody may be several.
+    pub(crate) fn party(&self) -> Option<String> {
+        self.link.as_ref().map(|link| link.id.clone())
+    }
+
     /// Whether a token says who the caller is.
     pub(crate) fn is_personal(&self) -> bool {
         self.subject.is_some()

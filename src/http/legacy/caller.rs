@@ -6,7 +6,11 @@ use axum::{
 };
 use cobuild_protocol::{ErrorBody, ErrorCode, ProjectId, ProjectState, id::PROJECT_ID_LENGTH_MAX, value::Role};
 
-use super::{dialect::PROJECT_HEADER, events::Listener, refusal::Refusal};
+use super::{
+    dialect::{Dialect, PROJECT_HEADER},
+    events::Listener,
+    refusal::Refusal,
+};
 use crate::{
     http::{HttpState, auth::Grant, listener::Connection},
     project::{Identity, ProjectError, ProjectHandle},
@@ -19,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) project: ProjectId,
     pub(crate) grant: Grant,
     pub(crate) role: Role,
+    /// In which way they are spoken to.
+    pub(crate) dialect: Dialect,
     connection: Option<Connection>,
 }
 
@@ -33,7 +39,7 @@ impl Call {
         async move {
             let project = project_of(&headers)?;
             let grant = state.access.admit_request(&headers).await?;
-            Self::new(&state, connection, project, grant)
+            Self::new(&state, connection, project, grant, Dialect::Engine)
         }
     }
 
@@ -43,9 +49,10 @@ impl Call {
         connection: Option<Connection>,
         project: ProjectId,
         grant: Grant,
+        dialect: Dialect,
     ) -> Result<Self, Refusal> {
         let role = grant.enter(&project)?;
-        Ok(Self { state: state.clone(), project, grant, role, connection })
+        Ok(Self { state: state.clone(), project, grant, role, dialect, connection })
     }
 
     /// The project; its first mention makes it.
@@ -73,6 +80,7 @@ impl Call {
         let identity = Identity {
             key: Some(self.grant.program_key()),
             name: self.grant.program_name().map(str::to_owned),
+            party: self.grant.party(),
             role: self.role,
             looks: false,
         };
@@ -87,7 +95,7 @@ impl Call {
 
     /// For a stream that answers this request.
     pub(crate) fn listener(&self) -> Listener {
-        Listener::new(&self.state, &self.grant, self.role, self.connection.as_ref())
+        Listener::new(&self.state, &self.grant, self.role, self.connection.as_ref()).speaking(self.dialect)
     }
 
     /// Fails for those who may only look, before a stream has begun.
@@ -99,12 +107,17 @@ impl Call {
     }
 }
 
-/// The project a header names: its valid characters, as many as an id may have.
+/// The project a header names.
 fn project_of(headers: &HeaderMap) -> Result<ProjectId, Refusal> {
     let named = headers.get(PROJECT_HEADER).map(|value| value.as_bytes()).unwrap_or_default();
     if named.is_empty() {
         return Err(Refusal::bad_request("Missing X-Project-Id header"));
     }
+    project_named(named)
+}
+
+/// The project of a name: its valid characters, as many as an id may have.
+pub(crate) fn project_named(named: &[u8]) -> Result<ProjectId, Refusal> {
     let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let id: String =
         named.iter().filter(|byte| is_valid(byte)).take(PROJECT_ID_LENGTH_MAX).map(|byte| char::from(*byte)).collect();

@@ -13,6 +13,8 @@ pub(crate) enum Dialect {
     Engine,
     /// Browser clients without a project: camelCase, and the server knows who they are.
     Browser,
+    /// A later engine's clients: camelCase, and a project that is named or `default`.
+    Camel,
 }
 
 /// How the dialect of a request is found.
@@ -25,6 +27,8 @@ pub enum DialectChoice {
     Engine,
     /// Always the browsers', for a proxy that adds the header to everything.
     Browser,
+    /// Always those of a later engine, in camelCase. Nothing in its requests tells them apart, so they must be chosen.
+    EngineCamel,
 }
 
 impl Dialect {
@@ -33,6 +37,7 @@ impl Dialect {
             DialectChoice::Auto if headers.contains_key(PROJECT_HEADER) => Self::Engine,
             DialectChoice::Auto | DialectChoice::Browser => Self::Browser,
             DialectChoice::Engine => Self::Engine,
+            DialectChoice::EngineCamel => Self::Camel,
         }
     }
 }
@@ -56,6 +61,8 @@ mod tests {
             (DialectChoice::Auto, None, Dialect::Browser),
             (DialectChoice::Engine, None, Dialect::Engine),
             (DialectChoice::Browser, Some("p"), Dialect::Browser),
+            (DialectChoice::EngineCamel, Some("p"), Dialect::Camel),
+            (DialectChoice::EngineCamel, None, Dialect::Camel),
         ] {
             assert_eq!(Dialect::of(choice, &with(header)), expected, "{choice:?} {header:?}");
         }

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use axum::{
 use bytes::Bytes;
 use cobuild_protocol::{ErrorBody, value::Role};
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -27,6 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::{camel::Translation, dialect::Dialect};
 use crate::http::{
     HttpState,
     auth::{Grant, Pass},
@@ -41,11 +43,16 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 const TAKEN_CHECK: Duration = Duration::from_millis(2);
 /// A comment, which all known clients skip: it keeps an idle connection from looking dead.
 const KEEPALIVE: &[u8] = b": keepalive\n\n";
+/// The same for a later engine's clients, and what they are sent besides while they wait for an answer.
+const CAMEL_KEEPALIVE: &[u8] = b": ping\r\n\r\n";
+const CAMEL_PING: &[u8] = b": ping\r\n\r\nevent: ping\r\ndata: \r\n\r\n";
 
 /// The way to one client. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Events {
     sender: mpsc::Sender<Bytes>,
+    /// For a later engine's clients: their words for what browsers are told.
+    camel: Option<Arc<Mutex<Translation>>>,
 }
 
 /// The client is no longer there, or takes nothing.
@@ -54,13 +61,27 @@ pub(crate) struct Gone;
 
 impl Events {
     /// Sends one event; waits while the client is slow.
-    pub(crate) async fn send(&self, event: Value) -> Result<(), Gone> {
-        let line = Bytes::from(format!("data: {}\n\n", ascii(&event)));
-        match timeout(STALL_MAX, self.sender.send(line)).await {
+    pub(crate) async fn send(&self, event: impl Serialize + Send) -> Result<(), Gone> {
+        let event = value(event);
+        let Some(camel) = &self.camel else { return self.write(format!("data: {}\n\n", ascii(&event))).await };
+        let translated = camel.lock().unwrap_or_else(PoisonError::into_inner).of(event);
+        for event in translated {
+            self.write(format!("event: message\r\ndata: {}\r\n\r\n", ascii(&event))).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, frame: String) -> Result<(), Gone> {
+        match timeout(STALL_MAX, self.sender.send(Bytes::from(frame))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
+}
+
+/// An event as JSON.
+pub(crate) fn value(event: impl Serialize) -> Value {
+    serde_json::to_value(event).expect("invariant: events are objects of texts, numbers and lists")
 }
 
 /// For how long a client may listen, and over which connection.
@@ -68,6 +89,8 @@ impl Events {
 pub(crate) struct Listener {
     pass: Pass,
     written: Option<Arc<AtomicU64>>,
+    dialect: Dialect,
+    is_pinged: bool,
 }
 
 impl Listener {
@@ -75,7 +98,17 @@ impl Listener {
         let written = connection.map(|connection| Arc::clone(&connection.written));
         // The run is not the listener's: it goes on whoever has a place in the room.
         let pass = Pass::new(grant, role, state.timing.expiry_grace, CancellationToken::new());
-        Self { pass, written }
+        Self { pass, written, dialect: Dialect::Engine, is_pinged: false }
+    }
+
+    /// The same, spoken to in this way.
+    pub(crate) fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The same, told regularly that the answer is still to come, where clients know that.
+    pub(crate) fn pinged(self) -> Self {
+        Self { is_pinged: true, ..self }
     }
 }
 
@@ -90,10 +123,16 @@ pub(crate) fn respond<F>(
 where
     F: Future<Output = Result<(), Gone>> + Send + 'static,
 {
-    let Listener { pass, written } = listener;
+    let Listener { pass, written, dialect, is_pinged } = listener;
     let (sender, events) = mpsc::channel(EVENTS_MAX);
-    let own = Events { sender: sender.clone() };
-    let work = work(Events { sender: sender.clone() });
+    let keepalive = match (dialect, is_pinged) {
+        (Dialect::Engine | Dialect::Browser, _) => KEEPALIVE,
+        (Dialect::Camel, false) => CAMEL_KEEPALIVE,
+        (Dialect::Camel, true) => CAMEL_PING,
+    };
+    let camel = (dialect == Dialect::Camel).then(Arc::default);
+    let own = Events { sender: sender.clone(), camel };
+    let work = work(own.clone());
     let shutdown = state.shutdown.clone();
     state.tasks.spawn(async move {
         tokio::select! {
@@ -107,7 +146,7 @@ where
     idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let already = written.as_ref().map_or(0, |written| written.load(Ordering::Relaxed));
     // One byte: the head of the answer goes before the first event.
-    let writes = Writes { events, idle, written, expected: already + 1 };
+    let writes = Writes { events, keepalive, idle, written, expected: already + 1 };
     let body = Body::from_stream(stream::unfold(writes, Writes::next));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
@@ -122,6 +161,7 @@ where
 /// The body of an answer: gives the connection one event at a time, and the next one when the socket has taken it.
 struct Writes {
     events: mpsc::Receiver<Bytes>,
+    keepalive: &'static [u8],
     idle: Interval,
     /// What the socket has taken in all; `None` where that is not counted.
     written: Option<Arc<AtomicU64>>,
@@ -135,7 +175,7 @@ impl Writes {
         let chunk = tokio::select! {
             biased;
             event = self.events.recv() => event?,
-            _ = self.idle.tick() => Bytes::from_static(KEEPALIVE),
+            _ = self.idle.tick() => Bytes::from_static(self.keepalive),
         };
         self.idle.reset();
         let already = self.written.as_ref().map_or(0, |written| written.load(Ordering::Relaxed));

@@ -36,7 +36,7 @@ pub(crate) fn choose(state: &HttpState, dialect: Dialect, wanted: Option<&str>) 
         return Ok(Chosen { name: default.name, notice: default.notice });
     };
     let (provider, name) = match dialect {
-        Dialect::Engine => split(wanted),
+        Dialect::Engine | Dialect::Camel => split(wanted),
         Dialect::Browser => split_for_browsers(wanted, models.models().iter().any(|model| model.name == wanted)),
     };
     let full = format!("{provider}/{name}");
@@ -47,13 +47,18 @@ pub(crate) fn choose(state: &HttpState, dialect: Dialect, wanted: Option<&str>) 
     let offers = models.models().iter().any(|model| model.name.split('/').next() == Some(&provider));
     let variable = PROVIDERS.iter().find(|(known, _)| *known == provider).map(|(_, variable)| *variable);
     let reason = match (variable, &refusal) {
+        (_, ModelError::NotConfigured { variable, .. }) => format!("{variable} not configured"),
         (None, _) if !offers => return Err(format!("Unknown AI provider: {}", shown(&provider))),
         (Some(variable), ModelError::Unauthorized(_)) => format!("{variable} not configured"),
         (Some(variable), ModelError::UnknownModel { .. }) if !offers => format!("{variable} not configured"),
         _ => refusal.to_string(),
     };
     if variable.is_none() || !state.legacy.stand_ins {
-        return Err(reason);
+        return Err(match dialect {
+            Dialect::Engine | Dialect::Camel => reason,
+            // Such pages name models of which they do not know whose they are.
+            Dialect::Browser => format!("{reason}: {} cannot be asked", shown(wanted)),
+        });
     }
     let canned = default.notice.map(|notice| format!(" ({notice})")).unwrap_or_default();
     let notice = format!("{reason}; {} answered in place of {}{canned}", default.name, shown(&full));

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// Frames per second a connection may send for ever. An editor that saves on every key, a terminal and a cursor
 /// together stay below it.
-const FRAMES_PER_SECOND: f64 = 100.0;
+pub(in crate::http) const FRAMES_PER_SECOND_MAX: u32 = 100;
 /// Frames at once: an outbox sent after a reconnect.
-const BURST_MAX: f64 = 300.0;
+pub(in crate::http) const FRAMES_BURST_MAX: u32 = 300;
 /// Refused frames after which the client is not merely fast but broken: it ignored this many refusals in a row.
 const REFUSED_MAX: f64 = 500.0;
 
@@ -32,18 +32,19 @@ pub(super) enum Verdict {
 }
 
 impl RateLimit {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { tokens: BURST_MAX, at: now }
+    pub(super) fn new(now: Instant) -> Self {
+        Self { tokens: f64::from(FRAMES_BURST_MAX), at: now }
     }
 
     pub(super) fn take(&mut self, now: Instant) -> Verdict {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
-        self.tokens = elapsed.mul_add(FRAMES_PER_SECOND, self.tokens).min(BURST_MAX) - 1.0;
+        let per_second = f64::from(FRAMES_PER_SECOND_MAX);
+        self.tokens = elapsed.mul_add(per_second, self.tokens).min(f64::from(FRAMES_BURST_MAX)) - 1.0;
         if self.tokens >= 0.0 {
             Verdict::Pass
         } else if self.tokens >= -REFUSED_MAX {
-            Verdict::Refuse { retry_after: Duration::from_secs_f64(-self.tokens / FRAMES_PER_SECOND) }
+            Verdict::Refuse { retry_after: Duration::from_secs_f64(-self.tokens / per_second) }
         } else {
             Verdict::Close
         }

@@ -28,11 +28,11 @@ use crate::{
 
 /// Commands of one connection under way at once. A page has a handful; whoever sends more without waiting for replies
 /// is read on when there are some.
-const COMMANDS_UNDER_WAY_MAX: usize = 32;
+pub(in crate::http) const COMMANDS_UNDER_WAY_MAX: usize = 32;
 /// Wait suggested to a client that shows a second token while the first is checked.
 const REFRESH_RETRY: Duration = Duration::from_millis(200);
-/// Of a frame refused for its rate, only this much is read for an id: refusing must stay cheap.
-const REFUSED_FRAME_READ_MAX: usize = 4096;
+/// What is said to frames of a connection that sends too many.
+const TOO_MANY_FRAMES: &str = "too many frames";
 
 pub(super) struct Reader {
     pub(super) stream: Stream,
@@ -52,6 +52,8 @@ enum Step {
     Submit(CommandFrame),
     Refresh(RefreshTokenFrame),
     Reply(Rejected),
+    /// It comes too fast; but if it was answered before, that is the answer.
+    Refuse(RequestId, Duration),
     Nothing,
     /// The client says that it is done, and wants to hear the same.
     Farewell,
@@ -123,6 +125,9 @@ impl Reader {
                     }
                 }
                 Step::Submit(frame) => under_way.push(self.handle.submit(&self.member, frame).boxed()),
+                Step::Refuse(id, retry_after) => {
+                    under_way.push(self.handle.refuse_for_now(id, TOO_MANY_FRAMES, retry_after).boxed());
+                }
                 Step::Reply(rejected) => {
                     if self.outbox.send(Outgoing::Frame(Box::new(ControlFrame::Rejected(rejected)))).await.is_err() {
                         return;
@@ -187,9 +192,10 @@ fn step(message: &Message, rate: &mut RateLimit) -> Step {
         return Step::End(Some(Closing::new(CloseCode::Rate, "too many frames; come back slower")));
     }
     match (message, verdict) {
-        (Message::Text(text), Verdict::Refuse { retry_after }) => {
-            Step::Reply(too_fast(readable_id(text.as_bytes()), retry_after, "too many frames"))
-        }
+        (Message::Text(text), Verdict::Refuse { retry_after }) => match command_frame::readable_id(text.as_bytes()) {
+            Some(id) => Step::Refuse(id, retry_after),
+            None => Step::Reply(too_fast(None, retry_after, TOO_MANY_FRAMES)),
+        },
         (Message::Text(text), _) => match command_frame::parse(text.as_bytes()) {
             Ok(Incoming::Command(frame)) => Step::Submit(frame),
             Ok(Incoming::RefreshToken(frame)) => Step::Refresh(frame),
@@ -197,23 +203,11 @@ fn step(message: &Message, rate: &mut RateLimit) -> Step {
             Err(rejected) => Step::Reply(rejected),
         },
         (Message::Binary(_), Verdict::Refuse { retry_after }) => {
-            Step::Reply(too_fast(None, retry_after, "too many frames"))
+            Step::Reply(too_fast(None, retry_after, TOO_MANY_FRAMES))
         }
         (Message::Binary(_), _) => Step::Reply(command_frame::not_text()),
         (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => Step::Nothing,
         (Message::Close(_), _) => Step::Farewell,
-    }
-}
-
-fn readable_id(text: &[u8]) -> Option<RequestId> {
-    if text.len() > REFUSED_FRAME_READ_MAX {
-        return None;
-    }
-    match command_frame::parse(text) {
-        Ok(Incoming::Command(frame)) => Some(frame.id),
-        Ok(Incoming::RefreshToken(frame)) => Some(frame.id),
-        Ok(Incoming::Pong) => None,
-        Err(rejected) => rejected.id,
     }
 }
 
@@ -238,8 +232,8 @@ mod tests {
         let mut refused = 0;
         for _ in 0..10_000 {
             match step(&frame, &mut rate) {
-                Step::Reply(rejected) => {
-                    assert_eq!(rejected.id.map(String::from).as_deref(), Some("c1"));
+                Step::Refuse(id, _) => {
+                    assert_eq!(id.as_str(), "c1");
                     refused += 1;
                 }
                 Step::End(Some(closing)) => {

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     http::{Timing, auth::Pass, figures, leaving::Leaving},
     project::{
-        event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, FrameKind, merge},
+        event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, FrameKind, MERGE_LAG_EVENTS, merge},
         presence::PresenceView,
     },
 };
@@ -37,8 +37,6 @@ const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// How far behind the live end a client may fall. What it missed is in the log; it resumes when it comes back.
 const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// From how many events behind on deltas are merged whatever the client asked for: fewer, larger frames help it catch up.
-const MERGE_LAG_EVENTS: u64 = 512;
 /// Longest window in which deltas are collected. More would be felt as a stutter.
 const ROLLUP_MAX: Duration = Duration::from_millis(40);
 /// How long presence is collected before it is sent: cursors move faster than anybody looks, and a crowd that comes back

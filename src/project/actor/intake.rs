@@ -1,6 +1,6 @@
 //! From what waits to the next batch: requests decide, updates report, both become events.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cobuild_protocol::{
@@ -23,14 +23,25 @@ use crate::project::{
     handle::{Identity, Joined, Request},
     model_provider::ModelInfo,
     preview_pages::PageNews,
+    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
     run::{CallUsage, Reason, RefusedFile, Reporter, StagedFile, Update, UpdateBody},
 };
 
 /// Events between two stored snapshots. Folding this many takes a few tens of milliseconds at most, and that is what
 /// opening a project costs.
 const SNAPSHOT_EVERY: Seq = 4096;
+/// When to try again to come into a crowded project.
+const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest name of a participant, in characters.
 const NAME_LENGTH_MAX: usize = 64;
+
+/// Whose command it is.
+struct Sender {
+    by: ParticipantId,
+    /// What they came with; owners may have decided otherwise.
+    role: Role,
+    party: Option<Arc<str>>,
+}
 
 impl ProjectActor {
     /// Makes one batch of what waits and sends it to the store, unless one is under way.
@@ -130,12 +141,15 @@ impl ProjectActor {
         }) {
             match request {
                 Request::Join { identity, since, reply } => self.join(identity, since, reply, batch),
-                Request::Command { by, role, frame, reply } => self.decide(by, role, frame, reply, batch),
+                Request::Command { by, role, party, frame, reply } => {
+                    self.decide(Sender { by, role, party }, frame, reply, batch);
+                }
                 Request::Page { news } => self.note_page(news, batch),
                 Request::Leave { .. }
                 | Request::State { .. }
                 | Request::Removals { .. }
                 | Request::Preview { .. }
+                | Request::Recall { .. }
                 | Request::Delete => {
                     unreachable!("answered when they came in")
                 }
@@ -198,7 +212,7 @@ impl ProjectActor {
             }
             UpdateBody::Compact(step) => Self::take_step(step, batch),
             UpdateBody::Compacted(result) => self.compacted(result),
-            UpdateBody::Settled { id, result } => self.settle(id, result, batch),
+            UpdateBody::Settled { id, result } => self.settle(id, stamp.by, result, batch),
             UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
             UpdateBody::Sandbox(made) => {
                 let events = self.sandbox.on_made(made, &self.tree, &self.parts.store);
@@ -324,7 +338,13 @@ impl ProjectActor {
     }
 
     /// A command that took a while gets its reply, and so does everybody who sent it again meanwhile.
-    fn settle(&mut self, id: RequestId, result: Result<(), ProjectError>, batch: &mut Batch) {
+    fn settle(
+        &mut self,
+        id: RequestId,
+        by: Option<ParticipantId>,
+        result: Result<(), ProjectError>,
+        batch: &mut Batch,
+    ) {
         let replies = self.settling.remove(&id).unwrap_or_default();
         let answer = match result {
             Ok(()) => ControlFrame::Accepted(self.state.accepted(&id).unwrap_or(Accepted {
@@ -335,7 +355,7 @@ impl ProjectActor {
             Err(error) => ControlFrame::Rejected(Rejected { id: Some(id.clone()), error: error.body() }),
         };
         if self.state.accepted(&id).is_none() && !is_retryable(&answer) {
-            batch.push_reply(id, &answer);
+            batch.push_reply(id, by, &answer);
         }
         batch.after.extend(replies.into_iter().map(|reply| After::Reply(reply, answer.clone())));
     }
@@ -367,6 +387,9 @@ impl ProjectActor {
         let just_came = || batch.joined(|joined| joined.identity == digest).map(|joined| joined.participant);
         let known = self.state.participant(&digest).or_else(just_came);
         let participant = known.unwrap_or_else(|| batch.next_participant(self.state.next_participant()));
+        if let Err(error) = self.check_connections(participant, batch) {
+            return drop(reply.send(Err(error)));
+        }
         let Some(role) = self.state.role(participant, identity.role) else {
             let removed = ProjectError::Forbidden("an owner has removed you from this project");
             return drop(reply.send(Err(removed)));
@@ -386,7 +409,27 @@ impl ProjectActor {
             let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
         }
-        batch.after.push(After::Join(reply, PendingJoin { participant, role, since, sandbox: identity.looks }));
+        let party = identity.party.map(Arc::from);
+        batch.after.push(After::Join(reply, PendingJoin { participant, role, party, since, sandbox: identity.looks }));
+    }
+
+    /// Whether there is room for one more connection, those on their way in counted.
+    fn check_connections(&self, participant: ParticipantId, batch: &Batch) -> Result<(), ProjectError> {
+        let (of_project, of_participant) = self.room.connections(participant);
+        let coming = batch.after.iter().filter_map(|consequence| match consequence {
+            After::Join(_, join) => Some(join.participant),
+            _ => None,
+        });
+        let (all, theirs) = coming.fold((of_project, of_participant), |(all, theirs), comer| {
+            (all + 1, theirs + usize::from(comer == participant))
+        });
+        if theirs >= PARTICIPANT_CONNECTIONS_MAX {
+            return Err(ProjectError::RateLimited("this participant has too many connections", CROWDED_RETRY_AFTER));
+        }
+        if all >= PROJECT_CONNECTIONS_MAX {
+            return Err(ProjectError::RateLimited("this project has too many connections", CROWDED_RETRY_AFTER));
+        }
+        Ok(())
     }
 
     /// By what a participant is known again without anybody else learning their key.
@@ -396,14 +439,8 @@ impl ProjectActor {
         content_hash(salted.as_bytes()).as_str()[..32].to_owned()
     }
 
-    fn decide(
-        &mut self,
-        by: ParticipantId,
-        role: Role,
-        frame: CommandFrame,
-        reply: oneshot::Sender<ControlFrame>,
-        batch: &mut Batch,
-    ) {
+    fn decide(&mut self, sender: Sender, frame: CommandFrame, reply: oneshot::Sender<ControlFrame>, batch: &mut Batch) {
+        let Sender { by, role, party } = sender;
         let CommandFrame { id, command } = frame;
         if let Some(earlier) = self.earlier_reply(&id) {
             return batch.after.push(After::Reply(reply, earlier));
@@ -426,6 +463,7 @@ impl ProjectActor {
                 sandbox_wanted: &mut wish,
                 by,
                 role,
+                party,
                 id: id.clone(),
             };
             command::accept(&mut desk, command)
@@ -441,7 +479,7 @@ impl ProjectActor {
             Err(error) => ControlFrame::Rejected(Rejected { id: Some(id.clone()), error: error.body() }),
         };
         if batch.events.is_empty() && !is_retryable(&answer) {
-            batch.push_reply(id, &answer);
+            batch.push_reply(id, Some(by), &answer);
         }
         batch.after.push(After::Sandbox(wish));
         batch.after.push(After::Reply(reply, answer));
@@ -465,8 +503,8 @@ impl ProjectActor {
         self.jobs.spawn(async move { cancel.run_until_cancelled(work).await });
     }
 
-    fn earlier_reply(&self, id: &RequestId) -> Option<ControlFrame> {
-        self.state.accepted(id).map(ControlFrame::Accepted).or_else(|| self.remembered.get(id))
+    pub(super) fn earlier_reply(&self, id: &RequestId) -> Option<ControlFrame> {
+        self.state.accepted(id).map(ControlFrame::Accepted).or_else(|| self.remembered.reply(id))
     }
 }
 

@@ -170,10 +170,10 @@ impl ProjectActor {
 
     /// How a participant catches up, as of now.
     fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
-        let PendingJoin { participant, role, since, sandbox: _ } = join;
+        let PendingJoin { participant, role, party, since, sandbox: _ } = join;
         // Without a mailbox every handle is gone, and with them whoever asked.
         let mailbox = self.mailbox_sender.upgrade()?;
-        let member = Member::new(participant, role, self.room.enter(participant), mailbox);
+        let member = Member::new(participant, role, party, self.room.enter(participant, Instant::now()), mailbox);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
             cursor.epoch == *self.log.reader().epoch()

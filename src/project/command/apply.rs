@@ -3,25 +3,27 @@
 //! All files of a reply go into the tree in one step, or – when an edit does not match – none of them; then the sandbox
 //! gets its packages, the files and the commands, in that order, and the preview is looked at.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
-    command::{Apply, Delivery},
+    command::Apply,
     event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError},
     value::{ContentHash, FileOrigin, PreviewState},
 };
 
 use super::{
-    Acceptance, Desk, exec,
+    exec,
     generate::Bases,
-    install,
+    install, merge,
     preview_check::{self, Before, Verdict},
 };
 use crate::{
     codegen::{
         edit_match::apply_edits,
         feedback::{self, HeldBack},
-        lost_content,
+        lost_content::{self, Extent, Loss},
         packages::{NeededPackages, PackageCollector},
         reply::{ParsedReply, ReplyChange, ReplyFile, parse_reply_in},
         reply_path::Layout,
@@ -38,12 +40,12 @@ use crate::{
 /// Largest reply: sixteen files of the largest size would not fit into one anyway.
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-pub(super) fn accept(desk: &mut Desk<'_>, command: Apply) -> Result<Acceptance, ProjectError> {
+pub(super) fn work(command: Apply) -> Result<Work, ProjectError> {
     let Apply { reply, packages, edit } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    desk.begin_or_queue(Work::Apply { reply, packages, edit }, Delivery::Queue)
+    Ok(Work::Apply { reply, packages, edit })
 }
 
 pub(crate) async fn perform(
@@ -52,8 +54,9 @@ pub(crate) async fn perform(
     packages: Vec<PackageSpec>,
 ) -> Result<(), ProjectError> {
     let reply = parse_reply_in(&reply, context.layout);
-    let staging = stage(&context, &reply, None).await?;
+    let staging = stage(&context, &reply, None, &BTreeSet::new()).await?;
     refuse_all(&context, &staging.losses).await?;
+    refuse_all(&context, &staging.unmerged).await?;
     if !staging.unmatched.is_empty() {
         refuse_all(&context, &staging.unmatched).await?;
         return Err(ProjectError::Conflict(
@@ -79,6 +82,8 @@ pub(super) struct Staging {
     pub(super) unmatched: Vec<HeldBack>,
     /// Versions that would throw work away. The others can do without them.
     pub(super) losses: Vec<HeldBack>,
+    /// Edits that no model merged.
+    pub(super) unmerged: Vec<HeldBack>,
 }
 
 /// What became of a reply.
@@ -137,7 +142,10 @@ pub(super) async fn put_into_effect(
     let problem = match ran {
         // What a repository shows, if anything, is not known.
         Ok(()) if context.layout == Layout::Repository => None,
-        Ok(()) => show(context, preview_check::check(context, &link, &written, &before).await).await?,
+        Ok(()) => match show(context, preview_check::check(context, &link, &written, &before).await).await? {
+            None => show_late(context, &before).await?,
+            problem => problem,
+        },
         Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
         Err(error) => return Err(error),
     };
@@ -155,7 +163,17 @@ pub(super) async fn look_at_preview(
         return Ok(());
     }
     let verdict = preview_check::check(context, link, written, before).await;
-    show(context, verdict).await.map(drop)
+    if show(context, verdict).await?.is_none() {
+        show_late(context, before).await?;
+    }
+    Ok(())
+}
+
+/// What an app threw when it had come to rest, and before the room was told that it is well.
+async fn show_late(context: &JobContext, before: &Before) -> Result<Option<Problem>, ProjectError> {
+    let Some(problem) = before.late() else { return Ok(None) };
+    context.reporter.event(Event::PreviewError(problem.clone())).await?;
+    Ok(Some(Problem::Preview(problem)))
 }
 
 async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>, ProjectError> {
@@ -175,11 +193,13 @@ async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>,
 }
 
 /// Works out what every file of the reply becomes. `bases` is what its author knew of the files; `None`: what is there
-/// now. Files that cannot be in the tree whatever is done are reported and left out.
+/// now. Files that cannot be in the tree whatever is done are reported and left out. Of those that are `meant`, the author
+/// has been told that they lose most of their content, and so may say it again.
 pub(super) async fn stage(
     context: &JobContext,
     reply: &ParsedReply,
     bases: Option<&Bases>,
+    meant: &BTreeSet<FilePath>,
 ) -> Result<Staging, ProjectError> {
     let tree = context.tree.borrow().clone();
     let mut staging = Staging { unmatched: reply.unmatched.clone(), ..Staging::default() };
@@ -188,7 +208,7 @@ pub(super) async fn stage(
             refuse(context, file.path.as_str(), "it was cut off before its end".to_owned()).await?;
             continue;
         }
-        let (content, applied_to) = match new_content(context, &tree, reply, file).await? {
+        let (content, applied_to) = match new_content(context, &tree, reply, file, meant).await? {
             NewContent::Text { content, applied_to } => (content, applied_to),
             NewContent::Unmatched(held) => {
                 staging.unmatched.push(held);
@@ -210,6 +230,19 @@ pub(super) async fn stage(
         };
         staging.files.push(StagedFile { path: file.path.clone(), content: Some(content), base });
     }
+    let merged = merge::merge_all(context, &tree, &reply.merges).await?;
+    for file in merged.files {
+        // What the edit makes of the file counts, not what else the reply writes there.
+        staging.files.retain(|other| other.path != file.path);
+        let size_bytes = file.content.as_ref().map_or(0, Bytes::len);
+        match check_place(&tree, &file.path, size_bytes) {
+            Ok(()) => staging.files.push(file),
+            Err(error) => refuse(context, file.path.as_str(), error.to_string()).await?,
+        }
+    }
+    // A whole file of the reply can do without the edit of it.
+    staging.unmerged = merged.failed;
+    staging.unmerged.retain(|held| !staging.files.iter().any(|file| file.path == held.path));
     for refused in &reply.refused_files {
         refuse(context, &refused.name, refused.reason.clone()).await?;
     }
@@ -232,20 +265,28 @@ async fn new_content(
     tree: &Tree,
     reply: &ParsedReply,
     file: &ReplyFile,
+    meant: &BTreeSet<FilePath>,
 ) -> Result<NewContent, ProjectError> {
     let held = |reason: String, hint| HeldBack { path: file.path.clone(), reason, hint };
+    let lost = |loss: &Loss, hint| held(format!("{}; the old version was kept", loss.reason()), hint);
     let unmatched = |reason: &str| Ok(NewContent::Unmatched(held(reason.to_owned(), None)));
     match &file.change {
         ReplyChange::Whole(text) => Ok(match loses_content(context, tree, reply, file, text).await? {
-            Some(reason) => NewContent::Loss(held(format!("{reason}; the old version was kept"), None)),
-            None => NewContent::Text { content: Bytes::from(text.clone()), applied_to: None },
+            Some(loss @ Loss::Placeholder(_)) => NewContent::Loss(lost(&loss, None)),
+            Some(loss @ Loss::Most { .. }) if !meant.contains(&file.path) => {
+                NewContent::Loss(lost(&loss, Some(feedback::IF_MEANT.to_owned())))
+            }
+            _ => NewContent::Text { content: Bytes::from(text.clone()), applied_to: None },
         }),
         ReplyChange::Edit(blocks) => {
             let Some(info) = tree.get(&file.path) else { return unmatched("there is no such file to edit") };
             let original = read_content(&context.parts.store, info).await?;
             let Ok(original) = std::str::from_utf8(&original) else { return unmatched("it is not a text file") };
             Ok(match apply_edits(original, blocks) {
-                Ok(text) => NewContent::Text { content: Bytes::from(text), applied_to: Some(info.hash.clone()) },
+                Ok(text) => match lost_content::placeholder(file.path.as_str(), original, &text) {
+                    Some(loss) => NewContent::Loss(lost(&loss, None)),
+                    None => NewContent::Text { content: Bytes::from(text), applied_to: Some(info.hash.clone()) },
+                },
                 Err(error) => NewContent::Unmatched(held(error.to_string(), feedback::hint(&error))),
             })
         }
@@ -260,23 +301,23 @@ pub(super) async fn refuse_all(context: &JobContext, held: &[HeldBack]) -> Resul
     Ok(())
 }
 
-/// Why a whole file must not replace the one there is.
+/// What would be lost if a whole file replaced the one there is.
 async fn loses_content(
     context: &JobContext,
     tree: &Tree,
     reply: &ParsedReply,
     file: &ReplyFile,
     text: &str,
-) -> Result<Option<String>, ProjectError> {
+) -> Result<Option<Loss>, ProjectError> {
     let Some(info) = tree.get(&file.path) else { return Ok(None) };
     let old = read_content(&context.parts.store, info).await?;
     let Ok(old) = std::str::from_utf8(&old) else { return Ok(None) };
     let new_files = reply.files.iter().filter(|other| other.complete && !tree.contains_key(&other.path));
     let moved = new_files.map(|other| match &other.change {
-        ReplyChange::Whole(text) => lost_content::line_count(text),
-        ReplyChange::Edit(_) => 0,
+        ReplyChange::Whole(text) => Extent::of(text),
+        ReplyChange::Edit(_) => Extent::default(),
     });
-    Ok(lost_content::reason(old, text, moved.sum()))
+    Ok(lost_content::of_replacement(file.path.as_str(), old, text, moved.sum()))
 }
 
 /// Puts the files into the tree, all in one step. Returns those that are in.

@@ -9,16 +9,23 @@ use cobuild_protocol::{
 };
 
 use super::{Acceptance, Desk};
-use crate::project::{batch::Stamp, error::ProjectError, file_tree::check_place, run::StagedFile};
+use crate::project::{
+    batch::Stamp,
+    error::ProjectError,
+    file_tree::{check_given_base, check_place},
+    run::StagedFile,
+};
 
 pub(super) fn resolve(desk: &mut Desk<'_>, command: ResolveConflict) -> Result<Acceptance, ProjectError> {
-    let ResolveConflict { conflict, keep, content } = command;
+    let ResolveConflict { conflict, keep, content, base } = command;
     let known = desk.state.view.conflicts.iter().find(|open| open.conflict == conflict).cloned();
     let Some(FileConflicted { path, proposed, proposed_size_bytes, .. }) = known else {
         return Err(ProjectError::NotFound(format!("there is no open conflict {conflict}")));
     };
     desk.check_lock(&path)?;
     let tree = &desk.state.view.files;
+    // What was decided between two versions is not decided about a third.
+    check_given_base(tree, &path, base.as_ref())?;
     let size_bytes = content.as_ref().map_or(proposed_size_bytes, |content| Some(content.len() as u64));
     check_place(tree, &path, usize::try_from(size_bytes.unwrap_or(0)).unwrap_or(usize::MAX))?;
     let exists = tree.contains_key(&path);

@@ -12,7 +12,7 @@ use cobuild_protocol::{
 use super::{Acceptance, Answer, Desk, Later};
 use crate::project::{
     error::ProjectError,
-    file_tree::{check_base, check_place, content_hash},
+    file_tree::{check_base, check_given_base, check_place, content_hash},
     run::StagedFile,
 };
 
@@ -50,21 +50,20 @@ pub(super) fn delete(desk: &mut Desk<'_>, command: DeleteFile) -> Result<Accepta
         return Err(ProjectError::NotFound(format!("there is no file {path}")));
     }
     desk.check_lock(&path)?;
-    if base.is_some() {
-        check_base(tree, &path, base.as_ref())?;
-    }
+    check_given_base(tree, &path, base.as_ref())?;
     let file = StagedFile { path, content: None, base };
     let seq = desk.batch.push_file(file, FileOrigin::Participant, desk.stamp(None));
     Ok(Acceptance { run: None, seq: Some(seq) })
 }
 
 pub(super) fn rename(desk: &mut Desk<'_>, command: RenameFile) -> Result<Acceptance, ProjectError> {
-    let RenameFile { from, to } = command;
+    let RenameFile { from, to, base } = command;
     let tree = &desk.state.view.files;
     if !tree.contains_key(&from) {
         return Err(ProjectError::NotFound(format!("there is no file {from}")));
     }
     desk.check_lock(&from)?;
+    check_given_base(tree, &from, base.as_ref())?;
     if tree.contains_key(&to) {
         return Err(ProjectError::Conflict(format!("there is a file at {to}")));
     }

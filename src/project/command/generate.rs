@@ -30,6 +30,7 @@ use cobuild_protocol::{
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::meter::Meter;
 use self::{
     answer::Answer,
     joining::Joining,
@@ -37,7 +38,7 @@ use self::{
     talk::Talk,
 };
 use super::{
-    Acceptance, Desk, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
+    Acceptance, BACKGROUND_SIZE_BYTES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PROMPT_SIZE_BYTES_MAX,
     model_choice::{self, Chosen},
 };
 use crate::{
@@ -47,6 +48,7 @@ use crate::{
         error::ProjectError,
         model_provider::ModelInfo,
         page_reader::PageAddress,
+        registry::ProjectParts,
         run::{GenerateWork, JobContext, Picture, Steered, Wish, Work},
         state::State,
     },
@@ -55,15 +57,18 @@ use crate::{
 /// What the base of each file was when the model saw it.
 pub(super) type Bases = BTreeMap<FilePath, ContentHash>;
 
-pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptance, ProjectError> {
-    let Generate { prompt, model, apply, verbatim, delivery, mode, images, url } = command;
+pub(super) fn work(parts: &ProjectParts, command: Generate) -> Result<Work, ProjectError> {
+    let Generate { prompt, model, apply, verbatim, delivery: _, mode, images, url, background } = command;
     if prompt.trim().is_empty() {
         return Err(ProjectError::BadRequest("prompt must not be blank".into()));
     }
     if prompt.len() > PROMPT_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("prompt has at most {PROMPT_SIZE_BYTES_MAX} bytes")));
     }
-    let models = desk.parts.models.as_ref();
+    if background.as_ref().is_some_and(|text| text.len() > BACKGROUND_SIZE_BYTES_MAX) {
+        return Err(ProjectError::TooLarge(format!("background has at most {BACKGROUND_SIZE_BYTES_MAX} bytes")));
+    }
+    let models = parts.models.as_ref();
     let Chosen { names, notice } = model_choice::choose(models, model)?;
     let mut names = names.into_iter();
     let first = names.next().unwrap_or_default();
@@ -79,8 +84,8 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Generate) -> Result<Acceptanc
     }
     let url = url.map(|url| url.parse::<PageAddress>()).transpose();
     let url = url.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-    let wish = Wish { prompt, images, url };
-    desk.begin_or_queue(Work::Generate(GenerateWork { wish, model, fallbacks, apply, verbatim, mode }), delivery)
+    let wish = Wish { prompt, images, url, background };
+    Ok(Work::Generate(GenerateWork { wish, model, fallbacks, apply, verbatim, mode }))
 }
 
 /// The pictures of a prompt, as bytes; each is what it says it is.

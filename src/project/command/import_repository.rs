@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cobuild_protocol::{
     Event,
-    command::{Delivery, ImportRepository},
+    command::ImportRepository,
     event::{ExecFinished, ExecStarted, ProcessOutput, RepositoryImported},
     value::OutputStream,
 };
 use tokio::sync::mpsc;
 
 use self::listing::Selection;
-use super::{Acceptance, Desk};
 use crate::project::{
     error::ProjectError,
+    registry::ProjectParts,
     repository::RepositoryUrl,
     run::{JobContext, Work},
     sandbox_link::SandboxLink,
@@ -85,9 +85,9 @@ fi
 rm -rf .git
 "#;
 
-pub(super) fn accept(desk: &mut Desk<'_>, command: &ImportRepository) -> Result<Acceptance, ProjectError> {
-    let url = RepositoryUrl::parse(&command.url, &desk.parts.settings.git_hosts)?;
-    desk.begin_or_queue(Work::Import { url }, Delivery::Queue)
+pub(super) fn work(parts: &ProjectParts, command: &ImportRepository) -> Result<Work, ProjectError> {
+    let url = RepositoryUrl::parse(&command.url, &parts.settings.git_hosts)?;
+    Ok(Work::Import { url })
 }
 
 pub(crate) async fn perform(context: JobContext, url: RepositoryUrl) -> Result<(), ProjectError> {

@@ -10,7 +10,7 @@ use cobuild_protocol::{
 use super::*;
 use crate::{
     project::{
-        Cause,
+        Cause, ProjectSettings,
         event_store::EventStore,
         sandbox_provider::SandboxProvider,
         testing::{Client, TestRoom, project, within},
@@ -24,7 +24,8 @@ const FEW: LogLimits = LogLimits { frames: 32, size_bytes: 1 << 20 };
 
 async fn room(limits: LogLimits) -> (TestRoom, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
-    (TestRoom::with_limits(Arc::<MemoryStore>::clone(&store), MemoryProvider::default(), limits).await, store)
+    let settings = ProjectSettings { log_limits: limits, ..ProjectSettings::default() };
+    (TestRoom::with_limits(Arc::<MemoryStore>::clone(&store), MemoryProvider::default(), settings).await, store)
 }
 
 async fn kept(store: &MemoryStore) -> KeptLog {

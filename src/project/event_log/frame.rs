@@ -103,15 +103,19 @@ impl Frame {
     /// The event as a server-sent event, `id: <epoch>:<seq>` and `data: <json>`; built when first asked for.
     #[must_use]
     pub fn sse(&self) -> &Bytes {
-        self.sse.get_or_init(|| {
-            let head = format!("id: {}:{}\ndata: ", self.epoch, self.seq);
-            let mut chunk = BytesMut::with_capacity(head.len() + self.json.len() + 2);
-            chunk.put_slice(head.as_bytes());
-            chunk.put_slice(&self.json);
-            chunk.put_slice(b"\n\n");
-            chunk.freeze()
-        })
+        self.sse.get_or_init(|| server_sent(&self.epoch, self.seq, &self.json))
     }
+}
+
+/// An event as a server-sent event.
+#[must_use]
+pub fn server_sent(epoch: &Epoch, seq: Seq, json: &[u8]) -> Bytes {
+    let head = format!("id: {epoch}:{seq}\ndata: ");
+    let mut chunk = BytesMut::with_capacity(head.len() + json.len() + 2);
+    chunk.put_slice(head.as_bytes());
+    chunk.put_slice(json);
+    chunk.put_slice(b"\n\n");
+    chunk.freeze()
 }
 
 #[cfg(test)]

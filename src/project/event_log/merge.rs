@@ -10,6 +10,9 @@ use cobuild_protocol::{Event, EventFrame, Seq};
 
 use super::Frame;
 
+/// From how many events behind on a subscriber's deltas are merged, whatever it asked for: fewer, larger frames help it
+/// catch up.
+pub const MERGE_LAG_EVENTS: u64 = 512;
 /// Most bytes of text in one merged frame: a reader behind by a megabyte gets sixteen frames instead of thousands.
 const MERGED_TEXT_SIZE_BYTES_MAX: usize = 64 * 1024;
 

@@ -28,9 +28,16 @@ pub(super) struct Disk {
     /// Every event that was ever stored, as it was; compaction does not touch it.
     pub(super) journal: Mutex<Vec<StoredEvent>>,
     appends: AtomicUsize,
+    /// Those that somebody waits for. A crash leaves them here.
+    under_way: AtomicUsize,
 }
 
 impl Disk {
+    /// Whether somebody waits for an append; asked at a crash, after which nobody does.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.swap(0, Ordering::Relaxed) > 0
+    }
+
     async fn delay(&self, factor: usize) {
         for _ in 0..(self.appends.load(Ordering::Relaxed) * factor) % (DELAY_MAX + 1) {
             yield_now().await;
@@ -42,6 +49,7 @@ impl Disk {
 impl EventStore for Disk {
     async fn append(&self, batch: AppendBatch) -> Result<(), StoreError> {
         self.appends.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         self.delay(1).await;
         let events = batch.events.clone();
         let result = self.memory.append(batch).await;
@@ -49,6 +57,7 @@ impl EventStore for Disk {
             self.journal.lock().unwrap().extend(events);
         }
         self.delay(3).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
         result
     }
 
@@ -61,8 +70,16 @@ impl EventStore for Disk {
         self.memory.base(project).await
     }
 
+    async fn count_projects(&self) -> Result<u64, StoreError> {
+        self.memory.count_projects().await
+    }
+
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         self.memory.list_projects().await
+    }
+
+    async fn projects_with_waiting_runs(&self) -> Result<Vec<ProjectId>, StoreError> {
+        self.memory.projects_with_waiting_runs().await
     }
 
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cobuild_protocol::{
-    Command, CommandFrame, Cursor, Epoch, ParticipantId, RunId, Seq,
+    Command, CommandFrame, Cursor, Epoch, ErrorCode, EventFrame, ParticipantId, RunId, Seq,
     command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, RemoveQueued, SetRole, WriteFile},
     frame::{AttachMode, ControlFrame},
     state::RunState,
@@ -18,11 +18,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{PEOPLE, Says, Step, Wish, disk::Disk, record::Record};
+use super::{
+    PEOPLE, Says, Step, Wish,
+    disk::Disk,
+    happened::{What, note},
+    record::Record,
+};
 use crate::{
     project::{
-        Identity, LogLimits, Member, ProjectHandle, Subscription,
-        event_log::{Feed, FeedError},
+        Identity, LogLimits, Member, ProjectHandle, ProjectSettings, Subscription,
+        event_log::{Feed, FeedError, RingLimits, merge},
         event_store::{EventStore as _, KeptLog, ReadLimits},
         model_provider::{ModelChunk, ModelError, StopReason},
         testing::{Call, TestRoom, project, within},
@@ -32,8 +37,12 @@ use crate::{
 
 /// Longer than the pause before a refused append is tried again.
 const RETRIED: Duration = Duration::from_secs(2);
-/// More events than the ring of recent ones holds.
-const FLOOD: usize = 4200;
+/// So few that much of what people miss has to come from the store.
+const RING_LIMITS: RingLimits = RingLimits { frames: 64, size_bytes: 1 << 20 };
+/// So many events behind, somebody's deltas are merged.
+const LAG: Seq = 8;
+/// More events than the ring holds.
+const FLOOD: usize = 80;
 /// So few that a few runs are more than is kept.
 const LOG_LIMITS: LogLimits = LogLimits { frames: 48, size_bytes: 1 << 20 };
 
@@ -62,6 +71,8 @@ struct Person {
     epoch: Option<Epoch>,
     /// The last event they have seen, one by one or as part of a snapshot.
     last: Seq,
+    /// Nothing is read before this event has happened; what is read then is merged, as for any who are behind.
+    lags_until: Option<Seq>,
     /// Frames nobody has looked at yet: the places each stands for, and what it says.
     seen: Vec<(Seq, Seq, Bytes)>,
 }
@@ -98,7 +109,7 @@ impl Person {
     fn identity(&self) -> Identity {
         let name = Some(format!("person {}", self.number));
         let role = if self.number == 0 { Role::Owner } else { Role::Editor };
-        Identity { key: name.clone(), name, role, looks: true }
+        Identity { key: name.clone(), name, party: None, role, looks: true }
     }
 }
 
@@ -106,8 +117,18 @@ impl House {
     pub(super) fn open() -> Self {
         let (runtime, disk) = (new_runtime(), Arc::<Disk>::default());
         let store = Arc::clone(&disk);
-        let room = runtime.block_on(TestRoom::with_limits(store, MemoryProvider::default(), LOG_LIMITS));
-        let person = |number| Person { number, place: None, participant: None, epoch: None, last: 0, seen: Vec::new() };
+        let settings =
+            ProjectSettings { log_limits: LOG_LIMITS, ring_limits: RING_LIMITS, ..ProjectSettings::default() };
+        let room = runtime.block_on(TestRoom::with_limits(store, MemoryProvider::default(), settings));
+        let person = |number| Person {
+            number,
+            place: None,
+            participant: None,
+            epoch: None,
+            last: 0,
+            lags_until: None,
+            seen: Vec::new(),
+        };
         Self {
             runtime: Some(runtime),
             room: Some(room),
@@ -127,6 +148,7 @@ impl House {
             Step::Connect { person, anew } => self.connect(person, anew),
             Step::Cut { person } => self.cut(person),
             Step::Read { person, events_max } => self.read(person, events_max),
+            Step::Lag { person } => self.lag(person),
             Step::Send { person, wish } => {
                 let command = self.command(&wish);
                 let id = format!("c{}", self.sent.len()).parse().unwrap();
@@ -181,10 +203,14 @@ impl House {
         self.look_until(head);
         // The store may already have what the room has not heard of yet.
         let lost = since.as_ref().is_some_and(|since| since.seq < self.kept().base);
+        if snapshot.is_some() {
+            note(if lost { What::PlaceLost } else { What::CameNew });
+        }
         match (since.filter(|_| !(lost && snapshot.is_some())), snapshot) {
             (Some(since), None) => {
                 let expected = if since.seq == head { AttachMode::Live } else { AttachMode::Resumed };
                 assert_eq!((mode, epoch.clone(), feed.cursor()), (expected, since.epoch, since.seq));
+                note(if mode == AttachMode::Live { What::CameBackInStep } else { What::Resumed });
             }
             (None, Some(snapshot)) => {
                 let frame: ControlFrame = serde_json::from_slice(&snapshot).unwrap();
@@ -202,9 +228,20 @@ impl House {
     }
 
     fn cut(&mut self, number: usize) {
-        self.people[number].place = None;
+        let person = &mut self.people[number];
+        person.lags_until = None;
+        if person.place.take().is_some() {
+            note(What::Cut);
+        }
         for lost in self.under_way.extract_if(.., |under_way| under_way.person == number) {
             lost.reply.abort();
+        }
+    }
+
+    fn lag(&mut self, number: usize) {
+        let person = &mut self.people[number];
+        if person.place.is_some() {
+            person.lags_until.get_or_insert(self.record.head() + LAG);
         }
     }
 
@@ -212,18 +249,39 @@ impl House {
         let runtime = self.runtime.as_ref().expect("the server is up");
         let person = &mut self.people[number];
         let Some(place) = &mut person.place else { return };
+        if person.lags_until.is_some_and(|seq| self.record.head() < seq) {
+            return;
+        }
+        let lagged = person.lags_until.take().is_some();
+        if lagged {
+            note(What::Lagged);
+        }
+        if self.record.head() - person.last > RING_LIMITS.frames as Seq {
+            note(What::ReadBehindTheRing);
+        }
         let mut frames = Vec::new();
         // Whatever comes, comes at once: waiting any longer is waiting for others.
         let next = place.feed.next(events_max, usize::MAX, &mut frames);
         let read = runtime.block_on(async { timeout(Duration::from_millis(1), next).await });
-        for frame in &frames {
-            assert_eq!(frame.first(), person.last + 1, "no gap and no repetition");
-            person.last = frame.seq();
-            person.seen.push((frame.first(), frame.seq(), frame.json().clone()));
+        let frames: Vec<(Seq, Seq, Bytes)> = if lagged {
+            merge(&frames).into_iter().map(|merged| (first_of(&merged.json), merged.seq, merged.json)).collect()
+        } else {
+            frames.iter().map(|frame| (frame.first(), frame.seq(), frame.json().clone())).collect()
+        };
+        for (first, last, json) in frames {
+            assert_eq!(first, person.last + 1, "no gap and no repetition");
+            if lagged && first < last {
+                note(What::ReadMerged);
+            }
+            person.last = last;
+            person.seen.push((first, last, json));
         }
         match read {
             Ok(Ok(())) | Err(_) => {}
-            Ok(Err(FeedError::Closed(_))) => self.cut(number),
+            Ok(Err(FeedError::Closed(_))) => {
+                note(What::Unloaded);
+                self.cut(number);
+            }
             // Coming back, they get a snapshot.
             Ok(Err(FeedError::PositionLost { cursor })) => {
                 assert!(cursor < self.kept().base, "{cursor} is still there");
@@ -289,17 +347,29 @@ impl House {
             Says::Error => call.send(Err(ModelError::Unavailable("gone".into()))),
             Says::Nothing => {}
         }
+        if call.is_closed() && matches!(says, Says::Text) {
+            note(What::CancelledAModel);
+        }
         if matches!(says, Says::Stop | Says::Error | Says::Nothing) {
             self.calls.remove(number);
         }
     }
 
     fn crash(&mut self) {
+        if self.record.fold.view.runs.iter().any(|run| run.state == RunState::Running) {
+            note(What::CrashedInARun);
+        }
+        if self.record.fold.view.runs.iter().any(|run| run.state == RunState::Queued) {
+            note(What::CrashedWhileOneWaited);
+        }
+        if self.disk.is_busy() {
+            note(What::CrashedInAnAppend);
+        }
         self.runtime.take().expect("the server is up").shutdown_background();
         self.under_way.clear();
         self.calls.clear();
         for person in &mut self.people {
-            person.place = None;
+            (person.place, person.lags_until) = (None, None);
         }
         let (runtime, room) = (new_runtime(), self.room.take().expect("the server is up"));
         self.room = Some(runtime.block_on(async { room.crash() }));
@@ -361,6 +431,7 @@ impl House {
         }
         self.end_runs();
         for number in 0..PEOPLE {
+            self.people[number].lags_until = None;
             // A person whose project had left memory meanwhile notices on the first read.
             while self.people[number].last < self.record.head() {
                 self.connect(number, false);
@@ -386,6 +457,12 @@ impl House {
         }
         let limits = ReadLimits { events: usize::MAX, size_bytes: usize::MAX };
         let read = memory.read(&project, kept.base + 1, limits).now_or_never().expect("memory is at hand").unwrap();
+        if kept.base > 0 {
+            note(What::FoldedIntoTheBase);
+        }
+        if read.iter().any(|event| event.span.is_some()) {
+            note(What::MergedInTheStore);
+        }
         let mut last = kept.base;
         for event in &read {
             assert_eq!(event.first(), last + 1);
@@ -452,8 +529,13 @@ impl Sent {
     fn take_reply(&mut self, reply: ControlFrame, record: &Record) {
         let effect = record.effects.get(&self.frame.id);
         match &reply {
-            ControlFrame::Rejected(rejected) if rejected.error.retryable => return,
-            ControlFrame::Rejected(_) => assert_eq!(effect, None, "{reply:?} to {:?}", self.frame),
+            ControlFrame::Rejected(rejected) if rejected.error.retryable => return note(What::RefusedByTheDisk),
+            ControlFrame::Rejected(rejected) => {
+                if rejected.error.code == ErrorCode::Forbidden {
+                    note(What::Forbidden);
+                }
+                assert_eq!(effect, None, "{reply:?} to {:?}", self.frame);
+            }
             ControlFrame::Accepted(accepted) => match effect {
                 Some(effect) => assert_eq!(*effect, (accepted.run, accepted.seq), "{:?}", self.frame),
                 None => assert!(self.may_change_nothing(), "{reply:?} to {:?}", self.frame),
@@ -461,8 +543,16 @@ impl Sent {
             other => panic!("{other:?}"),
         }
         match &self.reply {
-            Some(earlier) => assert_eq!(*earlier, reply, "{:?}", self.frame),
-            None => self.reply = Some(reply),
+            Some(earlier) => {
+                assert_eq!(*earlier, reply, "{:?}", self.frame);
+                note(What::SameReply);
+            }
+            None => {
+                if matches!(reply, ControlFrame::Accepted(_)) {
+                    note(What::Accepted);
+                }
+                self.reply = Some(reply);
+            }
         }
     }
 
@@ -470,6 +560,12 @@ impl Sent {
     fn may_change_nothing(&self) -> bool {
         matches!(self.frame.command, Command::Cancel(_) | Command::SetRole(_) | Command::WriteFile(_))
     }
+}
+
+/// The first place a frame stands for.
+fn first_of(json: &Bytes) -> Seq {
+    let frame: EventFrame = serde_json::from_slice(json).unwrap();
+    frame.seq_first.unwrap_or(frame.seq)
 }
 
 fn new_runtime() -> Runtime {

@@ -1,10 +1,14 @@
 //! The log, read along as it grows, and what must be true of it whatever happens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use cobuild_protocol::{Event, EventFrame, RequestId, RunId, Seq, value::Role};
+use cobuild_protocol::{
+    Event, EventFrame, RequestId, RunId, Seq,
+    value::{Outcome, Role},
+};
 
+use super::happened::{What, note};
 use crate::project::{
     event_store::{StoredEvent, StoredSnapshot},
     state::State,
@@ -17,6 +21,8 @@ pub(super) struct Record {
     pub(super) fold: State,
     /// The runs there have been, and whether they have ended.
     pub(super) runs: HashMap<RunId, bool>,
+    /// Those that have begun.
+    begun: HashSet<RunId>,
     /// The events that commands have led to.
     pub(super) effects: HashMap<RequestId, (Option<RunId>, Seq)>,
 }
@@ -32,6 +38,11 @@ impl Record {
         assert_eq!(event.seq, stored.seq);
         self.commands_count_once(&event);
         self.runs_end_once(&event);
+        match &event.event {
+            Event::RoleChanged(_) => note(What::RoleChanged),
+            Event::FileWritten(_) => note(What::FileWritten),
+            _ => {}
+        }
         self.fold.apply(&event);
         self.frames.push(stored.frame.clone());
     }
@@ -80,7 +91,21 @@ impl Record {
         let Some(run) = event.run else { return };
         let ended = self.runs.entry(run).or_default();
         assert!(!*ended, "after the end of {run}: {event:?}");
-        *ended = matches!(event.event, Event::RunFinished(_));
+        match &event.event {
+            Event::RunStarted(_) => drop(self.begun.insert(run)),
+            Event::RunFinished(finished) => {
+                *ended = true;
+                let cut_off = finished.outcome == Outcome::Interrupted;
+                assert!(!cut_off || self.begun.contains(&run), "{run} was lost while it waited");
+                note(match finished.outcome {
+                    Outcome::Completed => What::Completed,
+                    Outcome::Failed => What::Failed,
+                    Outcome::Cancelled => What::Cancelled,
+                    Outcome::Interrupted => What::Interrupted,
+                });
+            }
+            _ => {}
+        }
     }
 }
 

@@ -18,7 +18,7 @@ const DATABASE_NAME: &str = "cobuild.db";
 const LOCK_NAME: &str = "cobuild.lock";
 
 /// Each brings the database from the version of its index to the next. Never changed once released.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("compaction.sql")];
+const MIGRATIONS: [&str; 3] = [include_str!("schema.sql"), include_str!("compaction.sql"), include_str!("waiting.sql")];
 
 /// How long to wait for somebody else's transaction. We are the only process, so it can only be a person with a
 /// database tool; longer than this and appends fail rather than hang.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use cobuild_protocol::{Epoch, ProjectId, RequestId, Seq, value::ContentHash};
+use cobuild_protocol::{Epoch, ParticipantId, ProjectId, RequestId, RunId, Seq, value::ContentHash};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::{database, integer};
 use crate::project::event_store::{
     KeptLog, OpenedProject, ProjectSummary, ReadLimits, Span, StoreError, StoredEvent, StoredReply, StoredSnapshot,
+    StoredWork,
 };
 
 /// Most connections. Reads are served from memory for the most part, so a few keep the processors busy; each costs up
@@ -72,6 +73,11 @@ impl Readers {
     }
 }
 
+pub(super) fn count(db: &Connection) -> Result<u64, StoreError> {
+    let count = db.prepare_cached("SELECT count(*) FROM projects")?.query_row([], |row| row.get::<_, i64>(0))?;
+    Ok(count.cast_unsigned())
+}
+
 pub(super) fn list(db: &Connection) -> Result<Vec<ProjectSummary>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT id, name, created_at, updated_at, head FROM projects ORDER BY updated_at DESC, id ASC",
@@ -91,7 +97,7 @@ pub(super) fn list(db: &Connection) -> Result<Vec<ProjectSummary>, StoreError> {
 }
 
 pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError> {
-    // One transaction, so that head, snapshot and replies belong together.
+    // One transaction, so that head, snapshot, replies and what waits belong together.
     let db = db.transaction()?;
     let found = db
         .prepare_cached("SELECT number, epoch, head, base, merged, frames, size_bytes FROM projects WHERE id = ?1")?
@@ -110,14 +116,29 @@ pub(super) fn open(db: &mut Connection, project: &ProjectId) -> Result<Option<Op
             Ok(StoredSnapshot { seq: row.get::<_, i64>(0)?.cast_unsigned(), state: bytes(row.get(1)?) })
         })
         .optional()?;
-    let mut query = db.prepare_cached("SELECT id, frame FROM replies WHERE project = ?1 ORDER BY number")?;
+    let mut query =
+        db.prepare_cached("SELECT id, frame, participant FROM replies WHERE project = ?1 ORDER BY number")?;
     let mut rows = query.query([number])?;
     let mut replies = Vec::new();
     while let Some(row) = rows.next()? {
         let id = RequestId::try_from(row.get::<_, String>(0)?).map_err(|invalid| corrupt(&invalid))?;
-        replies.push(StoredReply { id, frame: bytes(row.get(1)?) });
+        let by = row.get::<_, Option<i64>>(2)?.map(|number| ParticipantId::new(number.cast_unsigned()));
+        replies.push(StoredReply { id, by, frame: bytes(row.get(1)?) });
     }
-    Ok(Some(OpenedProject { epoch, head, snapshot, replies, kept }))
+    let mut query = db.prepare_cached("SELECT run, work FROM waiting WHERE project = ?1 ORDER BY run")?;
+    let waiting = query
+        .query_map([number], |row| {
+            Ok(StoredWork { run: RunId::new(row.get::<_, i64>(0)?.cast_unsigned()), work: bytes(row.get(1)?) })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(OpenedProject { epoch, head, snapshot, replies, waiting, kept }))
+}
+
+pub(super) fn with_waiting_runs(db: &Connection) -> Result<Vec<ProjectId>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id FROM projects WHERE number IN (SELECT DISTINCT project FROM waiting) ORDER BY updated_at, id",
+    )?;
+    query.query_map([], |row| row.get(0))?.map(|text| id(text?)).collect()
 }
 
 pub(super) fn base(db: &Connection, project: &ProjectId) -> Result<Option<StoredSnapshot>, StoreError> {

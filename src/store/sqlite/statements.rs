@@ -1,13 +1,13 @@
 //! What is written, inside a transaction of the writer's. What ends in a conflict, the writer undoes.
 
-use cobuild_protocol::ProjectId;
+use cobuild_protocol::{ProjectId, RunId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::integer;
 use crate::{
     project::event_store::{
         AppendBatch, Compaction, NewBlob, NewProject, REPLIES_KEPT_MAX, StoreError, StoredEvent, StoredReply,
-        StoredSnapshot,
+        StoredSnapshot, StoredWork,
     },
     store::{head_after, last_of},
 };
@@ -27,6 +27,8 @@ pub(super) fn append(db: &Connection, batch: &AppendBatch) -> Result<(), StoreEr
     insert_events(db, project, &batch.events)?;
     insert_blobs(db, project, &batch.blobs)?;
     insert_replies(db, project, &batch.replies)?;
+    insert_waiting(db, project, &batch.waiting)?;
+    remove_waiting(db, project, &batch.no_longer_waiting)?;
     if let Some(compaction) = &batch.compaction {
         compact(db, project, integer(head), compaction)?;
     }
@@ -83,7 +85,7 @@ pub(super) fn sweep(db: &Connection) -> rusqlite::Result<bool> {
         )?
         .execute([project, SWEPT_AT_ONCE])?;
     if swept == 0 {
-        for table in ["snapshots", "bases", "replies", "blob_refs"] {
+        for table in ["snapshots", "bases", "replies", "waiting", "blob_refs"] {
             db.execute(&format!("DELETE FROM {table} WHERE project = ?1"), [project])?;
         }
         db.execute("DELETE FROM removed WHERE number = ?1", [project])?;
@@ -225,13 +227,34 @@ fn insert_replies(db: &Connection, project: i64, replies: &[StoredReply]) -> Res
         return Ok(());
     }
     for reply in replies {
-        db.prepare_cached("INSERT OR REPLACE INTO replies (project, id, frame) VALUES (?1, ?2, ?3)")?
-            .execute(params![project, reply.id.as_str(), &*reply.frame])?;
+        let by = reply.by.map(|by| integer(by.number()));
+        db.prepare_cached("INSERT OR REPLACE INTO replies (project, id, participant, frame) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![project, reply.id.as_str(), by, &*reply.frame])?;
     }
-    db.prepare_cached(
-        "DELETE FROM replies WHERE project = ?1 AND number <=
-         (SELECT number FROM replies WHERE project = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-    )?
-    .execute(params![project, REPLIES_KEPT_MAX as i64])?;
+    let kept: i64 =
+        db.prepare_cached("SELECT count(*) FROM replies WHERE project = ?1")?.query_row([project], |row| row.get(0))?;
+    for _ in REPLIES_KEPT_MAX as i64..kept {
+        db.prepare_cached(
+            "DELETE FROM replies WHERE number = (SELECT min(number) FROM replies WHERE project = ?1
+             GROUP BY participant ORDER BY count(*) DESC, min(number) LIMIT 1)",
+        )?
+        .execute([project])?;
+    }
+    Ok(())
+}
+
+fn insert_waiting(db: &Connection, project: i64, waiting: &[StoredWork]) -> Result<(), StoreError> {
+    for StoredWork { run, work } in waiting {
+        db.prepare_cached("INSERT OR REPLACE INTO waiting (project, run, work) VALUES (?1, ?2, ?3)")?
+            .execute(params![project, integer(run.number()), &**work])?;
+    }
+    Ok(())
+}
+
+fn remove_waiting(db: &Connection, project: i64, runs: &[RunId]) -> Result<(), StoreError> {
+    for run in runs {
+        db.prepare_cached("DELETE FROM waiting WHERE project = ?1 AND run = ?2")?
+            .execute([project, integer(run.number())])?;
+    }
     Ok(())
 }

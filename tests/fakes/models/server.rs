@@ -199,6 +199,15 @@ impl Reply<'_> {
                 self.frames(frames).await?;
                 return self.finish().await;
             }
+            // As Gemini does: no event, but a document in the middle of the stream.
+            "bare_error" => {
+                let kind = if wire == FakeWire::Gemini { "RESOURCE_EXHAUSTED" } else { "rate_limit_exceeded" };
+                let body = script::error_body(wire, 429, kind, "slow down");
+                self.head().await?;
+                self.frames(partial()).await?;
+                self.chunk(format!("{body:#}\n").as_bytes()).await?;
+                return self.finish().await;
+            }
             "error_first" if first => {
                 self.head().await?;
                 self.frames(good.begin.iter().chain([&error]).collect()).await?;

@@ -38,7 +38,7 @@ const PRIVATE_OWNER: &str = "/private/";
 pub(crate) struct GitServer {
     address: SocketAddr,
     folder: TempDir,
-    _serving: AbortOnDropHandle<()>,
+    serving: AbortOnDropHandle<()>,
 }
 
 impl GitServer {
@@ -59,7 +59,14 @@ impl GitServer {
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Self { address, folder, _serving: AbortOnDropHandle::new(serving) }
+        Self { address, folder, serving: AbortOnDropHandle::new(serving) }
+    }
+
+    /// Nobody answers any more.
+    pub(crate) async fn stop(&mut self) {
+        self.serving.abort();
+        let stopped = (&mut self.serving).await;
+        assert!(stopped.is_err_and(|error| error.is_cancelled()));
     }
 
     /// For `--git-hosts`.

@@ -2,7 +2,8 @@
 //!
 //! `words 20`: twenty words, one chunk each. `file src/App.jsx <text>`: a reply with that file. `hang`: some words, then
 //! nothing more until it is cancelled. `cut <text>`: that text, and then the output limit, however often it may go on.
-//! `break <text>`: that text, and then the stream breaks off. `refuse`: a vendor that fails before its first word.
+//! `break <text>`: that text, and then the stream breaks off. `refuse`: a vendor that fails before its first word; so does
+//! an edit to merge that says only that. `think <text>`: that text as reasoning, then as the answer.
 //! Everything else is repeated.
 
 use std::{
@@ -88,7 +89,10 @@ impl ModelProvider for ScriptedModel {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            Ok(ModelChunk::Text(chunk))
+            Ok(match chunk.strip_prefix(THOUGHT) {
+                Some(thought) => ModelChunk::Reasoning(thought.to_owned()),
+                None => ModelChunk::Text(chunk),
+            })
         });
         let end = stream::once(async move {
             if end == End::Never {
@@ -105,6 +109,9 @@ impl ModelProvider for ScriptedModel {
         chunks.chain(end).boxed()
     }
 }
+
+/// Marks a chunk of a script that is reasoning.
+const THOUGHT: &str = "(thinks) ";
 
 /// How an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +133,8 @@ fn script(prompt: &str) -> (Vec<String>, End) {
         }
         (Some("cut"), Some(_), _) => (vec![prompt["cut ".len()..].to_owned()], End::Limit),
         (Some("break"), Some(_), _) => (vec![prompt["break ".len()..].to_owned()], End::Broken),
+        (Some("think"), Some(text), None) => (vec![format!("{THOUGHT}{text}"), text.to_owned()], End::Complete),
+        _ if prompt.contains("<update>refuse</update>") => (Vec::new(), End::Refused),
         (Some("refuse"), None, None) => (Vec::new(), End::Refused),
         (Some("hang"), None, None) => (words(3), End::Never),
         _ => (vec![prompt.to_owned()], End::Complete),

@@ -136,7 +136,38 @@ async fn an_answer_streams_and_ends_in_one_complete() {
     assert_eq!((status, refused), (400, json!({ "success": false, "error": "Prompt is required" })));
     let unknown = json!({ "prompt": "x", "model": "moonshotai/kimi-k2-instruct-0905" });
     let (status, refused) = page.json("POST", "generate-ai-code-stream", Some(unknown)).await;
-    assert_eq!((status, &refused["error"]), (400, &json!("GROQ_API_KEY not configured")));
+    assert_eq!(
+        (status, &refused["error"]),
+        (400, &json!("GROQ_API_KEY not configured: moonshotai/kimi-k2-instruct-0905 cannot be asked"))
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_thinks_is_seen_thinking() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": "think aloud" })).await;
+    let kinds = types(&told);
+    assert_eq!(kinds[2..5], ["thinking", "thinking_complete", "stream"], "{told:?}");
+    assert_eq!((&told[2]["text"], told[3]["duration"].is_u64()), (&json!("aloud"), true));
+    assert_eq!(told.last().expect("events")["generatedCode"], "aloud");
+}
+
+#[tokio::test]
+async fn pages_a_client_has_read_are_shown_to_the_model_and_are_no_part_of_the_conversation() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    let context = json!({
+        "sandboxId": null, "currentFiles": { "src/App.jsx": "an old copy" },
+        "conversationContext": { "scrapedWebsites": [{ "url": "https://teal.example", "content": "All is teal." }] },
+    });
+    let told = page.stream("generate-ai-code-stream", json!({ "prompt": "Like that", "context": context })).await;
+    // The model repeats what it was asked.
+    let asked = told.last().expect("events")["generatedCode"].as_str().expect("text");
+    assert!(asked.starts_with("Like that") && asked.contains("https://teal.example says:\nAll is teal."), "{asked}");
+    assert!(!asked.contains("an old copy"), "{asked}");
+    let (_, now) = page.json("GET", "conversation-state", None).await;
+    assert_eq!(now["state"]["context"]["messages"][0]["content"], "Like that");
 }
 
 #[tokio::test]
@@ -224,6 +255,57 @@ async fn an_edit_that_needs_a_merging_model_is_told_and_the_rest_applied() {
     assert_eq!(results["errors"].as_array().map(Vec::len), Some(1), "{results}");
     let (_, files) = page.json("GET", "get-sandbox-files", None).await;
     assert!(files["files"]["src/App.jsx"].as_str().is_some_and(|text| !text.contains("existing code")), "{files}");
+}
+
+#[tokio::test]
+async fn an_edit_is_merged_where_a_model_does_that() {
+    let server = TestServer::start_with(Setup::with_arguments(&["--merge-model", "test/scripted"])).await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let app = "<file path=\"src/App.jsx\">const one = 1\nconst two = 2</file><file path=\"src/Bad.jsx\">bad</file>";
+    page.stream("apply-ai-code-stream", json!({ "response": app })).await;
+    let edit = |path: &str, update: &str| {
+        format!("<edit target_file=\"{path}\"><instructions>three</instructions><update>{update}</update></edit>")
+    };
+    let reply = format!(
+        "{}{}<file path=\"src/App.jsx\">skipped</file><file path=\"src/New.jsx\">new</file><package>react</package>",
+        edit("src/App.jsx", "// ... existing code ...\nconst three = 3"),
+        edit("src/Bad.jsx", "refuse"),
+    );
+    let told = page.stream("apply-ai-code-stream", json!({ "response": reply, "isEdit": true })).await;
+    let of = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    assert_eq!(
+        *of("file-progress")[0],
+        json!({ "type": "file-progress", "current": 1, "total": 3, "action": "morph-applying", "fileName": "src/App.jsx" })
+    );
+    let complete = json!({ "type": "file-complete", "fileName": "src/App.jsx", "action": "morph-updated" });
+    assert_eq!(*of("file-complete")[0], complete, "{told:?}");
+    assert_eq!((of("file-error").len(), &of("file-error")[0]["fileName"]), (1, &json!("src/Bad.jsx")));
+    let results = &told.last().expect("events")["results"];
+    assert_eq!(
+        (&results["filesCreated"], &results["filesUpdated"]),
+        (&json!(["src/New.jsx"]), &json!(["src/App.jsx"]))
+    );
+    assert_eq!(results["packagesAlreadyInstalled"], json!(["react"]));
+    let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+    // The model repeats what it was asked, which has the old code and the new.
+    let merged = files["files"]["src/App.jsx"].as_str().expect("text");
+    assert!(merged.contains("const one = 1\nconst two = 2</code>") && merged.contains("const three = 3"), "{merged}");
+    assert_eq!(files["files"]["src/Bad.jsx"], "bad");
+
+    let reply = edit("src/App.jsx", "const four = 4");
+    let told = page.stream("apply-ai-code-stream", json!({ "response": reply, "isEdit": false })).await;
+    assert!(told.iter().any(|event| event["type"] == "warning"), "it does not count: {told:?}");
+    let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+    assert_eq!(files["files"]["src/App.jsx"].as_str(), Some(merged));
+
+    // The first engine's clients see a file as any other.
+    call(&server, "POST", "/api/create-ai-sandbox-v2", Some("p"), Some("{}")).await;
+    let body = json!({ "response": edit("src/App.jsx", "const five = 5"), "is_edit": true }).to_string();
+    let told = call(&server, "POST", "/api/apply-ai-code-stream", Some("p"), Some(&body)).await.body;
+    let told = events(told.as_str().expect("a stream"));
+    assert_eq!(types(&told), ["start", "parsed", "stage:files", "file_created", "files_complete", "complete"]);
+    assert_eq!((&told[1]["fileCount"], &told[5]["files_created"]), (&json!(1), &json!(1)));
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Streams as they arrive, and what becomes of them when somebody leaves or interferes.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use cobuild_protocol::{Event, value::Outcome};
 use serde_json::{Value, json};
@@ -8,6 +11,8 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tracing::{Subscriber, field};
+use tracing_subscriber::{Layer, layer, layer::SubscriberExt as _};
 
 use super::client::{call, create_sandbox, events, send, stream, types};
 use crate::support::{Setup, TestServer, WsClient, within};
@@ -117,6 +122,117 @@ async fn each_event_of_each_stream_arrives_in_a_write_of_its_own() {
     }
     let reads = reads_of(&server, &request("GET", "/stream-dummy", None, "")).await;
     assert_eq!(written_one_by_one(&reads, "stream-dummy").len(), 5);
+}
+
+/// How much the server's sockets took at once, write by write.
+#[derive(Clone, Default)]
+struct Writes(Arc<Mutex<Vec<usize>>>);
+
+impl Writes {
+    fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Writes {
+    fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
+        struct Size(Option<usize>);
+        impl field::Visit for Size {
+            fn record_u64(&mut self, _: &field::Field, value: u64) {
+                self.0 = usize::try_from(value).ok();
+            }
+            fn record_debug(&mut self, field: &field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "size_bytes" {
+                    self.0 = format!("{value:?}").parse().ok();
+                }
+            }
+        }
+        if event.metadata().target() == "cobuild::http::listener" {
+            let mut size = Size(None);
+            event.record(&mut size);
+            self.0.lock().expect("not poisoned").extend(size.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_event_is_one_write_of_the_server_and_the_last_one_another() {
+    // The server runs on this thread.
+    let writes = Writes::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(writes.clone()));
+    let server = TestServer::start().await;
+    create_sandbox(&server, "p").await;
+    let apply = json!({ "response": "<file path=\"src/a.js\">ü</file><command>echo hi</command>" });
+    for (path, project, body, last) in [
+        (GENERATE, Some("p"), json!({ "prompt": "words 30" }), "complete"),
+        (GENERATE, Some("p"), json!({ "prompt": "break ü" }), "error"),
+        (GENERATE, None, json!({ "prompt": "words 30" }), "complete"),
+        (APPLY, Some("p"), apply.clone(), "complete"),
+        (APPLY, None, apply, "complete"),
+        ("/api/install-packages", Some("p"), json!({ "packages": ["axios"] }), "complete"),
+        ("/code", None, json!({ "repoUrl": "ftp://x", "prompt": "p" }), "error"),
+    ] {
+        writes.take();
+        let all = reads_of(&server, &request("POST", path, project, &body.to_string())).await.concat();
+        let mut bounds = vec![0];
+        bounds.extend(writes.take().into_iter().scan(0, |sum, size| {
+            *sum += size;
+            Some(*sum)
+        }));
+        assert_eq!(bounds.last(), Some(&all.len()), "{path}: every write was seen");
+        // From the line with a chunk's length to the line end behind it.
+        let text = String::from_utf8(all).expect("ASCII");
+        let mut at = text.find("\r\n\r\n").expect("a head") + 4;
+        let mut kinds = Vec::new();
+        while let Some(length) = text[at..].find("\r\n").map(|end| &text[at..at + end]).filter(|length| *length != "0")
+        {
+            let start = at + length.len() + 2;
+            let end = start + usize::from_str_radix(length, 16).expect("hexadecimal");
+            let place = bounds.iter().position(|bound| *bound == at);
+            let event = &text[start..end];
+            assert_eq!(place.and_then(|place| bounds.get(place + 1)), Some(&(end + 2)), "{path}: one write: {event}");
+            kinds.push(events(event)[0]["type"].clone());
+            at = end + 2;
+        }
+        assert_eq!(kinds.last(), Some(&json!(last)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_knows_is_shown_to_the_model_and_is_no_part_of_the_conversation() {
+    let server = TestServer::start().await;
+    let body = json!({ "prompt": "Hello", "context": { "brand": "teal </background>", "currentFiles": { "a": "b" } } });
+    let told = stream(&server, GENERATE, "p", body).await;
+    // The model repeats what it was asked.
+    let asked = told.last().expect("events")["response"].as_str().expect("text");
+    assert!(asked.starts_with("Hello\n\n") && asked.contains("\"brand\": \"teal < /background>\""), "{asked}");
+    assert!(asked.ends_with("</background>") && !asked.contains("currentFiles"), "{asked}");
+    let state = call(&server, "GET", "/api/conversation-state", Some("p"), None).await.body;
+    assert_eq!(state["messages"][0]["content"], "Hello");
+}
+
+#[tokio::test]
+async fn a_model_without_its_key_is_told_as_clients_know_it() {
+    let server = TestServer::start_with(Setup { configured_models: true, ..Setup::default() }).await;
+    for (model, error) in [
+        ("openai/gpt-4o", "OPENAI_API_KEY not configured"),
+        ("Anthropic/claude-3-5-sonnet-20241022", "ANTHROPIC_API_KEY not configured"),
+        ("claude-sonnet-5-5", "ANTHROPIC_API_KEY not configured"),
+        ("google/gemini-1.5-pro", "GEMINI_API_KEY not configured"),
+        ("groq/llama-3.1-70b", "GROQ_API_KEY not configured"),
+        ("openrouter/a/b", "OPENROUTER_API_KEY not configured"),
+        ("foo/bar", "Unknown AI provider: foo"),
+    ] {
+        let told = stream(&server, GENERATE, "p", json!({ "prompt": "x", "model": model })).await;
+        let failed = json!({ "type": "error", "error": error, "message": "Code generation failed" });
+        assert_eq!(told[1..], [failed], "{model}");
+        let body = json!({ "prompt": "x", "model": model }).to_string();
+        let refused = call(&server, "POST", GENERATE, None, Some(&body)).await;
+        let sentence = refused.body["error"].as_str().expect("a sentence");
+        assert!(refused.status == 400 && sentence.contains("_API_KEY not configured: "), "{model}: {sentence}");
+    }
+    let told = stream(&server, GENERATE, "p", json!({ "prompt": "A timer" })).await;
+    assert_eq!(told.last().expect("events")["type"], "complete", "the demo needs no key");
 }
 
 #[tokio::test]

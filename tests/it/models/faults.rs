@@ -75,6 +75,15 @@ async fn a_stream_without_its_marker_is_a_failure() {
 }
 
 #[tokio::test]
+async fn an_error_in_the_stream_that_is_no_event_is_read_all_the_same() {
+    each_wire("bare_error", |model, outcome| {
+        assert_partial(model, outcome);
+        assert!(matches!(outcome.error, Some(ModelError::RateLimited { .. })), "{model} {outcome:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn errors_after_content_are_not_tried_again() {
     for mode in ["error", "reset", "no_terminal", "stall"] {
         let server = each_wire(mode, |model, outcome| {

@@ -661,7 +661,12 @@ images?: Array<ImageData>,
 /**
  * A web page to imitate: the server reads it and shows it to the model. Public `http` and `https` addresses only.
  */
-url?: string, };
+url?: string,
+/**
+ * What the client knows besides, such as a page it has read: shown to the model with this prompt, as data, and no part
+ * of the conversation. At most 64 KiB.
+ */
+background?: string, };
 
 /**
  * What a `generate` may do.
@@ -810,13 +815,49 @@ files_max: number,
  */
 queue_max: number,
 /**
+ * Most of these of one participant, or of all guests of one share link together.
+ */
+queue_share_max: number,
+/**
  * Most pictures of one prompt.
  */
 images_max: number,
 /**
  * Largest picture; all of a prompt's must fit into one frame besides.
  */
-image_size_bytes_max: number, };
+image_size_bytes_max: number,
+/**
+ * Frames of one connection per second, for ever.
+ */
+frames_per_second_max: number,
+/**
+ * Frames of one connection at once.
+ */
+frames_burst_max: number,
+/**
+ * Commands of one connection without a reply; nothing more is read from it until one is answered.
+ */
+commands_under_way_max: number,
+/**
+ * Commands of one participant per second, for ever, over all connections and plain requests.
+ */
+participant_commands_per_second_max: number,
+/**
+ * Commands of one participant at once, over all connections and plain requests.
+ */
+participant_commands_burst_max: number,
+/**
+ * Connections of one participant to one project.
+ */
+participant_connections_max: number,
+/**
+ * Connections to one project.
+ */
+project_connections_max: number,
+/**
+ * Projects of the server.
+ */
+projects_max: number, };
 
 /**
  * Keeps others – participants and runs – from changing a file until it is unlocked or the locker leaves. What a run
@@ -1585,7 +1626,11 @@ from: FilePath,
 /**
  * To where.
  */
-to: FilePath, };
+to: FilePath,
+/**
+ * The hash of the content that is to be moved; absent: whatever is there.
+ */
+base?: ContentHash, };
 
 /**
  * The answer went on, as the model writes it: tags included, and before it is taken apart into the other deltas. Only in
@@ -1680,7 +1725,11 @@ keep: ConflictSide,
 /**
  * A third version, made of the two by hand; then `keep` does not matter.
  */
-content?: string, };
+content?: string,
+/**
+ * The hash of what was in the tree when this was decided; absent: whatever is there.
+ */
+base?: ContentHash, };
 
 /**
  * Ends the preview's dev server and starts it again; `preview_changed` tells how it goes. Rejected with `conflict` when

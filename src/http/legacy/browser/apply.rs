@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{caller::Browser, install::output};
 use crate::{
-    codegen::reply::{ParsedReply, ReplyChange},
+    codegen::reply::{ParsedReply, ReplyChange, ReplyMerge},
     http::legacy::{
         apply::Order,
         body::Fields,
@@ -36,6 +36,8 @@ const CONFIGURATION: [&str; 6] =
 /// Why an edit without anything to look for is not put into its file: such edits are meant for a model that merges them.
 const NO_MERGE: &str = "the edit quotes no text to replace, and this server has no model that merges such edits; send the \
     whole file";
+/// Such edits count only where something is to be changed.
+const NO_EDIT: &str = "the edit quotes no text to replace, and the request does not say that it is an edit (isEdit)";
 
 pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
     let fields = Fields::read_or_empty(request).await?;
@@ -46,7 +48,8 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
     let named = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     browser.call.may_change()?;
     let handle = browser.handle().await?;
-    let (order, unmergeable) = without_unmergeable(Order::new(reply, named, edit));
+    let merges = browser.call.state.registry.parts().settings.merge_model.is_some();
+    let (order, unmergeable) = without_unmergeable(Order::new(reply, named, edit), merges);
     let (order, skipped) = without_configuration(order);
     let mut visit = Visit::new(handle.clone(), browser.call.enter(&handle).await?);
     if let Err(error) = visit.start_sandbox(START_WITHIN).await {
@@ -87,9 +90,16 @@ fn no_sandbox(error: &ErrorBody, parsed: &ParsedReply) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
-/// Leaves out edits that say nothing of where they belong, so that the rest of the reply takes effect without them.
-fn without_unmergeable(mut order: Order) -> (Order, Vec<String>) {
-    let left_out: Vec<String> = order.parsed.unmatched.drain(..).map(|held| held.path.to_string()).collect();
+/// Leaves out edits that nobody can put into their files, so that the rest of the reply takes effect without them. Returns
+/// which, and why.
+fn without_unmergeable(mut order: Order, merges: bool) -> (Order, Vec<(String, String)>) {
+    let mut left_out: Vec<(String, String)> =
+        order.parsed.unmatched.drain(..).map(|held| (held.path.to_string(), held.reason)).collect();
+    if !merges || !order.command.edit {
+        let reason = if merges { NO_EDIT } else { NO_MERGE };
+        let dropped = order.parsed.merges.drain(..).map(|merge| (merge.path.to_string(), reason.to_owned()));
+        left_out.extend(dropped);
+    }
     if !left_out.is_empty() {
         order.command.reply = written(&order.parsed);
     }
@@ -125,6 +135,9 @@ fn written(parsed: &ParsedReply) -> String {
                 text.push_str(if end { "</edit>\n" } else { "" });
             }
         }
+    }
+    for ReplyMerge { path, edit } in &parsed.merges {
+        text.push_str(&format!("<edit target_file=\"{path}\">\n{}\n</edit>\n", edit.written()));
     }
     // What was refused stays part of it, so that it is refused again and told.
     for refused in &parsed.refused_files {
@@ -175,6 +188,8 @@ struct Telling<'a> {
     known: BTreeSet<FilePath>,
     not_written: Vec<(String, String)>,
     wanted: Vec<String>,
+    /// Packages the project lacked, and those that are none.
+    lacking: Vec<String>,
     files_told: bool,
     commands_told: usize,
     command: Option<String>,
@@ -186,7 +201,7 @@ impl<'a> Telling<'a> {
         events: &'a Events,
         order: Order,
         skipped: Vec<String>,
-        unmergeable: Vec<String>,
+        unmergeable: Vec<(String, String)>,
         view: &ProjectState,
     ) -> Self {
         Self {
@@ -194,8 +209,9 @@ impl<'a> Telling<'a> {
             order,
             skipped,
             known: view.runs.iter().flat_map(|run| run.files.iter().cloned()).collect(),
-            not_written: unmergeable.into_iter().map(|path| (path, NO_MERGE.to_owned())).collect(),
+            not_written: unmergeable,
             wanted: Vec::new(),
+            lacking: Vec::new(),
             files_told: false,
             commands_told: 0,
             command: None,
@@ -228,6 +244,10 @@ impl<'a> Telling<'a> {
             let message = format!("{path} was not edited: {reason}");
             self.events.send(json!({ "type": "warning", "message": message })).await?;
         }
+        // Where the reply has the whole file, too, it does without the edit.
+        let whole =
+            |path: &String| self.order.parsed.files.iter().any(|file| file.complete && file.path.as_str() == path);
+        self.not_written.retain(|(path, _)| !whole(path));
         loop {
             match visit.next_of(run).await {
                 Ok(Event::RunFinished(finished)) => return self.finish(finished).await,
@@ -240,6 +260,7 @@ impl<'a> Telling<'a> {
     async fn tell(&mut self, event: Event) -> Result<(), Gone> {
         match event {
             Event::PackagesDetected(detected) => {
+                self.lacking = names(&detected.packages);
                 for refused in detected.refused {
                     self.package_failed(refused.name, refused.reason).await?;
                 }
@@ -313,12 +334,22 @@ impl<'a> Telling<'a> {
             }
         }
         let is_written = |path: &FilePath| !self.not_written.iter().any(|(other, _)| other == path.as_str());
-        let written: Vec<FilePath> = parsed.files.iter().map(|file| file.path.clone()).filter(is_written).collect();
-        let total = written.len() + self.not_written.len();
+        let mut merged: Vec<FilePath> =
+            parsed.merges.iter().map(|merge| merge.path.clone()).filter(is_written).collect();
+        merged.dedup();
+        let is_whole = |path: &FilePath| is_written(path) && !merged.contains(path);
+        let written: Vec<FilePath> = parsed.files.iter().map(|file| file.path.clone()).filter(is_whole).collect();
+        let total = merged.len() + written.len() + self.not_written.len();
         let message = format!("Creating {total} files...");
         self.events.send(json!({ "type": "step", "step": 2, "message": message })).await?;
+        for (at, path) in merged.iter().enumerate() {
+            self.progress("file-progress", "fileName", at + 1, total, path.as_str(), "morph-applying").await?;
+            self.results.updated.push(path.to_string());
+            self.events.send(json!({ "type": "file-complete", "fileName": path, "action": "morph-updated" })).await?;
+        }
         for (at, path) in written.iter().enumerate() {
-            self.progress("file-progress", "fileName", at + 1, total, path.as_str(), "creating").await?;
+            let current = merged.len() + at + 1;
+            self.progress("file-progress", "fileName", current, total, path.as_str(), "creating").await?;
             let action = if self.known.contains(path) { "updated" } else { "created" };
             let list = if action == "created" { &mut self.results.created } else { &mut self.results.updated };
             list.push(path.to_string());
@@ -400,13 +431,22 @@ impl<'a> Telling<'a> {
             0 => String::new(),
             errors => format!(" with {errors} errors"),
         };
+        let named = self.order.command.packages.iter().chain(&self.order.parsed.packages);
+        let mut present: Vec<String> = named.map(|package| package.name().to_owned()).collect();
+        present.retain(|name| !self.lacking.contains(name));
+        present.dedup();
+        self.results.already_installed = present;
         let parsed = &self.order.parsed;
-        Ok(Ok(json!({
+        let mut complete = json!({
             "type": "complete",
             "results": self.results.body(),
             "explanation": parsed.explanation,
             "structure": parsed.structure,
             "message": format!("Successfully applied {count} files{errors}"),
-        })))
+        });
+        if let Some(template) = &parsed.template {
+            complete["template"] = template.as_str().into();
+        }
+        Ok(Ok(complete))
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     http::{
         HttpState,
         auth::Grant,
-        legacy::{caller::Call, refusal::Refusal},
+        legacy::{caller::Call, dialect::Dialect, refusal::Refusal},
         listener::Connection,
     },
     project::{ProjectError, ProjectHandle},
@@ -102,7 +102,7 @@ pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browse
         Arc::clone(places.get_or_insert(base.clone(), Arc::default))
     };
     let number = if is_fixed { 0 } else { place.number(state, &base).await? };
-    let call = Call::new(state, shown.connection, project(&base, number)?, grant)?;
+    let call = Call::new(state, shown.connection, project(&base, number)?, grant, Dialect::Browser)?;
     Ok((Browser { call, base, is_fixed, place }, cookie))
 }
 
@@ -170,6 +170,11 @@ fn number_of(id: &str, base: &str) -> Option<u32> {
 }
 
 impl Browser {
+    /// Somebody who names their project themselves, and has only this one.
+    pub(crate) fn of_project(call: Call) -> Self {
+        Self { base: call.project.to_string(), call, is_fixed: true, place: Arc::default() }
+    }
+
     /// The project the caller is in.
     pub(crate) async fn handle(&self) -> Result<ProjectHandle, Refusal> {
         self.call.handle().await

@@ -1,5 +1,7 @@
 //! `POST generate-ai-code-stream`: an answer streamed as text, with what is in it named as it comes.
 
+use std::time::Instant;
+
 use axum::{extract::Request, response::Response};
 use cobuild_protocol::{
     Command, ErrorBody, Event, FilePath,
@@ -15,8 +17,8 @@ use super::{
 use crate::{
     codegen::reply::{ParsedReply, parse_reply},
     http::legacy::{
+        background,
         body::Fields,
-        dialect::Dialect,
         events::{self, Events, Gone},
         models::{self, Chosen},
         packages,
@@ -33,14 +35,15 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
     let fields = Fields::read_or_empty(request).await?;
     let prompt = fields.text("prompt").filter(|prompt| !prompt.trim().is_empty());
     let prompt = prompt.ok_or_else(|| Refusal::bad_request("Prompt is required"))?;
+    let background = background::of_browser(fields.value("context"));
     // A hint only: what is there, and what was said, the project itself knows.
     let is_edit = fields.value("isEdit").and_then(Value::as_bool).unwrap_or(false);
     browser.call.may_change()?;
     let model = fields.text("model");
     let chosen =
-        models::choose(&browser.call.state, Dialect::Browser, model.as_deref()).map_err(Refusal::bad_request)?;
+        models::choose(&browser.call.state, browser.call.dialect, model.as_deref()).map_err(Refusal::bad_request)?;
     let handle = browser.handle().await?;
-    let (state, listener) = (browser.call.state.clone(), browser.call.listener());
+    let (state, listener) = (browser.call.state.clone(), browser.call.listener().pinged());
     Ok(events::respond(
         &state,
         listener,
@@ -52,7 +55,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
             }
             events.send(status("Planning application structure...")).await?;
             let answer = Answer { browser: &browser, handle: &handle, chosen, is_edit, events: &events };
-            match answer.give(prompt).await? {
+            match answer.give(prompt, background).await? {
                 Ok(complete) => events.send(complete).await,
                 Err(reason) => {
                     // Such pages show a status and no error.
@@ -94,22 +97,25 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Streams the answer; returns the last event, or why there is none.
-    async fn give(&self, prompt: String) -> Result<Result<Value, String>, Gone> {
+    async fn give(&self, prompt: String, background: Option<String>) -> Result<Result<Value, String>, Gone> {
         let mut visit = match self.browser.call.enter(self.handle).await {
             Ok(subscription) => Visit::new(self.handle.clone(), subscription),
             Err(error) => return Ok(Err(error.to_string())),
         };
         let model = Some(ModelChoice::One(self.chosen.name.clone()));
-        let generate = Generate { model, apply: false, verbatim: true, ..Generate::new(prompt) };
+        let generate = Generate { model, apply: false, verbatim: true, background, ..Generate::new(prompt) };
         let run = match visit.begin(Command::Generate(generate)).await {
             Ok(run) => run,
             Err(error) => return Ok(Err(error.message)),
         };
-        let mut pieces = Pieces { events: self.events, prose: String::new(), components: 0, files: 0 };
+        let mut pieces =
+            Pieces { events: self.events, prose: String::new(), components: 0, files: 0, thinks_since: None };
         let mut code = String::new();
         let cut: Option<ErrorBody> = loop {
             match visit.next_of(run).await {
+                Ok(Event::ReasoningDelta(delta)) => pieces.thought(&delta.text).await?,
                 Ok(Event::ReplyDelta(delta)) => {
+                    pieces.thought_through().await?;
                     code.push_str(&delta.text);
                     self.events.send(json!({ "type": "stream", "text": delta.text, "raw": true })).await?;
                 }
@@ -161,6 +167,7 @@ impl Answer<'_> {
             ("packagesToInstall", json!(needed), !needed.is_empty()),
             ("warnings", json!(warnings), !warnings.is_empty()),
             ("structure", json!(parsed.structure), parsed.structure.is_some()),
+            ("template", json!(parsed.template), parsed.template.is_some()),
             ("notice", json!(self.chosen.notice), self.chosen.notice.is_some()),
         ];
         for (name, value, _) in optional.into_iter().filter(|(_, _, wanted)| *wanted) {
@@ -187,9 +194,22 @@ struct Pieces<'a> {
     prose: String,
     components: usize,
     files: usize,
+    thinks_since: Option<Instant>,
 }
 
 impl Pieces<'_> {
+    /// The model thinks aloud.
+    async fn thought(&mut self, text: &str) -> Result<(), Gone> {
+        self.thinks_since.get_or_insert_with(Instant::now);
+        self.events.send(json!({ "type": "thinking", "text": text })).await
+    }
+
+    /// It begins to write.
+    async fn thought_through(&mut self) -> Result<(), Gone> {
+        let Some(since) = self.thinks_since.take() else { return Ok(()) };
+        self.events.send(json!({ "type": "thinking_complete", "duration": since.elapsed().as_secs() })).await
+    }
+
     /// The prose up to here.
     async fn conversation(&mut self) -> Result<(), Gone> {
         let prose = std::mem::take(&mut self.prose);

@@ -8,7 +8,7 @@ use axum::{
 use cobuild_protocol::{
     Command, ProjectState,
     command::{Clearing, UpdateConversation},
-    value::{EditStyle, Message, MessageRole},
+    value::{EditRecord, EditStyle, Message, MessageRole},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -108,20 +108,7 @@ fn body(view: &ProjectState) -> Value {
             "metadata": metadata(view, &asked, message),
         })
     });
-    let edits = last(&conversation.edits, EDITS).iter().map(|edit| {
-        let mut body = json!({
-            "timestamp": milliseconds(&edit.at),
-            "userRequest": edit.prompt.as_deref().unwrap_or("Applied AI-generated code"),
-            "editType": edit_type(edit.edit),
-            "targetFiles": edit.files,
-            "confidence": 1.0,
-            "outcome": if edit.error.is_none() { "success" } else { "partial" },
-        });
-        if let Some(error) = &edit.error {
-            body["errorMessage"] = error.as_str().into();
-        }
-        body
-    });
+    let edits = last(&conversation.edits, EDITS).iter().map(edit);
     let changes = conversation.evolution.iter().map(|step| {
         json!({
             "timestamp": milliseconds(&step.at),
@@ -147,6 +134,21 @@ fn body(view: &ProjectState) -> Value {
     json!({ "conversationId": format!("conv-{started}"), "startedAt": started, "lastUpdated": updated, "context": context })
 }
 
+pub(in crate::http::legacy) fn edit(edit: &EditRecord) -> Value {
+    let mut body = json!({
+        "timestamp": milliseconds(&edit.at),
+        "userRequest": edit.prompt.as_deref().unwrap_or("Applied AI-generated code"),
+        "editType": edit_type(edit.edit),
+        "targetFiles": edit.files,
+        "confidence": 1.0,
+        "outcome": if edit.error.is_none() { "success" } else { "partial" },
+    });
+    if let Some(error) = &edit.error {
+        body["errorMessage"] = error.as_str().into();
+    }
+    body
+}
+
 /// The end of a list.
 fn last<T>(list: &[T], (most, kept): (usize, usize)) -> &[T] {
     if list.len() > most { &list[list.len() - kept..] } else { list }
@@ -167,6 +169,6 @@ const fn edit_type(edit: bool) -> &'static str {
 }
 
 /// A time in milliseconds since 1970.
-fn milliseconds(at: &str) -> i64 {
+pub(in crate::http::legacy) fn milliseconds(at: &str) -> i64 {
     at.parse::<Timestamp>().map_or(0, |at| at.as_millisecond())
 }

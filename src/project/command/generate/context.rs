@@ -13,7 +13,7 @@ use crate::{
         conversation::Conversation,
         error::ProjectError,
         model_provider::{ContextFile, ModelInfo, Turn},
-        run::JobContext,
+        run::{JobContext, Wish},
         sandbox_link::read_content,
     },
 };
@@ -44,7 +44,7 @@ pub(super) struct View {
 
 impl View {
     /// Reads the project's files and chooses.
-    pub(super) async fn gather(context: &JobContext, model: &ModelInfo, prompt: &str) -> Result<Self, ProjectError> {
+    pub(super) async fn gather(context: &JobContext, model: &ModelInfo, wish: &Wish) -> Result<Self, ProjectError> {
         let tree = context.tree.borrow().clone();
         let mut files = Vec::with_capacity(tree.len());
         for (path, info) in tree.iter() {
@@ -57,12 +57,12 @@ impl View {
         }
         let conversation = context.conversation.clone();
         let texts = files.iter().map(|file| (&file.path, file.text.as_deref()));
-        let important = relevance::important(prompt, texts, &conversation.edited);
+        let important = relevance::important(&wish.prompt, texts, &conversation.edited);
         let mut view = Self {
             files,
             important,
             conversation,
-            prompt_bytes: prompt.len(),
+            prompt_bytes: wish.prompt.len() + wish.background.as_ref().map_or(0, String::len),
             layout: context.layout,
             budget_bytes: budget(model),
             parts: PromptParts::default(),
@@ -99,6 +99,22 @@ impl View {
         self.budget_bytes = sent.min(self.budget_bytes) / 2;
         self.choose();
         true
+    }
+
+    /// Whether what was said in this run fits besides.
+    pub(super) fn has_room_for(&self, run_bytes: usize) -> bool {
+        self.parts.size_bytes() + run_bytes <= self.budget_bytes
+    }
+
+    /// What was said in this run has grown. Files and conversation stay as they are while that fits, so that vendors' caches
+    /// can keep them. Says whether they had to change.
+    pub(super) fn make_room(&mut self, run_bytes: usize) -> bool {
+        self.prompt_bytes = run_bytes;
+        let had_room = self.has_room_for(run_bytes) || self.parts.is_bare();
+        if !had_room {
+            self.choose();
+        }
+        !had_room
     }
 
     /// The turns that do not fit, as far as `keep` of the newest ones may stay; and the message the last of them is.

@@ -1,7 +1,7 @@
 //! Whether the app works after an answer, and what to do when it does not: ask again, at most so often – and when that is
 //! of no use, go back to where it worked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cobuild_protocol::{
     Event, FilePath,
@@ -79,6 +79,8 @@ pub(super) struct Mending<'a> {
     touched: BTreeMap<FilePath, (Option<FileInfo>, Option<ContentHash>)>,
     repairs: u32,
     corrections: u32,
+    /// Files of which the model has been told that they would lose content. What it says again, it means.
+    told: BTreeSet<FilePath>,
     /// What is wrong now.
     problem: Option<String>,
 }
@@ -94,6 +96,7 @@ impl<'a> Mending<'a> {
             touched: BTreeMap::new(),
             repairs: 0,
             corrections: 0,
+            told: BTreeSet::new(),
             problem: None,
         }
     }
@@ -101,13 +104,16 @@ impl<'a> Mending<'a> {
     /// Somebody wants something else now: it is tried as often as anything.
     pub(super) fn begin_anew(&mut self) {
         (self.repairs, self.corrections) = (0, 0);
+        self.told.clear();
     }
 
     /// Puts an answer into effect – all of it, or nothing where an edit cannot be matched – and looks whether the app works.
     pub(super) async fn apply(&mut self, reply: ParsedReply, ending: Ending) -> Result<Look, ProjectError> {
-        let staging = apply::stage(self.context, &reply, Some(&self.bases)).await?;
+        let mut staging = apply::stage(self.context, &reply, Some(&self.bases), &self.told).await?;
+        staging.unmatched.append(&mut staging.unmerged);
         let only_losses = staging.unmatched.is_empty();
         if !only_losses || (!staging.losses.is_empty() && self.can_correct()) {
+            self.told.extend(staging.losses.iter().map(|held| held.path.clone()));
             let changes = staging.unmatched.into_iter().chain(staging.losses).collect();
             return Ok(Look::Unmatched(changes));
         }

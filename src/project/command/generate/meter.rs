@@ -13,7 +13,7 @@ pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Counts one call.
 #[derive(Debug)]
-pub(super) struct Meter<'a> {
+pub(in crate::project::command) struct Meter<'a> {
     reporter: &'a Reporter,
     message: MessageId,
     turn: u32,
@@ -26,7 +26,7 @@ pub(super) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(
+    pub(in crate::project::command) fn new(
         reporter: &'a Reporter,
         message: MessageId,
         turn: u32,
@@ -37,17 +37,17 @@ impl<'a> Meter<'a> {
     }
 
     /// The answer goes on.
-    pub(super) fn said(&mut self, size_bytes: usize) {
+    pub(in crate::project::command) fn said(&mut self, size_bytes: usize) {
         self.said_bytes += size_bytes;
     }
 
     /// The vendor says what was consumed so far.
-    pub(super) fn learned(&mut self, usage: Usage) {
+    pub(in crate::project::command) fn learned(&mut self, usage: Usage) {
         self.known = Some(usage);
     }
 
     /// The call is over. Returns what it consumed.
-    pub(super) async fn settle(mut self) -> Result<Usage, ProjectError> {
+    pub(in crate::project::command) async fn settle(mut self) -> Result<Usage, ProjectError> {
         self.settled = true;
         let call = self.call();
         let usage = call.usage.clone();

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 
 use super::{answer::Answer, compaction, context::View, meter::Meter};
 use crate::{
-    codegen::{feedback, seam::Seam},
+    codegen::{feedback, prompt, seam::Seam},
     project::{
         error::ProjectError,
         figures,
@@ -26,6 +26,10 @@ use crate::{
 const CONTINUATIONS_MAX: u32 = 3;
 /// How often a request that is longer than the model's window is sent again, half as long each time.
 const TRIMS_MAX: u32 = 3;
+
+/// What is kept of an earlier round of the run when the window is too small for all of it: the files are as they are now
+/// in the latest one.
+const ROUND_SIZE_BYTES_MAX: usize = 1024;
 
 /// The conversation with the model in one run.
 pub(super) struct Talk<'a> {
@@ -57,7 +61,7 @@ impl<'a> Talk<'a> {
     /// Everything that comes before the first call: what the model is to see – and, where the conversation has outgrown
     /// its window, the summary of it.
     pub(super) async fn begin(context: &'a JobContext, work: &GenerateWork) -> Result<Self, ProjectError> {
-        let view = View::gather(context, &work.model, &work.wish.prompt).await?;
+        let view = View::gather(context, &work.model, &work.wish).await?;
         let mut talk = Self {
             context,
             model: work.model.clone(),
@@ -186,10 +190,14 @@ impl<'a> Talk<'a> {
 
     /// A prompt as the model gets it: with the page to imitate, if there is one.
     async fn worded(&self, wish: &Wish) -> Result<String, ProjectError> {
-        let Some(address) = &wish.url else { return Ok(wish.prompt.clone()) };
+        let prompt = match &wish.background {
+            Some(text) => feedback::with_background(&wish.prompt, text),
+            None => wish.prompt.clone(),
+        };
+        let Some(address) = &wish.url else { return Ok(prompt) };
         let page = self.context.parts.pages.read(address, PageKind::Html).await;
         let page = page.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-        Ok(feedback::with_page(&wish.prompt, address.as_str(), &page.text))
+        Ok(feedback::with_page(&prompt, address.as_str(), &page.text))
     }
 
     fn ask_for(&mut self, text: String, pictures: &[Picture]) {
@@ -234,6 +242,7 @@ impl<'a> Talk<'a> {
     ) -> Result<StopReason, ProjectError> {
         let mut trims = 0;
         loop {
+            self.fit(seam.map_or(0, |()| said.len())).await?;
             let request = self.request(seam.map(|()| said.as_str()));
             let mut meter = self.meter(&request)?;
             let mut seam = seam.map(|()| Seam::new(said));
@@ -263,7 +272,8 @@ impl<'a> Talk<'a> {
                 said.push_str(&rest);
                 answer.text(&rest).await?;
             }
-            if matches!(ended, Err(ModelError::ContextTooLong)) && trims < TRIMS_MAX && self.view.halve() {
+            let is_too_long = matches!(ended, Err(ModelError::ContextTooLong)) && trims < TRIMS_MAX;
+            if is_too_long && (self.view.halve() || self.shorten_rounds()) {
                 // Refused before anything was computed: sent again, shorter.
                 meter.void();
                 trims += 1;
@@ -281,6 +291,30 @@ impl<'a> Talk<'a> {
                 stop => Ok(stop),
             };
         }
+    }
+
+    /// Sees to it that the next request fits into the model's window, as far as it is known: repairs and continuations make
+    /// it grow. `said` is how much of the present answer goes along.
+    async fn fit(&mut self, said: usize) -> Result<(), ProjectError> {
+        let run_bytes = |talk: &Self| talk.turns.iter().map(|turn| turn.text.len()).sum::<usize>() + said;
+        if !self.view.has_room_for(run_bytes(self)) {
+            self.shorten_rounds();
+        }
+        if self.view.make_room(run_bytes(self)) {
+            self.record_trimming().await?;
+        }
+        Ok(())
+    }
+
+    /// Shortens what was said between the prompt and the turn to answer. Says whether there was anything to shorten.
+    fn shorten_rounds(&mut self) -> bool {
+        let last = self.turns.len().saturating_sub(1);
+        let mut shortened = false;
+        for turn in self.turns.iter_mut().take(last).skip(1).filter(|turn| turn.text.len() > 2 * ROUND_SIZE_BYTES_MAX) {
+            prompt::shorten(&mut turn.text, ROUND_SIZE_BYTES_MAX);
+            shortened = true;
+        }
+        shortened
     }
 
     /// The request for the next call. With `said`, the model is asked to go on behind that.

@@ -124,6 +124,51 @@ async fn edits_that_never_match_change_nothing_at_all() {
 }
 
 #[tokio::test]
+async fn a_stub_in_place_of_a_file_is_held_back_unless_it_is_said_again() {
+    let (mut room, mut ada) = with_app().await;
+    let lines: String = (0..60).map(|line| format!("export const line{line} = {line};\n")).collect();
+    let long = format!("{lines}export default () => line1;");
+    let only = "export default () => 1;";
+    let whole = |text: &str| format!("<file path=\"src/App.jsx\">\n{text}\n</file>");
+    let run = ada.generate("Long").await;
+    room.call().await.answer(&whole(&long));
+    ada.wait_for_end(run).await;
+
+    // A placeholder is none the second time either; the run goes on without it, and says why.
+    let run = ada.generate("Only the colour").await;
+    let stub = whole("export const line0 = 1;\n// ... rest of the file unchanged");
+    for _ in 0..3 {
+        let call = room.call().await;
+        call.answer(&stub);
+    }
+    ada.wait_for_end(run).await;
+    let refused = ada.seen.iter().rev().find_map(|frame| match &frame.event {
+        Event::FileRefused(refused) => Some(refused.reason.clone()),
+        _ => None,
+    });
+    assert!(refused.unwrap().contains("placeholder"), "{:?}", ada.names());
+    assert_eq!(read(&ada, "src/App.jsx").await, long);
+
+    // Nor in the middle of an edit.
+    let run = ada.generate("Only that line").await;
+    let block = edit("export const line7 = 7;", "// ... existing code ...");
+    for _ in 0..3 {
+        room.call().await.answer(&block);
+    }
+    ada.wait_for_end(run).await;
+    assert_eq!(read(&ada, "src/App.jsx").await, long);
+
+    // A small file is what was asked for: said again, it is meant.
+    let run = ada.generate("Begin anew, with one line").await;
+    room.call().await.answer(&whole(only));
+    let call = room.call().await;
+    assert!(call.last_turn().contains("lose most of its content (61 lines become 1)"), "{}", call.last_turn());
+    call.answer(&whole(only));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(read(&ada, "src/App.jsx").await, only);
+}
+
+#[tokio::test]
 async fn an_answer_is_continued_without_a_byte_too_many_or_too_few() {
     let (mut room, mut ada) = with_app().await;
     let whole = APP.replace("Hi", "Continued");
@@ -392,6 +437,35 @@ async fn a_request_that_is_too_long_is_sent_again_shorter_and_that_is_told() {
     assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
     assert!(ada.run_events(run).contains(&"context_trimmed"));
     assert_eq!(usages(&ada).len(), 1, "what was refused cost nothing");
+}
+
+#[tokio::test]
+async fn rounds_of_a_run_stay_within_a_small_window() {
+    let info = ModelInfo { context_tokens_max: Some(8_192), ..ModelInfo::default() };
+    let mut room = TestRoom::with_settings(ProjectSettings::default(), info).await;
+    let mut ada = room.enter("Ada").await;
+    let budget = (8_192 - 4_096) * 3;
+    let size = |call: &Call| {
+        let files = call.request.files.iter().filter_map(|file| file.text.as_ref()).map(String::len).sum::<usize>();
+        call.request.system.len() + files + call.request.turns.iter().map(|turn| turn.text.len()).sum::<usize>()
+    };
+    let app = |number: usize| {
+        let lines = format!("// {number} {}\n", "x".repeat(60)).repeat(35);
+        format!(
+            "<file path=\"src/App.jsx\">\n{lines}export default () => 1;\n</file>\n<command>fail {number}</command>"
+        )
+    };
+    let run = ada.generate("Say hi").await;
+    for number in 0..3 {
+        let call = room.call().await;
+        assert!(size(&call) <= budget, "round {number}: {} bytes of {budget}", size(&call));
+        assert!(call.request.turns.iter().any(|turn| turn.text == "Say hi"), "the prompt stays");
+        if number > 0 {
+            assert!(call.last_turn().contains(&format!("// {} x", number - 1)), "the files are as they are now");
+        }
+        call.answer(&app(number));
+    }
+    ada.cancel(run).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use cobuild_protocol::{FilePath, event::PreviewError, value::PreviewErrorSource};
 use futures_util::{StreamExt, stream};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
@@ -24,18 +25,25 @@ use crate::{
 const MODULES_MAX: usize = 400;
 /// Modules asked for at once, as a browser does.
 const AT_ONCE: usize = 6;
-/// How long the dev server may go on serving what a file was before; it watches files, and that takes a moment.
-const NOTICED_WITHIN: Duration = Duration::from_millis(1500);
-/// How long the dev server takes to notice that a file has changed, when nothing it serves tells; on a busy machine.
+/// How long the dev server may go on serving what a script was before: it watches files, and on a busy machine it takes a
+/// while to notice. What it serves says what it was made from, so nobody waits longer than that takes.
+const NOTICED_WITHIN: Duration = Duration::from_secs(4);
+/// The same for what does not say so: styles whose names are scoped. It prints when it has noticed.
 const UNTOLD_WITHIN: Duration = Duration::from_millis(250);
 /// Pause between two looks at a file that is still served as it was.
 const PAUSE: Duration = Duration::from_millis(30);
-/// What the dev server compiles into modules.
-const COMPILED: [&str; 7] = ["js", "jsx", "ts", "tsx", "mjs", "css", "json"];
+/// What the dev server compiles into modules, besides styles and data.
+const COMPILED: [&str; 5] = ["js", "jsx", "ts", "tsx", "mjs"];
+/// The end of the names of styles whose names are scoped to a module.
+const SCOPED_STYLES: &str = ".module.css";
 
 /// Walks through all modules. `written` is what was just changed, and must be served as it is now.
 pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) -> Verdict {
+    if let Some(problem) = bad_data(written) {
+        return problem;
+    }
     until_noticed(link, written, before).await;
+    let styles = written.keys().any(|path| path.extension() == "css").then(|| link.next_look());
     let page = match dev_server::get(link, "/").await {
         Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, None)),
         Ok(answer) => answer.body,
@@ -44,13 +52,13 @@ pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String
     let entries = entries(&page);
     let mut next = entries.clone();
     let own = written.keys().filter(|path| path.as_str().starts_with("src/") && COMPILED.contains(&path.extension()));
-    next.extend(own.map(|path| format!("/{path}{}", if path.extension() == "json" { "?import" } else { "" })));
+    next.extend(own.map(|path| format!("/{path}")));
     let mut seen: HashSet<String> = HashSet::new();
     while !next.is_empty() {
         next.retain(|target| seen.len() < MODULES_MAX && seen.insert(key(target)));
         let answers: Vec<_> = stream::iter(std::mem::take(&mut next))
             .map(|target| async move {
-                let answer = get_current(link, &target, written).await;
+                let answer = get_current(link, &compiled_anew(&target, styles), written).await;
                 (target, answer)
             })
             .buffered(AT_ONCE)
@@ -80,16 +88,36 @@ fn unknown(error: &SandboxError) -> Verdict {
     Verdict::Unknown
 }
 
-/// Styles and data have no source map that tells what they were made from. When the dev server has noticed that they
-/// changed, it prints so; what it has not served yet it does not follow, so the wait has an end.
+/// Data that is none. Nothing that the dev server serves tells what it was made from, so it is read here.
+fn bad_data(written: &BTreeMap<FilePath, String>) -> Option<Verdict> {
+    let is_data = |path: &&FilePath| path.as_str().starts_with("src/") && path.extension() == "json";
+    written.keys().filter(is_data).find_map(|path| {
+        let text = written[path].trim_start_matches('\u{feff}');
+        let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+        Some(super::broken(&format!("{path} is not valid JSON: {error}"), Some(path.to_string())))
+    })
+}
+
+/// Styles have no source map that tells what they were made from, and for a moment after a change the dev server serves what
+/// it remembers. Under a name it has not compiled since the last change it compiles them from the file, and an error is seen
+/// for certain. There are two such names, taken in turn: each is forgotten with the change that the other one looks at.
+fn compiled_anew(target: &str, look: Option<usize>) -> String {
+    let path = key(target);
+    match look {
+        Some(look) if path.ends_with(".css") && !path.ends_with(SCOPED_STYLES) => {
+            format!("/{path}?cobuild-look={}", look % 2)
+        }
+        _ => target.to_owned(),
+    }
+}
+
+/// Scoped styles are not asked for under another name: a change would then load the page anew. When the dev server has
+/// noticed that they changed, it prints so; what it has not served yet it does not follow, so the wait has an end.
 async fn until_noticed(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) {
-    let is_untold = |path: &&FilePath| path.as_str().starts_with("src/") && matches!(path.extension(), "css" | "json");
+    let is_untold = |path: &&FilePath| path.as_str().starts_with("src/") && path.as_str().ends_with(SCOPED_STYLES);
     let untold: Vec<&FilePath> = written.keys().filter(is_untold).collect();
-    let is_noticed = |log: &str, path: &FilePath| match path.extension() {
-        "css" => log.lines().any(|line| is_update(line) && line.contains(path.as_str())),
-        // It is the module that imports it that is named.
-        _ => log.lines().any(is_update),
-    };
+    let is_noticed =
+        |log: &str, path: &FilePath| log.lines().any(|line| is_update(line) && line.contains(path.as_str()));
     let started = tokio::time::Instant::now();
     while started.elapsed() < UNTOLD_WITHIN {
         let log = before.news(link);
@@ -212,6 +240,35 @@ mod tests {
                       import \"/src/index.css?t=2\";";
         assert_eq!(imported(module), ["/src/data.json?import", "/src/index.css?t=2"]);
         assert_eq!(key("/src/index.css?t=2"), "src/index.css");
+    }
+
+    #[test]
+    fn styles_are_compiled_anew_at_each_look() {
+        for (target, look, expected) in [
+            ("/src/index.css", Some(0), "/src/index.css?cobuild-look=0"),
+            ("/src/index.css?t=17", Some(3), "/src/index.css?cobuild-look=1"),
+            ("/src/index.css", None, "/src/index.css"),
+            ("/src/a.module.css", Some(0), "/src/a.module.css"),
+            ("/src/App.jsx?t=1", Some(0), "/src/App.jsx?t=1"),
+        ] {
+            assert_eq!(compiled_anew(target, look), expected);
+        }
+    }
+
+    #[test]
+    fn data_is_read_as_the_browser_would() {
+        let check = |path: &str, text: &str, says: Option<&str>| {
+            let written = BTreeMap::from([(path.parse().expect("valid"), text.to_owned())]);
+            match (bad_data(&written), says) {
+                (Some(Verdict::Broken(problem)), Some(says)) => assert!(problem.message.contains(says), "{problem:?}"),
+                (None, None) => {}
+                _ => panic!("{path} {text}"),
+            }
+        };
+        check("src/a.json", "{ \"a\": 1, }", Some("src/a.json is not valid JSON: key must be a string at line 1"));
+        check("src/a.json", "", Some("EOF"));
+        check("src/a.json", "\u{feff}[1]\n", None);
+        check("public/a.json", "{", None);
     }
 
     #[test]

@@ -27,7 +27,12 @@ export function FileMenu({ path }: { path: string }) {
             action="Rename"
             initial={path}
             onPath={async (to) => {
-              const moved = await room.send({ type: "rename_file", from: path, to });
+              const moved = await room.send({
+                type: "rename_file",
+                from: path,
+                to,
+                ...(hash !== undefined && { base: hash }),
+              });
               if (moved) room.go({ file: to });
               return moved !== undefined;
             }}

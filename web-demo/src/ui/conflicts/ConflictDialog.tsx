@@ -1,6 +1,6 @@
 import { GitMerge } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
-import type { ConflictId, FileConflicted } from "../../protocol.ts";
+import type { ConflictId, ContentHash, FileConflicted } from "../../protocol.ts";
 import { type Choice, lineDiff, mix } from "../code/line-diff.ts";
 import { SideBySide } from "../code/SideBySide.tsx";
 import { Dialog } from "../parts/Dialog.tsx";
@@ -63,10 +63,17 @@ function Conflict({ conflict }: { conflict: FileConflicted }) {
     if (proposed) void room.read(path, proposed, { conflict: conflict.conflict });
   }, [room, path, hash, proposed, conflict.conflict]);
 
-  async function resolve(keep: "current" | "proposed", content?: string) {
+  async function resolve(keep: "current" | "proposed", content?: string, decidedOn = hash) {
     setBusy(true);
     const third = content === undefined ? {} : { content };
-    const done = await room.send({ type: "resolve_conflict", conflict: conflict.conflict, keep, ...third });
+    const base = decidedOn === undefined ? {} : { base: decidedOn };
+    const done = await room.send({
+      type: "resolve_conflict",
+      conflict: conflict.conflict,
+      keep,
+      ...third,
+      ...base,
+    });
     if (done) toast({ tone: "info", title: `${path} has one version again` });
     setBusy(false);
   }
@@ -85,8 +92,9 @@ function Conflict({ conflict }: { conflict: FileConflicted }) {
       <Versions
         now={hash ? now : "gone"}
         other={proposed ? other : "deleted"}
+        hash={hash}
         busy={busy || why !== undefined}
-        onResolve={(keep, content) => void resolve(keep, content)}
+        onResolve={(keep, content, decidedOn) => void resolve(keep, content, decidedOn)}
       />
       {why && <p className="conflict-reason">{why}</p>}
     </>
@@ -98,11 +106,14 @@ interface VersionsProps {
   now: FileContent | "gone" | undefined;
   /** `deleted`: it was to be deleted. */
   other: FileContent | "deleted" | undefined;
+  /** Of what is in the project now. */
+  hash: ContentHash | undefined;
   busy: boolean;
-  onResolve: (keep: "current" | "proposed", content?: string) => void;
+  /** `decidedOn`: what was in the project when this began to be decided, where that may be some time ago. */
+  onResolve: (keep: "current" | "proposed", content?: string, decidedOn?: ContentHash) => void;
 }
 
-function Versions({ now, other, busy, onResolve }: VersionsProps) {
+function Versions({ now, other, hash, busy, onResolve }: VersionsProps) {
   const left = textOf(now);
   const right = textOf(other);
   const pieces = useMemo(
@@ -110,7 +121,9 @@ function Versions({ now, other, busy, onResolve }: VersionsProps) {
     [left, right],
   );
   const [choices, setChoices] = useState<Choice[]>([]);
-  const [written, setWritten] = useState<string>();
+  // By hand, and from which version on: what somebody else writes meanwhile must not go under.
+  const [edited, setEdited] = useState<{ text: string; base: ContentHash | undefined }>();
+  const written = edited?.text;
   const mixed = pieces && mix(pieces, choices);
   const result = written ?? mixed;
   const isThird = result !== undefined && result !== left && result !== right;
@@ -122,7 +135,7 @@ function Versions({ now, other, busy, onResolve }: VersionsProps) {
         <textarea
           className="conflict-text"
           value={written}
-          onChange={(event) => setWritten(event.target.value)}
+          onChange={(event) => setEdited({ text: event.target.value, base: edited?.base })}
           aria-label="The version made of both"
           spellCheck={false}
           data-testid="conflict-text"
@@ -165,7 +178,7 @@ function Versions({ now, other, busy, onResolve }: VersionsProps) {
             type="button"
             className="button"
             disabled={busy}
-            onClick={() => setWritten(written === undefined ? (mixed ?? "") : undefined)}
+            onClick={() => setEdited(edited ? undefined : { text: mixed ?? "", base: hash })}
             data-testid="conflict-edit"
           >
             {written === undefined ? "Edit by hand" : "Back to the two versions"}
@@ -194,7 +207,7 @@ function Versions({ now, other, busy, onResolve }: VersionsProps) {
           type="button"
           className="button primary"
           disabled={busy || !isThird}
-          onClick={() => onResolve("current", result)}
+          onClick={() => onResolve("current", result, edited?.base)}
           data-testid="keep-mix"
         >
           <GitMerge size={14} aria-hidden="true" /> Take this mix

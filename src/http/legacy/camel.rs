@@ -1,0 +1,233 @@
+//! A later variant of the first engine, in camelCase: its project is named by the header, by `projectId` in query or body, or
+//! is `default`. Nothing in its requests tells them apart from others', so the operator has to choose it.
+//!
+//! What it does is what browsers' endpoints do; this room knows its words for that.
+
+mod translation;
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{FromRequest as _, Request},
+    http::{Method, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use cobuild_protocol::{
+    ProjectId, ProjectState,
+    value::{EditStyle, MessageRole},
+};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+pub(super) use self::translation::Translation;
+use super::{
+    body::{self, Fields},
+    browser::{self, Browser},
+    caller::{Call, project_named},
+    conversation::{self, TOPIC_DEFAULT},
+    dialect::{Dialect, PROJECT_HEADER},
+    events,
+    refusal::{Refusal, no_such_path},
+    sandbox,
+    wire::{
+        ApplyCodeRequest, ConversationStateAction, CreateSandboxRequest, DetectPackagesRequest, GenerateCodeRequest,
+        InstallPackagesRequest,
+    },
+};
+use crate::http::{HttpState, listener::Connection};
+
+/// The project of those who name none.
+const PROJECT_DEFAULT: &str = "default";
+
+/// Answers a request below `/api`.
+pub(super) async fn answer(state: HttpState, request: Request) -> Response {
+    respond(state, request).await.unwrap_or_else(|refusal| refusal.in_dialect(Dialect::Camel))
+}
+
+async fn respond(state: HttpState, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let endpoint = path.strip_prefix("/api/").unwrap_or_default();
+    let request = Request::from_parts(parts.clone(), body);
+    let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
+        Refusal::Detail(rejection.status(), "The body is larger than this server takes, or could not be read".into())
+    })?;
+    let request = |body: Bytes| Request::from_parts(parts.clone(), Body::from(body));
+    let project = project(&request(Bytes::new()), &body)?;
+    let grant = state.access.admit_request(&parts.headers).await?;
+    let connection = parts.extensions.get::<Connection>().cloned();
+    let browser = Browser::of_project(Call::new(&state, connection, project, grant, Dialect::Camel)?);
+    check(endpoint, &method, request(body.clone())).await?;
+    let request = request(body);
+    match (&method, endpoint) {
+        (&Method::POST, "generate-ai-code-stream") => {
+            stream(&browser, browser::generate::stream(browser.clone(), request)).await
+        }
+        (&Method::POST, "apply-ai-code-stream") => {
+            stream(&browser, browser::apply::stream(browser.clone(), request)).await
+        }
+        (&Method::POST, "install-packages") => {
+            stream(&browser, browser::install::stream(browser.clone(), request)).await
+        }
+        (&Method::POST, "detect-and-install-packages") => browser::install::detect(browser, request).await,
+        (_, "conversation-state") => state_of(browser, method, request).await,
+        (&Method::POST, "create-ai-sandbox-v2") => create(&state, browser, request).await,
+        (&Method::GET, "sandbox-status") => named(browser, browser::sandbox::status, request).await,
+        (&Method::POST, "kill-sandbox") => named(browser, browser::sandbox::kill, request).await,
+        (&Method::GET, "get-sandbox-files") => named(browser, browser::files::list, request).await,
+        _ => Ok(no_such_path()),
+    }
+}
+
+/// The project a request is about.
+fn project(request: &Request, body: &[u8]) -> Result<ProjectId, Refusal> {
+    if let Some(named) = request.headers().get(PROJECT_HEADER).filter(|named| !named.is_empty()) {
+        return project_named(named.as_bytes());
+    }
+    let of_body =
+        serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body["projectId"].as_str()?.to_owned()));
+    let of_query = || sandbox::query_of(request).remove("projectId");
+    project_named(of_body.or_else(of_query).unwrap_or_else(|| PROJECT_DEFAULT.to_owned()).as_bytes())
+}
+
+/// Complains of a body as the first engine does.
+async fn check(endpoint: &str, method: &Method, request: Request) -> Result<(), Refusal> {
+    if *method != Method::POST {
+        return Ok(());
+    }
+    match endpoint {
+        "generate-ai-code-stream" => body::read::<GenerateCodeRequest>(request).await.map(drop),
+        "apply-ai-code-stream" => body::read::<ApplyCodeRequest>(request).await.map(drop),
+        "install-packages" => body::read::<InstallPackagesRequest>(request).await.map(drop),
+        "detect-and-install-packages" => body::read::<DetectPackagesRequest>(request).await.map(drop),
+        "conversation-state" => body::read::<ConversationStateAction>(request).await.map(drop),
+        "create-ai-sandbox-v2" => Fields::read_or_empty(request).await?.read_as::<CreateSandboxRequest>().map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// A stream, in which these clients are told also what others are refused for before it begins.
+async fn stream(
+    browser: &Browser,
+    answer: impl Future<Output = Result<Response, Refusal>>,
+) -> Result<Response, Refusal> {
+    match answer.await {
+        Err(Refusal::Detail(StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR, reason)) => {
+            let failure = |reason: &str| json!({ "type": "error", "error": reason });
+            let (state, listener) = (browser.call.state.clone(), browser.call.listener());
+            Ok(events::respond(
+                &state,
+                listener,
+                move |error| failure(&error.message),
+                move |events| async move { events.send(failure(&reason)).await },
+            ))
+        }
+        answered => answered,
+    }
+}
+
+/// A browser's answer, with the project's name in it.
+async fn named<F>(
+    browser: Browser,
+    endpoint: impl FnOnce(Browser, Request) -> F,
+    request: Request,
+) -> Result<Response, Refusal>
+where
+    F: Future<Output = Result<Response, Refusal>>,
+{
+    let project = browser.call.project.clone();
+    let (mut parts, body) = endpoint(browser, request).await?.into_parts();
+    let bytes = body.collect().await.map_err(|_| unreadable())?.to_bytes();
+    let mut body: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+    body["projectId"] = project.as_str().into();
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    Ok((parts.status, Json(body)).into_response())
+}
+
+fn unreadable() -> Refusal {
+    Refusal::Unexpected("an answer could not be put together".into())
+}
+
+async fn create(state: &HttpState, browser: Browser, request: Request) -> Result<Response, Refusal> {
+    let fields = Fields::read_or_empty(request).await?;
+    sandbox::check_provider(state, fields.text("provider").as_deref())?;
+    match named(browser, browser::sandbox::create, Request::new(Body::empty())).await {
+        Err(Refusal::Detail(StatusCode::INTERNAL_SERVER_ERROR, reason)) => {
+            let detail = json!({ "success": false, "error": "Failed to create sandbox", "details": reason });
+            Ok((StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "detail": detail }))).into_response())
+        }
+        answered => answered,
+    }
+}
+
+async fn state_of(browser: Browser, method: Method, request: Request) -> Result<Response, Refusal> {
+    let (project, handle) = (browser.call.project.clone(), browser.handle().await?);
+    let message = match method {
+        Method::GET => None,
+        Method::DELETE => {
+            browser::state::delete(browser, request).await?;
+            let body = json!({ "success": true, "projectId": project, "message": "Conversation state cleared" });
+            return Ok(Json(body).into_response());
+        }
+        _ => {
+            browser::state::post(browser, request).await?;
+            Some("Conversation state updated")
+        }
+    };
+    let (_, view) = handle.state().await?;
+    let mut body = json!({ "success": true, "projectId": project, "state": state_body(&project, &view) });
+    if body["state"].is_null() {
+        body["message"] = "No conversation yet".into();
+    }
+    if let Some(message) = message {
+        body["message"] = message.into();
+    }
+    Ok(Json(body).into_response())
+}
+
+/// The conversation as these clients know it; times in milliseconds.
+fn state_body(project: &ProjectId, view: &ProjectState) -> Value {
+    let conversation = &view.conversation;
+    if !conversation.active {
+        return Value::Null;
+    }
+    let at = browser::state::milliseconds;
+    let messages = conversation::messages(view).map(|message| {
+        json!({
+            "id": format!("msg-{}", message.message),
+            "role": match message.role {
+                MessageRole::User => "user",
+                MessageRole::Assistant => "assistant",
+            },
+            "content": conversation::text_of(message),
+            "timestamp": at(&message.at),
+            "metadata": {},
+        })
+    });
+    let changes = conversation.evolution.iter().map(|step| {
+        json!({
+            "timestamp": at(&step.at),
+            "description": format!("Applied {} files", step.files.len()),
+            "filesAffected": step.files,
+        })
+    });
+    json!({
+        "projectId": project,
+        "context": {
+            "messages": messages.collect::<Vec<_>>(),
+            "edits": conversation.edits.iter().map(browser::state::edit).collect::<Vec<_>>(),
+            "projectEvolution": changes.collect::<Vec<_>>(),
+            "userPreferences": {
+                "editStyle": match conversation.edit_style {
+                    EditStyle::Targeted => "targeted",
+                    EditStyle::Comprehensive => "comprehensive",
+                },
+                "commonPatterns": conversation.common_patterns,
+            },
+            "currentTopic": conversation.topic.as_deref().unwrap_or(TOPIC_DEFAULT),
+        },
+        "createdAt": at(&conversation.created_at),
+        "updatedAt": at(&conversation.updated_at),
+    })
+}

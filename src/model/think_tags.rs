@@ -1,0 +1,155 @@
+//! Reasoning that comes inside the answer. Servers that do not know a model's habits (vLLM without a reasoning parser, LM
+//! Studio, Groq's raw format) pass on what the model writes: `<think>…</think>`, then the answer. It is no part of the
+//! answer: files sketched in there must not be written.
+
+use crate::project::model_provider::ModelChunk;
+
+const OPEN: &str = "<think>";
+const CLOSE: &str = "</think>";
+
+/// Tells reasoning from answer, piece by piece. Only an answer that begins with the tag is looked into.
+#[derive(Debug, Default)]
+pub(super) struct ThinkTags {
+    state: State,
+    /// What may be the beginning of a tag, or blanks around one.
+    held: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing but blanks so far.
+    #[default]
+    Start,
+    /// Between the tags.
+    Inside,
+    /// Behind them; blanks up to the answer are nobody's.
+    Behind,
+    /// The rest is answer.
+    Answer,
+}
+
+impl ThinkTags {
+    /// The next piece of the content.
+    pub(super) fn push(&mut self, text: String, out: &mut Vec<ModelChunk>) {
+        if self.state == State::Answer {
+            out.push(ModelChunk::Text(text));
+            return;
+        }
+        self.held.push_str(&text);
+        while self.step(out) {}
+    }
+
+    /// The content is over.
+    pub(super) fn finish(&mut self, out: &mut Vec<ModelChunk>) {
+        let held = std::mem::take(&mut self.held);
+        match self.state {
+            _ if held.is_empty() => {}
+            State::Inside => out.push(ModelChunk::Reasoning(held)),
+            State::Start | State::Answer => out.push(ModelChunk::Text(held)),
+            State::Behind => {}
+        }
+    }
+
+    /// Decides what can be decided; true when there may be more.
+    fn step(&mut self, out: &mut Vec<ModelChunk>) -> bool {
+        match self.state {
+            State::Start => {
+                let solid = self.held.trim_start();
+                if let Some(behind) = solid.strip_prefix(OPEN) {
+                    self.held = behind.to_owned();
+                    self.state = State::Inside;
+                    return true;
+                }
+                if OPEN.starts_with(solid) {
+                    return false;
+                }
+                self.answer(out)
+            }
+            State::Inside => match self.held.find(CLOSE) {
+                Some(at) => {
+                    let behind = self.held.split_off(at + CLOSE.len());
+                    self.held.truncate(at);
+                    self.reason(out);
+                    self.held = behind;
+                    self.state = State::Behind;
+                    true
+                }
+                None => {
+                    let kept = self.held.split_off(self.held.len() - unfinished(&self.held));
+                    self.reason(out);
+                    self.held = kept;
+                    false
+                }
+            },
+            State::Behind => {
+                let blank = self.held.len() - self.held.trim_start().len();
+                self.held.drain(..blank);
+                if self.held.is_empty() { false } else { self.answer(out) }
+            }
+            State::Answer => false,
+        }
+    }
+
+    fn answer(&mut self, out: &mut Vec<ModelChunk>) -> bool {
+        self.state = State::Answer;
+        out.push(ModelChunk::Text(std::mem::take(&mut self.held)));
+        false
+    }
+
+    fn reason(&mut self, out: &mut Vec<ModelChunk>) {
+        if !self.held.is_empty() {
+            out.push(ModelChunk::Reasoning(std::mem::take(&mut self.held)));
+        }
+    }
+}
+
+/// How many bytes at the end may be the beginning of the closing tag.
+fn unfinished(text: &str) -> usize {
+    (1..CLOSE.len()).rev().find(|len| text.ends_with(&CLOSE[..*len])).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is reasoning and what is answer, whatever the pieces are.
+    #[track_caller]
+    fn check(content: &str, reasoning: &str, answer: &str) {
+        for size in 1..=content.chars().count() {
+            let mut tags = ThinkTags::default();
+            let mut out = Vec::new();
+            let chars: Vec<char> = content.chars().collect();
+            for piece in chars.chunks(size) {
+                tags.push(piece.iter().collect(), &mut out);
+            }
+            tags.finish(&mut out);
+            let (mut thought, mut said) = (String::new(), String::new());
+            for chunk in out {
+                match chunk {
+                    ModelChunk::Text(text) => said.push_str(&text),
+                    ModelChunk::Reasoning(text) => thought.push_str(&text),
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!((thought.as_str(), said.as_str()), (reasoning, answer), "{content:?} in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn reasoning_is_told_from_the_answer() {
+        check("<think>hm</think>\n\nHello", "hm", "Hello");
+        check("\n <think>\na < b </thin é</think>Hi <think>", "\na < b </thin é", "Hi <think>");
+        check("<think>cut off </thi", "cut off </thi", "");
+        check("<think></think>", "", "");
+        check("<think><file path=\"a.js\">1</file></think>done", "<file path=\"a.js\">1</file>", "done");
+    }
+
+    #[test]
+    fn an_answer_without_reasoning_is_as_it_was() {
+        check("Hello", "", "Hello");
+        check("  \n<thin", "", "  \n<thin");
+        check("<thinking>x</thinking>", "", "<thinking>x</thinking>");
+        check("a <think>b</think>", "", "a <think>b</think>");
+        check(" ", "", " ");
+    }
+}

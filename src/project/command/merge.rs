@@ -1,0 +1,135 @@
+//! Edits that a model merges into their files, where the operator has named one that does.
+
+use cobuild_protocol::{FilePath, value::MessageRole};
+use futures_util::StreamExt as _;
+
+use super::generate::Meter;
+use crate::{
+    codegen::{
+        edit_merge::{self, MergeEdit},
+        feedback::HeldBack,
+        lost_content::{self, Extent},
+        reply::ReplyMerge,
+    },
+    project::{
+        error::ProjectError,
+        figures,
+        file_tree::Tree,
+        model_provider::{ModelChunk, ModelError, ModelRequest, StopReason, Turn},
+        run::{JobContext, StagedFile},
+        sandbox_link::read_content,
+    },
+};
+
+/// Why such an edit is not in its file.
+const NO_MODEL: &str = "the edit quotes no text to replace, and this server has no model that merges such edits \
+    (MERGE_MODEL); send the whole file";
+/// Models that were made for nothing else; they want no instructions.
+const SPECIALISTS: [&str; 2] = ["morph", "fast-apply"];
+
+/// What became of a reply's merges.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    /// The files, each with all of its edits.
+    pub(super) files: Vec<StagedFile>,
+    /// Edits that are not in their files, and why. The others can do without them.
+    pub(super) failed: Vec<HeldBack>,
+}
+
+/// Has every edit merged. What a file was when that began is what the change is based on.
+pub(super) async fn merge_all(
+    context: &JobContext,
+    tree: &Tree,
+    merges: &[ReplyMerge],
+) -> Result<Merged, ProjectError> {
+    let mut all = Merged::default();
+    let mut paths: Vec<&FilePath> = Vec::new();
+    for ReplyMerge { path, .. } in merges {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    for path in paths {
+        let edits = merges.iter().filter(|merge| merge.path == *path).map(|merge| &merge.edit);
+        match merge_file(context, tree, path, edits).await {
+            Ok(file) => all.files.push(file),
+            Err(Failure::Edit(reason)) => all.failed.push(HeldBack { path: path.clone(), reason, hint: None }),
+            Err(Failure::Run(error)) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Why an edit could not be merged.
+enum Failure {
+    /// Something is wrong with it, or with the model; the run goes on without it.
+    Edit(String),
+    /// Nothing can go on.
+    Run(ProjectError),
+}
+
+impl From<ProjectError> for Failure {
+    fn from(error: ProjectError) -> Self {
+        Self::Run(error)
+    }
+}
+
+async fn merge_file(
+    context: &JobContext,
+    tree: &Tree,
+    path: &FilePath,
+    edits: impl Iterator<Item = &MergeEdit>,
+) -> Result<StagedFile, Failure> {
+    let edit_fails = |reason: &str| Failure::Edit(reason.to_owned());
+    let model = context.parts.settings.merge_model.as_deref().ok_or_else(|| edit_fails(NO_MODEL))?;
+    let info = tree.get(path).ok_or_else(|| edit_fails("there is no such file to edit"))?;
+    let original = read_content(&context.parts.store, info).await?;
+    let original = std::str::from_utf8(&original).map_err(|_| edit_fails("it is not a text file"))?;
+    let mut text = original.to_owned();
+    for edit in edits {
+        let answer = ask(context, model, edit.question(&text)).await?;
+        text = edit_merge::merged(&answer, original).ok_or_else(|| edit_fails("the merging model gave no file"))?;
+    }
+    if let Some(loss) = lost_content::of_replacement(path.as_str(), original, &text, Extent::default()) {
+        return Err(Failure::Edit(format!("merged, {}; the old version was kept", loss.reason())));
+    }
+    Ok(StagedFile { path: path.clone(), content: Some(text.into()), base: Some(info.hash.clone()) })
+}
+
+async fn ask(context: &JobContext, model: &str, question: String) -> Result<String, Failure> {
+    let settings = &context.parts.settings;
+    if let Some(most) = settings.project_budget.exhausted_by(&context.project_usage) {
+        return Err(Failure::Edit(format!("this project has used up its budget of {most}")));
+    }
+    let is_specialist = SPECIALISTS.iter().any(|name| model.contains(name));
+    let request = ModelRequest {
+        model: model.to_owned(),
+        system: if is_specialist { String::new() } else { edit_merge::SYSTEM.to_owned() },
+        turns: vec![Turn { role: MessageRole::User, text: question }],
+        ..ModelRequest::default()
+    };
+    figures::model_called(&request.model);
+    let asked = request.system.len() + request.turns[0].text.len();
+    let mut meter = Meter::new(&context.reporter, context.message, 1, None, asked);
+    let mut text = String::new();
+    let mut chunks = context.parts.models.stream(request);
+    let ended = loop {
+        match chunks.next().await {
+            Some(Ok(ModelChunk::Text(more))) => {
+                meter.said(more.len());
+                text.push_str(&more);
+            }
+            Some(Ok(ModelChunk::Reasoning(more))) => meter.said(more.len()),
+            Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
+            Some(Ok(ModelChunk::Switched(_))) => {}
+            Some(Ok(ModelChunk::Stop(StopReason::Complete))) => break Ok(text),
+            Some(Ok(ModelChunk::Stop(StopReason::Truncated | StopReason::Refused(_)))) | None => {
+                break Err(ModelError::Incomplete);
+            }
+            Some(Err(error)) => break Err(error),
+        }
+    };
+    drop(chunks);
+    meter.settle().await?;
+    ended.map_err(|error| Failure::Edit(format!("{model} did not merge it: {error}")))
+}
