@@ -2,6 +2,7 @@ import { CircleCheck, CircleSlash, CircleX, Unplug } from "lucide-react";
 import type { Message, RunInfo } from "../../protocol.ts";
 import { meaning } from "../errors.ts";
 import { count, duration } from "../format.ts";
+import { isDemo } from "../models/models.ts";
 import { usageWords } from "./usage.ts";
 import "./run-footer.css";
 
@@ -24,7 +25,7 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
     duration(run.started_at, run.finished_at),
     files > 0 && count(files, "file"),
     by && `for ${by}`,
-    run.usage && usageWords(run.usage),
+    run.usage && !isDemo(message?.model ?? run.model) && usageWords(run.usage),
   ].filter(Boolean);
   const showsError = run.error && run.outcome !== "cancelled";
   return (
