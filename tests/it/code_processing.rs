@@ -208,6 +208,25 @@ async fn two_jobs_at_once_share_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_comes_when_enough_are_processed_is_told_when_to_come_back() {
+    let Some(server) = CodeServer::start_at_speed("code", 40).await else { return };
+    server.git.host("a/b", "main", Some("echo x > x.py"));
+    let ask = || {
+        let body = json!({ "repoUrl": "https://github.com/a/b", "prompt": "p" });
+        server.http.post(server.url("/code")).json(&body).send()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let answer = ask().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        streams.push(answer);
+    }
+    let refused = ask().await.expect("an answer");
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().expect("ASCII")), (429, "10"));
+    assert!(refused.json::<Value>().await.expect("JSON")["detail"].is_string());
+}
+
+#[tokio::test]
 async fn repositories_that_cannot_be_fetched_end_in_one_error_each() {
     let Some(mut server) = CodeServer::start("code").await else { return };
     let large = "for n in 1 2 3 4 5 6; do head -c 50000000 /dev/urandom > part$n; done";
