@@ -40,6 +40,7 @@ pub(crate) use self::{
     random::Seed,
     server_process::ServerProcess,
     visitor::{Ended, Visitor, write_own_files},
+    sse::SseParser,
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
