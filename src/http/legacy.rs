@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `dialect`, `caller` | for which system a request is written, who sends it and for which project |
 //! | `cors` | what pages of other origins are told |
+//! | `wire` | what clients of the first engine and of the code-processing backend send and get |
 //! | `body`, `refusal`, `events` | bodies in, errors and event streams out |
 //! | `room` | one command and the events that come of it |
 //! | `generate`, `apply`, `packages`, `conversation`, `sandbox`, `files` | the endpoints of the "Builder AI Engine" |
@@ -19,7 +20,7 @@
 mod apply;
 mod background;
 mod body;
-mod browser;
+pub(crate) mod browser;
 mod caller;
 mod camel;
 pub(crate) mod code;
@@ -34,6 +35,7 @@ mod packages;
 mod refusal;
 mod room;
 mod sandbox;
+pub(crate) mod wire;
 
 use axum::{
     Json, Router,
@@ -43,7 +45,6 @@ use axum::{
     routing::{delete, get, post},
 };
 use cobuild_protocol::ErrorBody;
-use serde_json::json;
 
 pub use self::dialect::DialectChoice;
 use self::{browser::Browsers, dialect::Dialect};
@@ -181,7 +182,7 @@ async fn root(state: State<HttpState>, method: Method, uri: Uri, headers: Header
     if accepted.contains("text/html") {
         return assets::serve(state, method, uri, headers).await;
     }
-    let body = json!({ "message": "Cobuild", "status": "running", "version": env!("CARGO_PKG_VERSION") });
+    let body = wire::ServiceStatus { message: "Cobuild", status: "running", version: env!("CARGO_PKG_VERSION") };
     ([(header::VARY, "accept")], Json(body)).into_response()
 }
 

@@ -291,6 +291,28 @@ impl Operation<'_> {
         self.answer(status.to_string(), json!({ "description": what, "content": content }))
     }
 
+    /// A stream of server-sent events without names. What their data is, OpenAPI 3.0 has no word for: it stands under
+    /// `x-event-data`.
+    pub(crate) fn gives_events<T: JsonSchema>(&mut self, example: &Value) -> &mut Self {
+        let event = self.schema::<T>();
+        let data = json!({ "type": "string", "description": "A JSON object.", "example": example.to_string() });
+        let schema = json!({
+            "type": "object",
+            "description": "One event. Its `data` is JSON, as described under `x-event-data`.",
+            "properties": { "data": data },
+            "required": ["data"],
+            "x-event-data": event,
+        });
+        self.gives_as(200, "The events, each in a write of its own.", "text/event-stream", schema)
+    }
+
+    /// What is answered on the same path to browser clients, which do not send the header.
+    pub(crate) fn gives_browsers<T: JsonSchema>(&mut self) -> &mut Self {
+        let schema = self.schema::<T>();
+        self.object.insert("x-without-project-header".into(), json!({ "200": { "application/json": schema } }));
+        self
+    }
+
     pub(crate) fn gives_nothing(&mut self, status: u16, what: &str) -> &mut Self {
         self.answer(status.to_string(), json!({ "description": what }))
     }
@@ -343,6 +365,17 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert!(count >= 18 && ids.len() == count, "{count} {ids:?}");
+    }
+
+    #[test]
+    fn every_stream_of_the_older_systems_says_what_its_events_are() {
+        let document = documented().document.finish();
+        for path in ["/api/generate-ai-code-stream", "/api/apply-ai-code-stream", "/api/install-packages", "/code"] {
+            let event = &document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"];
+            let name = event["x-event-data"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+            let schema = &document["components"]["schemas"][name.expect("a type of its own")];
+            assert!(schema["oneOf"].is_array() || schema["properties"]["type"].is_object(), "{path}: {schema}");
+        }
     }
 
     #[test]

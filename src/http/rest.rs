@@ -17,6 +17,7 @@ use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile, Parameters},
+    legacy::wire::Health,
     models, share_links,
 };
 use crate::project::{Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary};
@@ -112,8 +113,8 @@ pub(crate) struct History {
 }
 
 /// `GET /health`: the process answers.
-pub(crate) async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "healthy", "service": "cobuild", "version": env!("CARGO_PKG_VERSION") }))
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "healthy", service: "cobuild", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -117,11 +120,14 @@ pub(crate) enum PageVerdict {
     Silent,
 }
 
-/// A look at the pages after a change. While it lives, what they report is for whoever looks.
+/// A look at the pages after a change. Until it is over, what they report is for whoever looks.
 #[derive(Debug)]
 pub(crate) struct Look {
     board: Arc<watch::Sender<Board>>,
     since: Instant,
+    /// When the verdict was given.
+    judged: Mutex<Option<Instant>>,
+    is_open: AtomicBool,
 }
 
 impl Default for PreviewPages {
@@ -151,7 +157,12 @@ impl PreviewPages {
     /// Begins to look; before the change is made, so that nothing it causes is missed.
     pub(crate) fn look(&self) -> Look {
         self.board.send_modify(|board| board.checks_open += 1);
-        Look { board: Arc::clone(&self.board), since: Instant::now() }
+        Look {
+            board: Arc::clone(&self.board),
+            since: Instant::now(),
+            judged: Mutex::new(None),
+            is_open: AtomicBool::new(true),
+        }
     }
 
     /// Whether this error of the preview is one that a page claimed, not one that was found.
@@ -176,9 +187,10 @@ impl OpenPage {
     /// The page threw something. Returns what the room is to know of it.
     #[must_use]
     pub fn threw(&self, error: PageError) -> Option<PageNews> {
-        let now = Instant::now();
         let mut news = None;
         self.board.send_modify(|board| {
+            // Before or after a verdict: decided while nobody else looks at the board.
+            let now = Instant::now();
             let Some(page) = board.pages.get_mut(&self.id) else { return };
             if page.errors.len() < ERRORS_PER_PAGE_MAX {
                 page.errors.push((now, error.clone()));
@@ -253,6 +265,29 @@ impl Look {
         }
     }
 
+    /// Ends the look. Returns what was thrown since its verdict, and before this: what is thrown later is for the room.
+    pub(crate) fn late(&self) -> Option<PageError> {
+        let judged = *self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut late = None;
+        self.board.send_modify(|board| {
+            self.close(board);
+            let Some(judged) = judged else { return };
+            let thrown = board.pages.values().flat_map(|page| &page.errors).filter(|(at, _)| *at >= judged);
+            late = thrown.min_by_key(|(at, _)| *at).map(|(_, error)| error.clone());
+            if let Some(PageError { message, .. }) = &late {
+                board.shown = Some(message.clone());
+            }
+        });
+        late
+    }
+
+    /// What pages report is no longer for whoever looks.
+    fn close(&self, board: &mut Board) {
+        if self.is_open.swap(false, Ordering::AcqRel) {
+            board.checks_open -= 1;
+        }
+    }
+
     async fn ask(&self, reload: bool, since: Instant) -> PageVerdict {
         let mut question = 0;
         self.board.send_modify(|board| {
@@ -274,6 +309,7 @@ impl Look {
         let all = timeout(ANSWER_WITHIN, answers.wait_for(at_rest)).await.is_ok_and(|board| board.is_ok());
         let mut verdict = PageVerdict::Silent;
         self.board.send_modify(|board| {
+            *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             let thrown = board.pages.values().flat_map(|page| &page.errors).filter(|(at, _)| *at >= since);
             if let Some((_, error)) = thrown.min_by_key(|(at, _)| *at) {
                 verdict = PageVerdict::Threw(error.clone());
@@ -307,7 +343,7 @@ impl Look {
 
 impl Drop for Look {
     fn drop(&mut self) {
-        self.board.send_modify(|board| board.checks_open -= 1);
+        self.board.send_modify(|board| self.close(board));
     }
 }
 
@@ -349,6 +385,29 @@ mod tests {
             page.settled(question.number);
         };
         assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Fine);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_thrown_after_the_verdict_is_not_lost() {
+        let pages = PreviewPages::default();
+        let mut page = pages.open().unwrap();
+        let look = pages.look();
+        assert_eq!(page.threw(error("in between")), None);
+        let answer = async {
+            let question = page.question().await;
+            assert_eq!(page.renewed(), None);
+            page.settled(question.number);
+        };
+        assert_eq!(tokio::join!(look.verdict(), answer).0, PageVerdict::Fine);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(page.threw(error("late")), None, "the look is not over");
+        assert_eq!(look.late(), Some(error("late")));
+        assert!(pages.claimed("late"));
+        assert_eq!(page.threw(error("later")), told("later"), "it is over");
+        drop(look);
+        let look = pages.look();
+        assert_eq!(page.threw(error("for the next one")), None);
+        assert_eq!(look.late(), None, "there was no verdict");
     }
 
     #[tokio::test(start_paused = true)]

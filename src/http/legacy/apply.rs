@@ -10,16 +10,17 @@ use cobuild_protocol::{
     event::{ExecFinished, InstallFinished, PackagesDetected, RunFinished},
     value::{Outcome, Refusal as Refused},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    body::Fields,
+    body,
     caller::Call,
-    events::{Events, Gone},
+    events::{self, Events, Gone},
     packages::names,
     refusal::Refusal,
     room::{Visit, ended},
     sandbox,
+    wire::{ApplyCodeRequest, ApplyEvent, ApplyStage},
 };
 use crate::{
     codegen::reply::{ParsedReply, parse_reply},
@@ -32,22 +33,17 @@ const FAILED: &str = "Failed to apply code";
 
 pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let reply = fields.string("response");
-    let edit = fields.flag("is_edit");
-    let packages = fields.strings_or_none("packages");
-    let wanted = fields.optional_string("sandbox_id");
-    fields.finish()?;
-    let order = Order::new(reply, packages, edit);
-    let start = "Applying code changes...";
-    sandbox::stream_within(call, wanted.as_deref(), start, failure, |call, handle, events| async move {
+    let ApplyCodeRequest { response, is_edit, packages, sandbox_id } = body::read(request).await?;
+    let order = Order::new(response, packages, is_edit);
+    let start = events::value(ApplyEvent::Start { message: "Applying code changes...".into() });
+    sandbox::stream_within(call, sandbox_id.as_deref(), start, failure, |call, handle, events| async move {
         apply(&call, &handle, order, &events).await
     })
     .await
 }
 
 fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": FAILED })
+    events::value(ApplyEvent::Error { error: reason.to_owned(), message: FAILED.into() })
 }
 
 /// What is to be applied, taken apart as the project will.
@@ -180,17 +176,15 @@ impl<'a> Telling<'a> {
             Event::InstallStarted(started) => {
                 self.parsed(0).await?;
                 let message = format!("Installing {} packages...", started.packages.len());
-                self.events.send(json!({ "type": "stage", "stage": "packages", "message": message })).await
+                self.events.send(ApplyEvent::Stage { stage: ApplyStage::Packages, message }).await
             }
-            Event::InstallOutput(said) => {
-                self.events.send(json!({ "type": "package_output", "output": said.text })).await
-            }
+            Event::InstallOutput(said) => self.events.send(ApplyEvent::PackageOutput { output: said.text }).await,
             Event::InstallFinished(finished) => self.install_finished(finished).await,
             Event::ExecStarted(started) => {
                 self.files().await?;
                 self.command_started(started.command).await
             }
-            Event::ExecOutput(said) => self.events.send(json!({ "type": "command_output", "output": said.text })).await,
+            Event::ExecOutput(said) => self.events.send(ApplyEvent::CommandOutput { output: said.text }).await,
             Event::ExecFinished(finished) => self.command_finished(finished).await,
             _ => Ok(()),
         }
@@ -201,12 +195,11 @@ impl<'a> Telling<'a> {
             return Ok(());
         }
         let parsed = &self.order.parsed;
-        let event = json!({
-            "type": "parsed",
-            "fileCount": self.order.paths().count() + parsed.refused_files.len(),
-            "packageCount": packages_needed.max(self.order.packages_named()),
-            "commandCount": parsed.commands.len(),
-        });
+        let event = ApplyEvent::Parsed {
+            file_count: self.order.paths().count() + parsed.refused_files.len(),
+            package_count: packages_needed.max(self.order.packages_named()),
+            command_count: parsed.commands.len(),
+        };
         self.events.send(event).await
     }
 
@@ -215,7 +208,7 @@ impl<'a> Telling<'a> {
         for refused in detected.refused {
             self.errors += 1;
             let output = format!("'{}' was not installed: {}", refused.name, refused.reason);
-            self.events.send(json!({ "type": "package_output", "output": output })).await?;
+            self.events.send(ApplyEvent::PackageOutput { output }).await?;
         }
         Ok(())
     }
@@ -223,10 +216,10 @@ impl<'a> Telling<'a> {
     async fn install_finished(&mut self, finished: InstallFinished) -> Result<(), Gone> {
         if let Some(reason) = finished.error {
             self.errors += 1;
-            self.events.send(json!({ "type": "package_output", "output": reason })).await?;
+            self.events.send(ApplyEvent::PackageOutput { output: reason }).await?;
         }
         self.installed = names(&finished.installed);
-        self.events.send(json!({ "type": "packages_complete", "installed": self.installed })).await
+        self.events.send(ApplyEvent::PackagesComplete { installed: self.installed.clone() }).await
     }
 
     /// The stage of the files, once.
@@ -251,15 +244,15 @@ impl<'a> Telling<'a> {
             return Ok(());
         }
         let message = format!("Creating {count} files...");
-        self.events.send(json!({ "type": "stage", "stage": "files", "message": message })).await?;
+        self.events.send(ApplyEvent::Stage { stage: ApplyStage::Files, message }).await?;
         for path in &self.created {
-            self.events.send(json!({ "type": "file_created", "path": path })).await?;
+            self.events.send(ApplyEvent::FileCreated { path: path.clone() }).await?;
         }
         for (path, reason) in &self.not_written {
-            self.events.send(json!({ "type": "file_error", "path": path, "error": reason })).await?;
+            self.events.send(ApplyEvent::FileError { path: path.clone(), error: reason.clone() }).await?;
         }
         self.errors += self.not_written.len();
-        self.events.send(json!({ "type": "files_complete", "created": self.created })).await
+        self.events.send(ApplyEvent::FilesComplete { created: self.created.clone() }).await
     }
 
     async fn commands_stage(&mut self) -> Result<(), Gone> {
@@ -267,13 +260,13 @@ impl<'a> Telling<'a> {
             return Ok(());
         }
         let message = format!("Executing {} commands...", self.order.parsed.commands.len());
-        self.events.send(json!({ "type": "stage", "stage": "commands", "message": message })).await
+        self.events.send(ApplyEvent::Stage { stage: ApplyStage::Commands, message }).await
     }
 
     async fn command_started(&mut self, command: String) -> Result<(), Gone> {
         self.commands_stage().await?;
         self.commands_told += 1;
-        self.events.send(json!({ "type": "command_start", "command": command })).await?;
+        self.events.send(ApplyEvent::CommandStart { command: command.clone() }).await?;
         self.command = Some(command);
         Ok(())
     }
@@ -281,7 +274,7 @@ impl<'a> Telling<'a> {
     async fn command_finished(&mut self, finished: ExecFinished) -> Result<(), Gone> {
         let Some(command) = self.command.take() else { return Ok(()) };
         let reason = match (finished.exit_code, finished.error) {
-            (Some(0), _) => return self.events.send(json!({ "type": "command_complete", "command": command })).await,
+            (Some(0), _) => return self.events.send(ApplyEvent::CommandComplete { command }).await,
             (Some(code), _) => format!("exit code {code}"),
             (None, error) => error.unwrap_or_else(|| "it could not be run".into()),
         };
@@ -291,7 +284,8 @@ impl<'a> Telling<'a> {
     async fn command_failed(&mut self, command: &str, reason: &str) -> Result<(), Gone> {
         self.commands_failed += 1;
         self.errors += 1;
-        self.events.send(json!({ "type": "command_error", "command": command, "error": reason })).await
+        let (command, error) = (command.to_owned(), reason.to_owned());
+        self.events.send(ApplyEvent::CommandError { command, error }).await
     }
 
     /// The run is over. What failed in parts was told; only what ended it as a whole is a failure of the stream.
@@ -312,18 +306,17 @@ impl<'a> Telling<'a> {
         for refused in std::mem::take(&mut self.order.refused) {
             self.errors += 1;
             let output = format!("'{}' was not installed: {}", refused.name, refused.reason);
-            self.events.send(json!({ "type": "package_output", "output": output })).await?;
+            self.events.send(ApplyEvent::PackageOutput { output }).await?;
         }
         let message = match self.errors {
             0 => "Code applied successfully".to_owned(),
             errors => format!("Code applied with {errors} errors"),
         };
-        Ok(Ok(json!({
-            "type": "complete",
-            "message": message,
-            "files_created": self.created.len(),
-            "packages_installed": self.installed.len(),
-            "commands_executed": self.commands_told - self.commands_failed,
+        Ok(Ok(events::value(ApplyEvent::Complete {
+            message,
+            files_created: self.created.len(),
+            packages_installed: self.installed.len(),
+            commands_executed: self.commands_told - self.commands_failed,
         })))
     }
 }

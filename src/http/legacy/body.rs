@@ -1,19 +1,20 @@
-//! Bodies of requests, checked field by field with the complaints that the first engine's clients know.
+//! Bodies of requests, checked against the types they are read as, with the complaints that the first engine's clients know.
 
 use axum::{
     body::Bytes,
     extract::{FromRequest as _, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, wire::ValidationError};
 
-/// A body that is an object, and what is wrong with it so far.
+/// A body that is an object.
 #[derive(Debug)]
 pub(crate) struct Fields {
     object: Map<String, Value>,
-    complaints: Vec<Value>,
 }
 
 impl Fields {
@@ -33,15 +34,16 @@ impl Fields {
     /// The same where nothing at all is as good as an empty object.
     pub(crate) async fn read_or_empty(request: Request) -> Result<Self, Refusal> {
         match Self::read(request).await {
-            Err(Refusal::Invalid(complaints)) if complaints.iter().all(|one| one["type"] == "missing") => {
-                Ok(Self { object: Map::new(), complaints: Vec::new() })
+            Err(Refusal::Invalid(complaints)) if complaints.iter().all(|one| one.r#type == "missing") => {
+                Ok(Self { object: Map::new() })
             }
             read => read,
         }
     }
 
     fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
-        let missing = || Refusal::Invalid(vec![complaint("missing", json!(["body"]), "Field required", &Value::Null)]);
+        let missing =
+            || Refusal::Invalid(vec![complaint("missing", vec!["body".into()], "Field required", &Value::Null)]);
         if body.is_empty() {
             return Err(missing());
         }
@@ -51,11 +53,11 @@ impl Fields {
             Value::String(String::from_utf8_lossy(body).into_owned())
         };
         match value {
-            Value::Object(object) => Ok(Self { object, complaints: Vec::new() }),
+            Value::Object(object) => Ok(Self { object }),
             Value::Null => Err(missing()),
             other => {
                 let message = "Input should be a valid dictionary or object to extract fields from";
-                Err(Refusal::Invalid(vec![complaint("model_attributes_type", json!(["body"]), message, &other)]))
+                Err(Refusal::Invalid(vec![complaint("model_attributes_type", vec!["body".into()], message, &other)]))
             }
         }
     }
@@ -75,149 +77,127 @@ impl Fields {
         self.given(name)?.as_array().cloned()
     }
 
-    /// A text that must be there.
-    pub(crate) fn string(&mut self, name: &str) -> String {
-        match self.object.get(name).cloned() {
-            Some(Value::String(text)) => text,
-            Some(other) => {
-                self.complain("string_type", json!(["body", name]), "Input should be a valid string", &other)
-            }
-            None => self.complain_missing(name),
+    /// As what it must be; the refusal complains of each field that is not. What the type allows is what counts, so that
+    /// the API's description, which is made from the same type, says it too.
+    pub(crate) fn read_as<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Refusal> {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+        let (mut body, mut complaints) = (Value::Object(self.object), Vec::new());
+        check(&schema, &mut body, &mut vec!["body".into()], &mut complaints);
+        if !complaints.is_empty() {
+            return Err(Refusal::Invalid(complaints));
         }
-    }
-
-    /// A text that may be absent or null.
-    pub(crate) fn optional_string(&mut self, name: &str) -> Option<String> {
-        self.given(name)?;
-        Some(self.string(name))
-    }
-
-    /// True or false, in any of the spellings the first engine takes.
-    pub(crate) fn flag(&mut self, name: &str) -> bool {
-        let Some(value) = self.object.get(name).cloned() else { return false };
-        let read = match &value {
-            Value::Bool(flag) => Some(*flag),
-            Value::Number(number) => match number.as_f64() {
-                Some(1.0) => Some(true),
-                Some(0.0) => Some(false),
-                _ => None,
-            },
-            Value::String(text) => match text.to_ascii_lowercase().as_str() {
-                "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-                "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        read.unwrap_or_else(|| match value {
-            Value::String(_) | Value::Number(_) => {
-                let message = "Input should be a valid boolean, unable to interpret input";
-                self.complain("bool_parsing", json!(["body", name]), message, &value)
-            }
-            _ => self.complain("bool_type", json!(["body", name]), "Input should be a valid boolean", &value),
+        serde_json::from_value(body).map_err(|error| {
+            tracing::error!(%error, "a body that was checked could not be read");
+            Refusal::bad_request("The body could not be read")
         })
-    }
-
-    /// A list of texts that must be there.
-    pub(crate) fn strings(&mut self, name: &str) -> Vec<String> {
-        match self.object.get(name).cloned() {
-            Some(Value::Array(entries)) => {
-                let mut texts = Vec::with_capacity(entries.len());
-                for (at, entry) in entries.into_iter().enumerate() {
-                    match entry {
-                        Value::String(text) => texts.push(text),
-                        other => {
-                            let place = json!(["body", name, at]);
-                            () = self.complain("string_type", place, "Input should be a valid string", &other);
-                        }
-                    }
-                }
-                texts
-            }
-            Some(other) => self.complain("list_type", json!(["body", name]), "Input should be a valid list", &other),
-            None => self.complain_missing(name),
-        }
-    }
-
-    /// A list of texts; empty when it is absent.
-    pub(crate) fn strings_or_none(&mut self, name: &str) -> Vec<String> {
-        if self.object.contains_key(name) { self.strings(name) } else { Vec::new() }
-    }
-
-    /// A list of texts that may be absent or null.
-    pub(crate) fn optional_strings(&mut self, name: &str) -> Vec<String> {
-        if self.given(name).is_some() { self.strings(name) } else { Vec::new() }
-    }
-
-    /// Texts by name, which must be there; in the order they were sent.
-    pub(crate) fn string_map(&mut self, name: &str) -> Vec<(String, String)> {
-        match self.object.get(name).cloned() {
-            Some(Value::Object(entries)) => {
-                let mut texts = Vec::with_capacity(entries.len());
-                for (key, entry) in entries {
-                    match entry {
-                        Value::String(text) => texts.push((key, text)),
-                        other => {
-                            let place = json!(["body", name, key]);
-                            () = self.complain("string_type", place, "Input should be a valid string", &other);
-                        }
-                    }
-                }
-                texts
-            }
-            Some(other) => {
-                self.complain("dict_type", json!(["body", name]), "Input should be a valid dictionary", &other)
-            }
-            None => self.complain_missing(name),
-        }
-    }
-
-    /// An object that may be absent or null.
-    pub(crate) fn optional_object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        match self.given(name)?.clone() {
-            Value::Object(object) => Some(object),
-            other => self.complain("dict_type", json!(["body", name]), "Input should be a valid dictionary", &other),
-        }
-    }
-
-    /// One of these words, which must be there.
-    pub(crate) fn literal(&mut self, name: &str, words: &[&'static str]) -> &'static str {
-        let Some(value) = self.object.get(name).cloned() else { return self.complain_missing(name) };
-        match words.iter().find(|word| value.as_str() == Some(word)) {
-            Some(word) => word,
-            None => {
-                self.complain_literal(json!(["body", name]), words, &value);
-                ""
-            }
-        }
-    }
-
-    /// Takes down that a value is none of these words.
-    pub(crate) fn complain_literal(&mut self, place: Value, words: &[&str], value: &Value) {
-        let expected = alternatives(words);
-        let mut complaint = complaint("literal_error", place, &format!("Input should be {expected}"), value);
-        complaint["ctx"] = json!({ "expected": expected });
-        self.complaints.push(complaint);
-    }
-
-    /// Takes down what is wrong with a field.
-    pub(crate) fn complain<T: Default>(&mut self, kind: &str, place: Value, message: &str, value: &Value) -> T {
-        self.complaints.push(complaint(kind, place, message, value));
-        T::default()
-    }
-
-    fn complain_missing<T: Default>(&mut self, name: &str) -> T {
-        let input = Value::Object(self.object.clone());
-        self.complain("missing", json!(["body", name]), "Field required", &input)
     }
 
     fn given(&self, name: &str) -> Option<&Value> {
         self.object.get(name).filter(|value| !value.is_null())
     }
+}
 
-    /// Fails when anything was wrong.
-    pub(crate) fn finish(self) -> Result<(), Refusal> {
-        if self.complaints.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.complaints)) }
+/// Reads the body of a request as what it must be.
+pub(crate) async fn read<T: DeserializeOwned + JsonSchema>(request: Request) -> Result<T, Refusal> {
+    Fields::read(request).await?.read_as()
+}
+
+/// Checks a value against a schema, and puts flags into their one spelling.
+fn check(schema: &Value, value: &mut Value, place: &mut Vec<Value>, complaints: &mut Vec<ValidationError>) {
+    if let Some(choices) = schema["anyOf"].as_array() {
+        let is_null = |choice: &&Value| choice["type"] == "null";
+        if !(value.is_null() && choices.iter().any(|choice| is_null(&choice)))
+            && let Some(choice) = choices.iter().find(|choice| !is_null(choice))
+        {
+            check(choice, value, place, complaints);
+        }
+        return;
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        kind => kind.as_str().into_iter().collect(),
+    };
+    if value.is_null() && kinds.contains(&"null") {
+        return;
+    }
+    let mut complain = |kind: &str, message: &str, value: &Value| {
+        complaints.push(complaint(kind, place.clone(), message, value));
+    };
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        if !words.iter().any(|word| value.as_str() == Some(word)) {
+            let expected = alternatives(&words);
+            let mut complaint =
+                complaint("literal_error", place.clone(), &format!("Input should be {expected}"), value);
+            complaint.ctx = Some([("expected".to_owned(), expected.into())].into_iter().collect());
+            complaints.push(complaint);
+        }
+        return;
+    }
+    match kinds.iter().find(|kind| **kind != "null").copied() {
+        Some("string") if !value.is_string() => complain("string_type", "Input should be a valid string", value),
+        Some("boolean") => match (flag(value), &*value) {
+            (Some(flag), _) => *value = flag.into(),
+            (None, Value::String(_) | Value::Number(_)) => {
+                complain("bool_parsing", "Input should be a valid boolean, unable to interpret input", value);
+            }
+            (None, _) => complain("bool_type", "Input should be a valid boolean", value),
+        },
+        Some("array") => match value {
+            Value::Array(entries) => {
+                for (at, entry) in entries.iter_mut().enumerate() {
+                    place.push(at.into());
+                    check(&schema["items"], entry, place, complaints);
+                    place.pop();
+                }
+            }
+            other => complain("list_type", "Input should be a valid list", other),
+        },
+        Some("object") => match value {
+            Value::Object(object) => check_object(schema, object, place, complaints),
+            other => complain("dict_type", "Input should be a valid dictionary", other),
+        },
+        _ => {}
+    }
+}
+
+fn check_object(
+    schema: &Value,
+    object: &mut Map<String, Value>,
+    place: &mut Vec<Value>,
+    complaints: &mut Vec<ValidationError>,
+) {
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !object.contains_key(name) {
+            let place = place.iter().cloned().chain([name.into()]).collect();
+            complaints.push(complaint("missing", place, "Field required", &Value::Object(object.clone())));
+        }
+    }
+    for (name, value) in object {
+        let property = &schema["properties"][name];
+        let property = if property.is_null() { &schema["additionalProperties"] } else { property };
+        place.push(name.as_str().into());
+        check(property, value, place, complaints);
+        place.pop();
+    }
+}
+
+/// True or false, in any of the spellings the first engine takes.
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => match number.as_f64() {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => None,
+        },
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -228,8 +208,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
-fn complaint(kind: &str, place: Value, message: &str, input: &Value) -> Value {
-    json!({ "type": kind, "loc": place, "msg": message, "input": input })
+fn complaint(kind: &str, loc: Vec<Value>, message: &str, input: &Value) -> ValidationError {
+    ValidationError { r#type: kind.to_owned(), loc, msg: message.to_owned(), input: input.clone(), ctx: None }
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> Refusal {
@@ -240,8 +220,9 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> Refusal {
     } else {
         (error.column().saturating_sub(1), "Invalid JSON")
     };
-    let mut complaint = complaint("json_invalid", json!(["body", before + column]), "JSON decode error", &json!({}));
-    complaint["ctx"] = json!({ "error": context });
+    let place = vec!["body".into(), (before + column).into()];
+    let mut complaint = complaint("json_invalid", place, "JSON decode error", &json!({}));
+    complaint.ctx = Some([("error".to_owned(), context.into())].into_iter().collect());
     Refusal::Invalid(vec![complaint])
 }
 
@@ -259,94 +240,117 @@ fn alternatives(words: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(kind: Option<&str>, body: &str, read: impl Fn(&mut Fields), expected: Value) {
+    use crate::http::legacy::wire::{
+        ApplyCodeRequest, ConversationStateAction, CreateZipRequest, DetectPackagesRequest, GenerateCodeRequest,
+        InstallPackagesRequest,
+    };
+
+    fn read<T: DeserializeOwned + JsonSchema>(kind: Option<&str>, body: &str) -> Result<T, Value> {
         let mut headers = HeaderMap::new();
         if let Some(kind) = kind {
             headers.insert(header::CONTENT_TYPE, kind.parse().expect("valid"));
         }
-        let result = Fields::parse(&headers, body.as_bytes()).and_then(|mut fields| {
-            read(&mut fields);
-            fields.finish()
-        });
-        match result {
-            Err(Refusal::Invalid(complaints)) => assert_eq!(Value::Array(complaints), expected, "{body}"),
-            Ok(()) => assert_eq!(expected, Value::Null, "{body}"),
-            Err(other) => panic!("{body}: {other:?}"),
-        }
+        Fields::parse(&headers, body.as_bytes()).and_then(Fields::read_as).map_err(|refusal| match refusal {
+            Refusal::Invalid(complaints) => serde_json::to_value(complaints).expect("JSON"),
+            other => panic!("{body}: {other:?}"),
+        })
+    }
+
+    #[track_caller]
+    fn check<T: DeserializeOwned + JsonSchema>(kind: Option<&str>, body: &str, expected: Value) {
+        assert_eq!(read::<T>(kind, body).err().unwrap_or_default(), expected, "{body}");
     }
 
     #[test]
     fn complaints_are_those_that_clients_know() {
         const JSON: Option<&str> = Some("application/json");
-        let prompt = |fields: &mut Fields| drop(fields.string("prompt"));
-        let action = |fields: &mut Fields| _ = fields.literal("action", &["reset", "clear-old", "update"]);
-        check(JSON, r#"{"prompt":"x"}"#, prompt, Value::Null);
-        check(None, r#"{"prompt":"x"}"#, prompt, Value::Null);
-        check(
+        check::<GenerateCodeRequest>(JSON, r#"{"prompt":"x","unknown":1}"#, Value::Null);
+        check::<GenerateCodeRequest>(None, r#"{"prompt":"x","model":null,"context":null}"#, Value::Null);
+        check::<GenerateCodeRequest>(
             JSON,
             "{}",
-            prompt,
             json!([{"type":"missing","loc":["body","prompt"],"msg":"Field required","input":{}}]),
         );
-        check(JSON, "", prompt, json!([{"type":"missing","loc":["body"],"msg":"Field required","input":null}]));
-        check(
+        check::<GenerateCodeRequest>(
+            JSON,
+            "",
+            json!([{"type":"missing","loc":["body"],"msg":"Field required","input":null}]),
+        );
+        check::<GenerateCodeRequest>(
             JSON,
             r#"{"prompt":5}"#,
-            prompt,
             json!([{"type":"string_type","loc":["body","prompt"],"msg":"Input should be a valid string","input":5}]),
         );
-        check(
+        check::<GenerateCodeRequest>(
+            JSON,
+            r#"{"prompt":"x","context":"y"}"#,
+            json!([{"type":"dict_type","loc":["body","context"],"msg":"Input should be a valid dictionary","input":"y"}]),
+        );
+        check::<ConversationStateAction>(
             JSON,
             r#"{"action":"nope"}"#,
-            action,
             json!([{"type":"literal_error","loc":["body","action"],
                 "msg":"Input should be 'reset', 'clear-old' or 'update'","input":"nope",
                 "ctx":{"expected":"'reset', 'clear-old' or 'update'"}}]),
         );
-        check(
+        check::<ConversationStateAction>(
+            JSON,
+            r#"{"action":"update","data":{"userPreferences":{"editStyle":"weird"}}}"#,
+            json!([{"type":"literal_error","loc":["body","data","userPreferences","editStyle"],
+                "msg":"Input should be 'targeted' or 'comprehensive'","input":"weird",
+                "ctx":{"expected":"'targeted' or 'comprehensive'"}}]),
+        );
+        check::<ConversationStateAction>(
+            JSON,
+            r#"{"action":"update","data":{"userPreferences":{"editStyle":null,"commonPatterns":["a"]},"x":1}}"#,
+            Value::Null,
+        );
+        check::<ConversationStateAction>(
             JSON,
             r#"{"action":"#,
-            action,
             json!([{"type":"json_invalid","loc":["body",10],"msg":"JSON decode error","input":{},
                 "ctx":{"error":"Expecting value"}}]),
         );
-        check(
+        check::<ConversationStateAction>(
             Some("text/plain"),
             r#"{"action":"reset"}"#,
-            action,
             json!([{"type":"model_attributes_type","loc":["body"],
                 "msg":"Input should be a valid dictionary or object to extract fields from",
                 "input":"{\"action\":\"reset\"}"}]),
         );
-        let packages = |fields: &mut Fields| drop(fields.strings("packages"));
-        check(
+        check::<InstallPackagesRequest>(
             JSON,
             r#"{"packages":["a",1]}"#,
-            packages,
             json!([{"type":"string_type","loc":["body","packages",1],"msg":"Input should be a valid string","input":1}]),
         );
-        check(
+        check::<InstallPackagesRequest>(
             JSON,
             r#"{"packages":"a"}"#,
-            packages,
             json!([{"type":"list_type","loc":["body","packages"],"msg":"Input should be a valid list","input":"a"}]),
+        );
+        check::<DetectPackagesRequest>(
+            JSON,
+            r#"{"files":{"a":1}}"#,
+            json!([{"type":"string_type","loc":["body","files","a"],"msg":"Input should be a valid string","input":1}]),
+        );
+        check::<CreateZipRequest>(JSON, r#"{"files":null}"#, Value::Null);
+        check::<ApplyCodeRequest>(
+            JSON,
+            r#"{"response":"","packages":null}"#,
+            json!([{"type":"list_type","loc":["body","packages"],"msg":"Input should be a valid list","input":null}]),
         );
     }
 
     #[test]
     fn flags_have_many_spellings() {
+        let of = |text: &str| read::<ApplyCodeRequest>(None, &format!("{{\"response\":\"\",\"is_edit\":{text}}}"));
         for (text, expected) in [("true", true), ("\"Yes\"", true), ("1", true), ("false", false), ("\"off\"", false)] {
-            let mut fields =
-                Fields::parse(&HeaderMap::new(), format!("{{\"x\":{text}}}").as_bytes()).expect("an object");
-            assert_eq!(fields.flag("x"), expected, "{text}");
-            assert!(fields.finish().is_ok(), "{text}");
+            assert_eq!(of(text).expect("a flag").is_edit, expected, "{text}");
         }
-        for text in ["null", "2", "\"maybe\"", "[]"] {
-            let mut fields =
-                Fields::parse(&HeaderMap::new(), format!("{{\"x\":{text}}}").as_bytes()).expect("an object");
-            assert!(!fields.flag("x"));
-            assert!(fields.finish().is_err(), "{text}");
+        for (text, kind) in
+            [("null", "bool_type"), ("2", "bool_parsing"), ("\"maybe\"", "bool_parsing"), ("[]", "bool_type")]
+        {
+            assert_eq!(of(text).expect_err("no flag")[0]["type"], kind, "{text}");
         }
     }
 }

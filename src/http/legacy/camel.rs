@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::translation::Translation;
 use super::{
-    body::Fields,
+    body::{self, Fields},
     browser::{self, Browser},
     caller::{Call, project_named},
     conversation::{self, TOPIC_DEFAULT},
@@ -29,6 +29,10 @@ use super::{
     events,
     refusal::{Refusal, no_such_path},
     sandbox,
+    wire::{
+        ApplyCodeRequest, ConversationStateAction, CreateSandboxRequest, DetectPackagesRequest, GenerateCodeRequest,
+        InstallPackagesRequest,
+    },
 };
 use crate::http::{HttpState, listener::Connection};
 
@@ -92,21 +96,15 @@ async fn check(endpoint: &str, method: &Method, request: Request) -> Result<(), 
     if *method != Method::POST {
         return Ok(());
     }
-    let mut fields = match endpoint {
-        // What these may be told they need not be.
-        "create-ai-sandbox-v2" | "kill-sandbox" => Fields::read_or_empty(request).await?,
-        _ => Fields::read(request).await?,
-    };
     match endpoint {
-        "generate-ai-code-stream" => drop(fields.string("prompt")),
-        "apply-ai-code-stream" => drop(fields.string("response")),
-        "install-packages" => drop(fields.strings("packages")),
-        "detect-and-install-packages" => drop(fields.string_map("files")),
-        "conversation-state" => _ = fields.literal("action", &["reset", "clear-old", "update"]),
-        "create-ai-sandbox-v2" => drop(fields.optional_string("provider")),
-        _ => {}
+        "generate-ai-code-stream" => body::read::<GenerateCodeRequest>(request).await.map(drop),
+        "apply-ai-code-stream" => body::read::<ApplyCodeRequest>(request).await.map(drop),
+        "install-packages" => body::read::<InstallPackagesRequest>(request).await.map(drop),
+        "detect-and-install-packages" => body::read::<DetectPackagesRequest>(request).await.map(drop),
+        "conversation-state" => body::read::<ConversationStateAction>(request).await.map(drop),
+        "create-ai-sandbox-v2" => Fields::read_or_empty(request).await?.read_as::<CreateSandboxRequest>().map(drop),
+        _ => Ok(()),
     }
-    fields.finish()
 }
 
 /// A stream, in which these clients are told also what others are refused for before it begins.

@@ -20,12 +20,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::steps::{Kind, Step, Steps};
 use super::{
-    body::Fields,
+    body,
     caller::Call,
     dialect::Dialect,
     events::{self, Gone, Listener},
     refusal::Refusal,
     room::{Visit, ended},
+    wire::{DummyEvent, ProcessRepositoryRequest, ProcessSummary},
 };
 use crate::{
     http::{HttpState, listener::Connection},
@@ -68,17 +69,14 @@ struct Job {
 pub(super) async fn process(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let grant = state.access.admit_request(request.headers()).await?;
     let connection = request.extensions().get::<Connection>().cloned();
-    let mut fields = Fields::read(request).await?;
-    let url = fields.string("repoUrl");
-    let prompt = fields.string("prompt");
-    fields.finish()?;
+    let ProcessRepositoryRequest { repo_url, prompt } = body::read(request).await?;
     grant.administer()?;
     let call = Call::new(&state, connection, new_project_id(), grant, Dialect::Engine)?;
     let Ok(permit) = Arc::clone(&state.code_jobs).try_acquire_owned() else {
         return Err(Refusal::Later("Too many repositories are being processed; try again".into(), RETRY_AFTER_MS));
     };
     let hosts = &state.registry.parts().settings.git_hosts;
-    let url = RepositoryUrl::parse(&url, hosts).map_err(|error| error.to_string());
+    let url = RepositoryUrl::parse(&repo_url, hosts).map_err(|error| error.to_string());
     let (listener, (steps, mut told)) = (call.listener(), Steps::new());
     let job = Job { call, url, prompt };
     let shutdown = state.shutdown.clone();
@@ -90,7 +88,7 @@ pub(super) async fn process(State(state): State<HttpState>, request: Request) ->
     Ok(events::respond(
         &state,
         listener,
-        |error| steps::failure(Step::Complete, &error.message),
+        |error| events::value(steps::failure(Step::Complete, &error.message)),
         |events| async move {
             while let Some(event) = told.recv().await {
                 events.send(event).await?;
@@ -114,7 +112,7 @@ pub(super) async fn dummy(State(state): State<HttpState>, request: Request) -> R
                 if step > 0 {
                     sleep(DUMMY_PAUSE).await;
                 }
-                events.send(json!({ "step": step })).await?;
+                events.send(DummyEvent { step }).await?;
             }
             Ok::<(), Gone>(())
         },
@@ -144,13 +142,13 @@ impl Job {
             Ok(done) => {
                 steps.say(Kind::Success, Some(100), "Code processing completed successfully!");
                 let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                steps.summary(json!({
-                    "repository": done.repository,
-                    "prompt": self.prompt,
-                    "files_modified": done.files_modified,
-                    "sandbox_id": done.sandbox,
-                    "duration_ms": duration_ms,
-                }));
+                steps.summary(ProcessSummary {
+                    repository: done.repository,
+                    prompt: self.prompt,
+                    files_modified: done.files_modified,
+                    sandbox_id: done.sandbox,
+                    duration_ms,
+                });
             }
             Err(error) => steps.fail(failed_step, &error.message),
         }
@@ -200,9 +198,7 @@ impl Job {
 
         steps.begin(Step::Planning);
         steps.say(Kind::Info, Some(70), &format!("Planning changes based on prompt: '{}'", self.prompt));
-        let generate = serde_json::from_value::<Generate>(json!({ "prompt": self.prompt }));
-        let generate = generate.expect("invariant: a prompt is all a generate must have");
-        let run = visit.begin(Command::Generate(generate)).await?;
+        let run = visit.begin(Command::Generate(Generate::new(self.prompt.clone()))).await?;
         let files_modified = implement(visit, run, steps).await?;
         Ok(Done { repository: name, files_modified, sandbox })
     }
@@ -364,7 +360,7 @@ mod tests {
         steps.say(Kind::Info, None, "never");
         drop(steps);
         let mut seen: Vec<Value> = Vec::new();
-        while let Some(event) = told.recv().await {
+        while let Some(event) = told.recv().await.map(events::value) {
             assert!(event["timestamp"].is_u64() && event["step"] == "planning", "{event}");
             seen.push(json!([event["type"], event["progress"], event["message"]]));
         }

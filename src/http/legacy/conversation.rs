@@ -10,9 +10,18 @@ use cobuild_protocol::{
     command::{ClearConversation, Clearing, UpdateConversation},
     value::{ConversationInfo, EditRecord, EditStyle, Message, MessagePart, MessageRole, Outcome},
 };
-use serde_json::{Map, Value, json};
 
-use super::{body::Fields, caller::Call, refusal::Refusal, room::Visit};
+use super::{
+    body,
+    caller::Call,
+    refusal::Refusal,
+    room::Visit,
+    wire::{
+        self, ConversationAction, ConversationState, ConversationStateAction, ConversationUpdate, EditHistory,
+        EditOutcome, EditType, MessageAuthor, PreferencesUpdate, PreferredStyle, ProjectEvolution, Success,
+        UserPreferences,
+    },
+};
 use crate::{http::HttpState, project::ProjectHandle};
 
 /// What a conversation is about when nobody has said so.
@@ -33,69 +42,34 @@ pub(super) async fn delete(State(state): State<HttpState>, request: Request) -> 
     call.may_change()?;
     let handle = call.handle().await?;
     clear(&call, &handle, Clearing::Delete).await?;
-    Ok(Json(json!({ "success": true, "message": "Conversation state cleared" })).into_response())
+    Ok(Json(Success { success: true, message: "Conversation state cleared".into() }).into_response())
 }
 
 pub(super) async fn post(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let action = fields.literal("action", &["reset", "clear-old", "update"]);
-    let data = fields.optional_object("data");
-    let update = changes(&mut fields, data.as_ref());
-    fields.finish()?;
+    let ConversationStateAction { action, data } = body::read(request).await?;
     call.may_change()?;
     let handle = call.handle().await?;
     match action {
-        "reset" => clear(&call, &handle, Clearing::All).await?,
-        "clear-old" => clear(&call, &handle, Clearing::Old).await?,
-        _ => drop(visit(&call, &handle).await?.submit(Command::UpdateConversation(update)).await?),
+        ConversationAction::Reset => clear(&call, &handle, Clearing::All).await?,
+        ConversationAction::ClearOld => clear(&call, &handle, Clearing::Old).await?,
+        ConversationAction::Update => {
+            let update = Command::UpdateConversation(changes(data.unwrap_or_default()));
+            visit(&call, &handle).await?.submit(update).await?;
+        }
     }
     shown(&call, &handle).await
 }
 
-/// What an update asks for. Its fields are camelCase, in this dialect too.
-fn changes(fields: &mut Fields, data: Option<&Map<String, Value>>) -> UpdateConversation {
-    let mut update = UpdateConversation::default();
-    let Some(data) = data else { return update };
-    let given = |object: &Map<String, Value>, name: &str| object.get(name).filter(|value| !value.is_null()).cloned();
-    match given(data, "currentTopic") {
-        Some(Value::String(topic)) => update.topic = Some(topic),
-        Some(other) => {
-            let place = json!(["body", "data", "currentTopic"]);
-            () = fields.complain("string_type", place, "Input should be a valid string", &other);
-        }
-        None => {}
-    }
-    let preferences = match given(data, "userPreferences") {
-        Some(Value::Object(preferences)) => preferences,
-        Some(other) => {
-            let place = json!(["body", "data", "userPreferences"]);
-            return fields.complain("dict_type", place, "Input should be a valid dictionary", &other);
-        }
-        None => return update,
-    };
-    if let Some(style) = given(&preferences, "editStyle") {
-        update.edit_style = match style.as_str() {
-            Some("targeted") => Some(EditStyle::Targeted),
-            Some("comprehensive") => Some(EditStyle::Comprehensive),
-            _ => {
-                let place = json!(["body", "data", "userPreferences", "editStyle"]);
-                fields.complain_literal(place, &["targeted", "comprehensive"], &style);
-                None
-            }
-        };
-    }
-    if let Some(patterns) = given(&preferences, "commonPatterns") {
-        let texts = patterns.as_array().map(|list| list.iter().map(|text| text.as_str().map(str::to_owned)));
-        match texts.and_then(|texts| texts.collect::<Option<Vec<String>>>()) {
-            Some(texts) => update.common_patterns = Some(texts),
-            None => {
-                let place = json!(["body", "data", "userPreferences", "commonPatterns"]);
-                () = fields.complain("list_type", place, "Input should be a valid list", &patterns);
-            }
-        }
-    }
-    update
+/// What an update asks for.
+fn changes(wanted: ConversationUpdate) -> UpdateConversation {
+    let ConversationUpdate { current_topic, user_preferences } = wanted;
+    let PreferencesUpdate { edit_style, common_patterns } = user_preferences.unwrap_or_default();
+    let edit_style = edit_style.map(|style| match style {
+        PreferredStyle::Targeted => EditStyle::Targeted,
+        PreferredStyle::Comprehensive => EditStyle::Comprehensive,
+    });
+    UpdateConversation { topic: current_topic, edit_style, common_patterns }
 }
 
 async fn visit(call: &Call, handle: &ProjectHandle) -> Result<Visit, Refusal> {
@@ -109,36 +83,34 @@ pub(crate) async fn clear(call: &Call, handle: &ProjectHandle, clear: Clearing) 
 
 async fn shown(call: &Call, handle: &ProjectHandle) -> Result<Response, Refusal> {
     let (_, view) = handle.state().await?;
-    Ok(Json(body(call.project.as_str(), &view)).into_response())
+    Ok(Json(shown_as(call.project.as_str(), &view)).into_response())
 }
 
-fn body(project: &str, view: &ProjectState) -> Value {
+fn shown_as(project: &str, view: &ProjectState) -> ConversationState {
     let ConversationInfo { topic, edit_style, common_patterns, edits, evolution, created_at, updated_at, .. } =
         &*view.conversation;
-    let evolution = evolution.iter().map(|step| {
-        json!({
-            "timestamp": microseconds(&step.at),
-            "change_type": edit_type(step.edit),
-            "description": format!("{APPLIED}: {} files", step.files.len()),
-            "files_affected": step.files,
-        })
+    let evolution = evolution.iter().map(|step| ProjectEvolution {
+        timestamp: microseconds(&step.at),
+        change_type: edit_type(step.edit),
+        description: format!("{APPLIED}: {} files", step.files.len()),
+        files_affected: step.files.iter().map(ToString::to_string).collect(),
     });
-    json!({
-        "project_id": project,
-        "current_topic": topic.as_deref().unwrap_or(TOPIC_DEFAULT),
-        "messages": messages(view).map(|message| message_body(view, message)).collect::<Vec<_>>(),
-        "edit_history": edits.iter().map(edit_body).collect::<Vec<_>>(),
-        "project_evolution": evolution.collect::<Vec<_>>(),
-        "user_preferences": {
-            "edit_style": match edit_style {
-                EditStyle::Targeted => "targeted",
-                EditStyle::Comprehensive => "comprehensive",
+    ConversationState {
+        project_id: project.to_owned(),
+        current_topic: topic.clone().unwrap_or_else(|| TOPIC_DEFAULT.to_owned()),
+        messages: messages(view).map(|message| message_body(view, message)).collect(),
+        edit_history: edits.iter().map(edit_body).collect(),
+        project_evolution: evolution.collect(),
+        user_preferences: UserPreferences {
+            edit_style: match edit_style {
+                EditStyle::Targeted => PreferredStyle::Targeted,
+                EditStyle::Comprehensive => PreferredStyle::Comprehensive,
             },
-            "common_patterns": common_patterns,
+            common_patterns: common_patterns.clone(),
         },
-        "created_at": microseconds(created_at),
-        "updated_at": microseconds(updated_at),
-    })
+        created_at: microseconds(created_at),
+        updated_at: microseconds(updated_at),
+    }
 }
 
 /// The messages that count: an answer only when it was given to its end, or to that of what the model may write.
@@ -174,36 +146,36 @@ pub(crate) fn text_of(message: &Message) -> String {
     text
 }
 
-fn message_body(view: &ProjectState, message: &Message) -> Value {
+fn message_body(view: &ProjectState, message: &Message) -> wire::Message {
     let run = view.runs.iter().rev().find(|run| Some(run.run) == message.run);
     let files = run.map(|run| &run.files).filter(|files| !files.is_empty() && message.role == MessageRole::Assistant);
-    json!({
-        "role": match message.role {
-            MessageRole::User => "user",
-            MessageRole::Assistant => "assistant",
+    wire::Message {
+        role: match message.role {
+            MessageRole::User => MessageAuthor::User,
+            MessageRole::Assistant => MessageAuthor::Assistant,
         },
-        "content": text_of(message),
-        "timestamp": microseconds(&message.at),
-        "metadata": null,
-        "edited_files": files,
-        "packages_installed": null,
-        "edit_type": null,
-    })
+        content: text_of(message),
+        timestamp: microseconds(&message.at),
+        metadata: None,
+        edited_files: files.map(|files| files.iter().map(ToString::to_string).collect()),
+        packages_installed: None,
+        edit_type: None,
+    }
 }
 
-fn edit_body(edit: &EditRecord) -> Value {
-    json!({
-        "timestamp": microseconds(&edit.at),
-        "files_modified": edit.files,
-        "edit_type": edit_type(edit.edit),
-        "prompt": edit.prompt.as_deref().unwrap_or(APPLIED),
-        "outcome": if edit.error.is_none() { "success" } else { "partial" },
-        "error": edit.error,
-    })
+fn edit_body(edit: &EditRecord) -> EditHistory {
+    EditHistory {
+        timestamp: microseconds(&edit.at),
+        files_modified: edit.files.iter().map(ToString::to_string).collect(),
+        edit_type: edit_type(edit.edit),
+        prompt: edit.prompt.clone().unwrap_or_else(|| APPLIED.to_owned()),
+        outcome: if edit.error.is_none() { EditOutcome::Success } else { EditOutcome::Partial },
+        error: edit.error.clone(),
+    }
 }
 
-const fn edit_type(edit: bool) -> &'static str {
-    if edit { "apply" } else { "create" }
+const fn edit_type(edit: bool) -> EditType {
+    if edit { EditType::Apply } else { EditType::Create }
 }
 
 /// A time with microseconds, which these clients expect; ours count milliseconds.
@@ -216,6 +188,8 @@ fn microseconds(at: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -240,6 +214,6 @@ mod tests {
             "project_evolution": [], "user_preferences": { "edit_style": "targeted", "common_patterns": [] },
             "created_at": at, "updated_at": at,
         });
-        assert_eq!(body("my-project", &view), expected);
+        assert_eq!(serde_json::to_value(shown_as("my-project", &view)).expect("JSON"), expected);
     }
 }

@@ -20,6 +20,7 @@ use axum::{
 use bytes::Bytes;
 use cobuild_protocol::{ErrorBody, value::Role};
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -60,7 +61,8 @@ pub(crate) struct Gone;
 
 impl Events {
     /// Sends one event; waits while the client is slow.
-    pub(crate) async fn send(&self, event: Value) -> Result<(), Gone> {
+    pub(crate) async fn send(&self, event: impl Serialize + Send) -> Result<(), Gone> {
+        let event = value(event);
         let Some(camel) = &self.camel else { return self.write(format!("data: {}\n\n", ascii(&event))).await };
         let translated = camel.lock().unwrap_or_else(PoisonError::into_inner).of(event);
         for event in translated {
@@ -75,6 +77,11 @@ impl Events {
             Ok(Err(_)) | Err(_) => Err(Gone),
         }
     }
+}
+
+/// An event as JSON.
+pub(crate) fn value(event: impl Serialize) -> Value {
+    serde_json::to_value(event).expect("invariant: events are objects of texts, numbers and lists")
 }
 
 /// For how long a client may listen, and over which connection.

@@ -7,13 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::FilePath;
-use serde_json::json;
 
 use super::{
-    body::Fields,
+    body,
     caller::Call,
     refusal::Refusal,
     sandbox::{self, NOT_FOUND_CREATE, SANDBOX_PARAMETER, query_of},
+    wire::{CreateZipRequest, GetFilesResponse},
 };
 use crate::http::{HttpState, export};
 
@@ -31,8 +31,8 @@ pub(super) async fn list(State(state): State<HttpState>, request: Request) -> Re
         }
         None => true,
     };
-    let files: Vec<&FilePath> = view.files.keys().filter(is_below).collect();
-    Ok(Json(json!({ "success": true, "files": files, "total_count": files.len() })).into_response())
+    let files: Vec<String> = view.files.keys().filter(is_below).map(ToString::to_string).collect();
+    Ok(Json(GetFilesResponse { success: true, total_count: files.len(), files }).into_response())
 }
 
 /// A folder of the project; `None` for its root.
@@ -53,10 +53,8 @@ fn folder(path: &str) -> Result<Option<String>, Refusal> {
 
 pub(super) async fn zip(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let wanted = fields.optional_strings("files");
-    let sandbox_id = fields.optional_string("sandbox_id");
-    fields.finish()?;
+    let CreateZipRequest { files, sandbox_id } = body::read(request).await?;
+    let wanted = files.unwrap_or_default();
     let handle = call.handle().await?;
     let (_, view) = handle.state().await?;
     sandbox::present(&view, sandbox_id.as_deref()).ok_or_else(|| Refusal::not_found(NOT_FOUND_CREATE))?;

@@ -8,11 +8,9 @@ use cobuild_protocol::{
     Command, ErrorBody, Event,
     command::{Generate, ModelChoice, Say},
 };
-use serde_json::{Value, json};
 
 use super::{
-    background,
-    body::Fields,
+    background, body,
     caller::Call,
     dialect::Dialect,
     events::{self, Events, Gone},
@@ -20,6 +18,7 @@ use super::{
     packages,
     refusal::Refusal,
     room::{Visit, ended},
+    wire::{GenerateCodeRequest, GenerateComplete, GenerateEvent},
 };
 use crate::{codegen::reply::parse_reply, http::HttpState, project::ProjectHandle};
 
@@ -36,12 +35,7 @@ struct Question {
 
 pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let prompt = fields.string("prompt");
-    let model = fields.optional_string("model");
-    let context = fields.optional_object("context");
-    fields.flag("is_edit");
-    fields.finish()?;
+    let GenerateCodeRequest { prompt, model, context, .. } = body::read(request).await?;
     call.may_change()?;
     let handle = call.handle().await?;
     let question = Question { prompt, model, background: background::of_engine(context) };
@@ -49,9 +43,9 @@ pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> 
     Ok(events::respond(
         &state,
         listener,
-        |error| failure(&error.message),
+        |error| events::value(failure(&error.message)),
         |events| async move {
-            events.send(json!({ "type": "start", "message": "Generating code..." })).await?;
+            events.send(GenerateEvent::Start { message: "Generating code...".into() }).await?;
             let last = match answer(&call, &handle, &question, &events).await? {
                 Ok(complete) => complete,
                 Err(reason) => failure(&reason),
@@ -61,8 +55,8 @@ pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> 
     ))
 }
 
-fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": FAILED })
+fn failure(reason: &str) -> GenerateEvent {
+    GenerateEvent::Error { error: reason.to_owned(), message: FAILED.into() }
 }
 
 /// Streams the answer; returns the last event, or why there is no answer.
@@ -71,7 +65,7 @@ async fn answer(
     handle: &ProjectHandle,
     question: &Question,
     events: &Events,
-) -> Result<Result<Value, String>, Gone> {
+) -> Result<Result<GenerateEvent, String>, Gone> {
     let mut visit = match call.enter(handle).await {
         Ok(subscription) => Visit::new(handle.clone(), subscription),
         Err(error) => return Ok(Err(error.to_string())),
@@ -90,13 +84,9 @@ async fn answer(
     };
     let packages = packages::of_reply(handle, &parse_reply(&response)).await;
     if !packages.is_empty() {
-        events.send(json!({ "type": "packages", "packages": packages })).await?;
+        events.send(GenerateEvent::Packages { packages }).await?;
     }
-    let mut complete = json!({ "type": "complete", "response": response });
-    if let Some(notice) = chosen.notice {
-        complete["notice"] = notice.into();
-    }
-    Ok(Ok(complete))
+    Ok(Ok(GenerateEvent::Complete(GenerateComplete { response, notice: chosen.notice })))
 }
 
 /// The whole answer, with each piece of it sent as it comes.
@@ -122,7 +112,7 @@ async fn reply(
         match visit.next_of(run).await {
             Ok(Event::ReplyDelta(delta)) => {
                 response.push_str(&delta.text);
-                events.send(json!({ "type": "chunk", "content": delta.text })).await?;
+                events.send(GenerateEvent::Chunk { content: delta.text }).await?;
             }
             Ok(Event::RunFinished(finished)) => {
                 return Ok(match ended(finished.outcome, finished.error) {

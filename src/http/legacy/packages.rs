@@ -10,15 +10,19 @@ use cobuild_protocol::{
     command::{Install, RestartPreview},
     value::PreviewState,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    body::Fields,
+    body,
     caller::Call,
-    events::{Events, Gone},
+    events::{self, Events, Gone},
     refusal::Refusal,
     room::{Visit, ended},
     sandbox::{self, NOT_FOUND_STREAM},
+    wire::{
+        DetectPackagesRequest, DetectPackagesResponse, InstallComplete, InstallEvent, InstallPackagesRequest,
+        InstallStage,
+    },
 };
 use crate::{
     codegen::{
@@ -86,23 +90,20 @@ fn name_those_of(reply: &ParsedReply, collector: &mut PackageCollector) {
 
 pub(super) async fn install(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let packages = fields.strings("packages");
-    let wanted = fields.optional_string("sandbox_id");
-    fields.finish()?;
-    let start = "Starting package installation...";
-    sandbox::stream_within(call, wanted.as_deref(), start, failure, |call, handle, events| async move {
+    let InstallPackagesRequest { packages, sandbox_id } = body::read(request).await?;
+    let start = events::value(InstallEvent::Start { message: "Starting package installation...".into() });
+    sandbox::stream_within(call, sandbox_id.as_deref(), start, failure, |call, handle, events| async move {
         install_all(&call, &handle, &packages, &events).await
     })
     .await
 }
 
 fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": FAILED })
+    events::value(InstallEvent::Error { error: reason.to_owned(), message: FAILED.into() })
 }
 
 fn complete(message: &str) -> Value {
-    json!({ "type": "complete", "message": message })
+    events::value(InstallEvent::Complete(InstallComplete { message: message.into(), installed: None, count: None }))
 }
 
 /// Installs and tells; returns the last event, or why it failed.
@@ -115,18 +116,18 @@ async fn install_all(
     if packages.is_empty() {
         return Ok(Ok(complete("No packages to install")));
     }
-    let info = format!("Installing {} packages: {}", packages.len(), quoted(packages));
-    events.send(json!({ "type": "info", "message": info })).await?;
+    let message = format!("Installing {} packages: {}", packages.len(), quoted(packages));
+    events.send(InstallEvent::Info { message }).await?;
     let manifest = manifest(handle).await;
     if manifest.is_none() {
-        events.send(json!({ "type": "warning", "message": "Could not read package.json" })).await?;
+        events.send(InstallEvent::Warning { message: "Could not read package.json".into() }).await?;
     }
     let Wanted { needed, present } = Wanted::sort(manifest.as_deref(), |collector| {
         packages.iter().for_each(|package| collector.add_named(package));
     });
     if !present.is_empty() {
-        let info = format!("Already installed: {}", quoted(&present));
-        events.send(json!({ "type": "info", "message": info })).await?;
+        let message = format!("Already installed: {}", quoted(&present));
+        events.send(InstallEvent::Info { message }).await?;
     }
     if let Some(refused) = needed.refused.first() {
         return Ok(Err(format!("'{}' was not installed: {}", refused.name, refused.reason)));
@@ -138,9 +139,9 @@ async fn install_all(
         Ok(subscription) => Visit::new(handle.clone(), subscription),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    events.send(stage("stop_vite", "Stopping Vite server...".into())).await?;
+    events.send(stage(InstallStage::StopVite, "Stopping Vite server...".into())).await?;
     let installing = format!("Installing {} packages...", needed.packages.len());
-    events.send(stage("install", installing)).await?;
+    events.send(stage(InstallStage::Install, installing)).await?;
     let mut installed = Vec::new();
     let mut failed = None;
     for some in needed.packages.chunks(PACKAGES_AT_ONCE_MAX) {
@@ -152,21 +153,20 @@ async fn install_all(
             }
         }
     }
-    events.send(stage("restart_vite", "Restarting Vite server...".into())).await?;
+    events.send(stage(InstallStage::RestartVite, "Restarting Vite server...".into())).await?;
     let restarted = restart(&mut visit).await;
     for line in preview_log(handle).await.lines() {
-        events.send(json!({ "type": "vite_output", "content": line })).await?;
+        events.send(InstallEvent::ViteOutput { content: line.to_owned() }).await?;
     }
     if let Some(reason) = failed.or(restarted.err()) {
         return Ok(Err(reason));
     }
-    let count = installed.len();
-    let message = "Packages installed successfully";
-    Ok(Ok(json!({ "type": "complete", "message": message, "installed": installed, "count": count })))
+    let (count, message) = (Some(installed.len()), "Packages installed successfully".into());
+    Ok(Ok(events::value(InstallEvent::Complete(InstallComplete { message, installed: Some(installed), count }))))
 }
 
-fn stage(stage: &str, message: String) -> Value {
-    json!({ "type": "stage", "stage": stage, "message": message })
+fn stage(stage: InstallStage, message: String) -> InstallEvent {
+    InstallEvent::Stage { stage, message }
 }
 
 /// One `install`; returns the names, or why it failed.
@@ -183,7 +183,7 @@ async fn install_some(
     loop {
         match visit.next_of(run).await {
             Ok(Event::InstallOutput(said)) => {
-                events.send(json!({ "type": "output", "content": said.text })).await?;
+                events.send(InstallEvent::Output { content: said.text }).await?;
             }
             Ok(Event::InstallFinished(finished)) => installed = names(&finished.installed),
             Ok(Event::RunFinished(finished)) => {
@@ -234,9 +234,8 @@ pub(super) fn quoted(names: &[String]) -> String {
 
 pub(super) async fn detect(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let files = fields.string_map("files");
-    fields.finish()?;
+    let DetectPackagesRequest { files } = body::read(request).await?;
+    let files: Vec<(String, String)> = files.into_iter().collect();
     call.may_change()?;
     let handle = call.handle().await?;
     let (_, view) = handle.state().await?;
@@ -245,18 +244,20 @@ pub(super) async fn detect(State(state): State<HttpState>, request: Request) -> 
     } else {
         Err(NOT_FOUND_STREAM.to_owned())
     };
-    let body = outcome.unwrap_or_else(|reason| {
-        json!({
-            "success": false,
-            "packages_installed": [],
-            "packages_already_installed": [],
-            "message": format!("Failed to detect packages: {reason}"),
-        })
+    let body = outcome.unwrap_or_else(|reason| DetectPackagesResponse {
+        success: false,
+        packages_installed: Vec::new(),
+        packages_already_installed: Vec::new(),
+        message: format!("Failed to detect packages: {reason}"),
     });
     Ok(Json(body).into_response())
 }
 
-async fn install_detected(call: &Call, handle: &ProjectHandle, files: &[(String, String)]) -> Result<Value, String> {
+async fn install_detected(
+    call: &Call,
+    handle: &ProjectHandle,
+    files: &[(String, String)],
+) -> Result<DetectPackagesResponse, String> {
     let Wanted { needed, present } = detected(handle, files).await;
     let (found, missing) = (needed.packages.len() + present.len(), needed.packages.len());
     let mut installed = Vec::new();
@@ -272,12 +273,12 @@ async fn install_detected(call: &Call, handle: &ProjectHandle, files: &[(String,
     } else {
         format!("Detected {found} packages. {missing} need installation.")
     };
-    Ok(json!({
-        "success": true,
-        "packages_installed": installed,
-        "packages_already_installed": present,
-        "message": message,
-    }))
+    Ok(DetectPackagesResponse {
+        success: true,
+        packages_installed: installed,
+        packages_already_installed: present,
+        message,
+    })
 }
 
 /// What files import, whatever their paths are: a file without a known ending is taken for a script.

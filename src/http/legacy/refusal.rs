@@ -6,9 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{ErrorBody, ErrorCode};
-use serde_json::{Value, json};
 
-use super::dialect::Dialect;
+use super::{
+    browser::wire::BrowserError,
+    dialect::Dialect,
+    events::value,
+    wire::{ErrorDetail, HttpValidationError, UnexpectedError, ValidationError},
+};
 use crate::{http::error, project::ProjectError};
 
 /// Why a request is not answered as it wishes.
@@ -17,7 +21,7 @@ pub(crate) enum Refusal {
     /// A status and a sentence.
     Detail(StatusCode, String),
     /// The body is not what it must be: one entry per complaint, as the first engine's validation writes them.
-    Invalid(Vec<Value>),
+    Invalid(Vec<ValidationError>),
     /// A fault of ours; the sentence gives nothing away.
     Unexpected(String),
     /// A limit: when to try again, in milliseconds.
@@ -43,14 +47,14 @@ impl Refusal {
     pub(crate) fn in_dialect(self, dialect: Dialect) -> Response {
         let wait_ms = if let Self::Later(_, wait_ms) = &self { Some(*wait_ms) } else { None };
         let browser =
-            matches!(dialect, Dialect::Browser).then(|| json!({ "success": false, "error": self.sentence() }));
+            matches!(dialect, Dialect::Browser).then(|| value(BrowserError { success: false, error: self.sentence() }));
         let (status, body) = match self {
-            Self::Detail(status, sentence) => (status, json!({ "detail": sentence })),
-            Self::Later(sentence, _) => (StatusCode::TOO_MANY_REQUESTS, json!({ "detail": sentence })),
-            Self::Invalid(complaints) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "detail": complaints })),
-            Self::Unexpected(sentence) => {
-                let body = json!({ "success": false, "error": sentence, "message": "Internal server error" });
-                (StatusCode::INTERNAL_SERVER_ERROR, body)
+            Self::Detail(status, detail) => (status, value(ErrorDetail { detail })),
+            Self::Later(detail, _) => (StatusCode::TOO_MANY_REQUESTS, value(ErrorDetail { detail })),
+            Self::Invalid(detail) => (StatusCode::UNPROCESSABLE_ENTITY, value(HttpValidationError { detail })),
+            Self::Unexpected(error) => {
+                let message = "Internal server error".into();
+                (StatusCode::INTERNAL_SERVER_ERROR, value(UnexpectedError { success: false, error, message }))
             }
         };
         let mut response = (status, Json(browser.unwrap_or(body))).into_response();
@@ -77,10 +81,10 @@ impl Refusal {
 }
 
 /// A complaint of the validation as one sentence.
-fn complaint_sentence(complaint: &Value) -> String {
-    let place = complaint["loc"].as_array().into_iter().flatten();
+fn complaint_sentence(complaint: &ValidationError) -> String {
+    let place = complaint.loc.iter();
     let place: Vec<String> = place.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
-    format!("{}: {}", place.join("."), complaint["msg"].as_str().unwrap_or("not valid"))
+    format!("{}: {}", place.join("."), complaint.msg)
 }
 
 impl IntoResponse for Refusal {

@@ -15,14 +15,18 @@ use cobuild_protocol::{
     value::{RunKind, SandboxInfo, SandboxState},
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    body::Fields,
+    body,
     caller::Call,
     events::{self, Events, Gone},
     refusal::Refusal,
     room::Visit,
+    wire::{
+        CreateSandboxRequest, CreateSandboxResponse, KillSandboxRequest, KillSandboxResponse, SandboxStatus,
+        SandboxStatusResponse,
+    },
 };
 use crate::{http::HttpState, project::ProjectHandle};
 
@@ -65,7 +69,7 @@ fn known<'a>(view: &'a ProjectState, id: Option<&str>) -> Option<&'a SandboxInfo
 pub(super) async fn stream_within<F>(
     call: Call,
     wanted: Option<&str>,
-    start: &'static str,
+    start: Value,
     failure: fn(&str) -> Value,
     work: impl FnOnce(Call, ProjectHandle, Events) -> F + Send + 'static,
 ) -> Result<Response, Refusal>
@@ -85,7 +89,7 @@ where
             if !has_sandbox {
                 return events.send(failure(NOT_FOUND_STREAM)).await;
             }
-            events.send(json!({ "type": "start", "message": start })).await?;
+            events.send(start).await?;
             let last = work(call, handle, events.clone()).await?.unwrap_or_else(|reason| failure(&reason));
             events.send(last).await
         },
@@ -94,10 +98,7 @@ where
 
 pub(super) async fn create(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let provider = fields.optional_string("provider");
-    let template = fields.optional_string("template");
-    fields.finish()?;
+    let CreateSandboxRequest { provider, template } = body::read(request).await?;
     call.may_change()?;
     let notice = check_provider(&state, provider.as_deref())?;
     if let Some(template) = template.filter(|template| template != TEMPLATE) {
@@ -109,17 +110,15 @@ pub(super) async fn create(State(state): State<HttpState>, request: Request) -> 
     let made = visit.start_sandbox(START_WITHIN).await;
     made.map_err(|error| Refusal::failed(format!("Failed to create sandbox: {}", error.message)))?;
     let (_, view) = handle.state().await?;
-    let provider = &view.sandbox.provider;
-    let mut body = json!({
-        "success": true,
-        "sandbox_id": view.sandbox.sandbox,
-        "provider": provider,
-        "message": format!("Sandbox created successfully with {provider}"),
-        "url": call.preview_url(&view),
-    });
-    if let Some(notice) = notice {
-        body["notice"] = notice.into();
-    }
+    let provider = view.sandbox.provider.clone();
+    let body = CreateSandboxResponse {
+        success: true,
+        url: Some(call.preview_url(&view)),
+        sandbox_id: view.sandbox.sandbox.unwrap_or_default(),
+        message: format!("Sandbox created successfully with {provider}"),
+        provider,
+        notice,
+    };
     Ok(Json(body).into_response())
 }
 
@@ -165,19 +164,19 @@ pub(super) async fn status(State(state): State<HttpState>, request: Request) -> 
     let sandbox = known(&view, id).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
     let is_running = !sandbox.parked && sandbox.state == SandboxState::Ready;
     let status = match sandbox.state {
-        _ if sandbox.parked => "terminated",
-        SandboxState::Ready => "running",
-        SandboxState::Creating | SandboxState::Restoring => "starting",
-        SandboxState::Stopped | SandboxState::Lost => "stopped",
+        _ if sandbox.parked => SandboxStatus::Terminated,
+        SandboxState::Ready => SandboxStatus::Running,
+        SandboxState::Creating | SandboxState::Restoring => SandboxStatus::Starting,
+        SandboxState::Stopped | SandboxState::Lost => SandboxStatus::Stopped,
     };
-    let body = json!({
-        "success": true,
-        "sandbox_id": sandbox.sandbox,
-        "status": status,
-        "uptime_seconds": if is_running { uptime_seconds(sandbox) } else { 0.0 },
-        "provider": sandbox.provider,
-        "is_running": is_running,
-    });
+    let body = SandboxStatusResponse {
+        success: true,
+        sandbox_id: sandbox.sandbox.clone().unwrap_or_default(),
+        status,
+        uptime_seconds: if is_running { uptime_seconds(sandbox) } else { 0.0 },
+        provider: sandbox.provider.clone(),
+        is_running,
+    };
     Ok(Json(body).into_response())
 }
 
@@ -188,16 +187,14 @@ fn uptime_seconds(sandbox: &SandboxInfo) -> f64 {
 
 pub(super) async fn kill(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let call = Call::of_header(&state, &request).await?;
-    let mut fields = Fields::read(request).await?;
-    let wanted = fields.optional_string("sandbox_id");
-    fields.finish()?;
+    let KillSandboxRequest { sandbox_id } = body::read(request).await?;
     call.may_change()?;
     let handle = call.handle().await?;
     let (_, view) = handle.state().await?;
-    let sandbox = present(&view, wanted.as_deref()).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
-    let id = sandbox.sandbox.clone();
+    let sandbox = present(&view, sandbox_id.as_deref()).ok_or_else(|| Refusal::not_found(NOT_FOUND))?;
+    let sandbox_id = sandbox.sandbox.clone().unwrap_or_default();
     end(&call, &handle).await?;
-    let body = json!({ "success": true, "message": "Sandbox terminated successfully", "sandbox_id": id });
+    let body = KillSandboxResponse { success: true, message: "Sandbox terminated successfully".into(), sandbox_id };
     Ok(Json(body).into_response())
 }
 

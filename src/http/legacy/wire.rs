@@ -346,21 +346,58 @@ pub(crate) struct GenerateComplete {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ApplyEvent {
-    Start { message: String },
+    Start {
+        message: String,
+    },
     #[serde(rename_all = "camelCase")]
-    Parsed { file_count: usize, package_count: usize, command_count: usize },
-    Stage { stage: ApplyStage, message: String },
-    PackageOutput { output: String },
-    PackagesComplete { installed: Vec<String> },
-    FileCreated { path: String },
-    FileError { path: String, error: String },
-    FilesComplete { created: Vec<String> },
-    CommandStart { command: String },
-    CommandOutput { output: String },
-    CommandComplete { command: String },
-    CommandError { command: String, error: String },
-    Complete { message: String, files_created: usize, packages_installed: usize, commands_executed: usize },
-    Error { error: String, message: String },
+    Parsed {
+        file_count: usize,
+        package_count: usize,
+        command_count: usize,
+    },
+    Stage {
+        stage: ApplyStage,
+        message: String,
+    },
+    PackageOutput {
+        output: String,
+    },
+    PackagesComplete {
+        installed: Vec<String>,
+    },
+    FileCreated {
+        path: String,
+    },
+    FileError {
+        path: String,
+        error: String,
+    },
+    FilesComplete {
+        created: Vec<String>,
+    },
+    CommandStart {
+        command: String,
+    },
+    CommandOutput {
+        output: String,
+    },
+    CommandComplete {
+        command: String,
+    },
+    CommandError {
+        command: String,
+        error: String,
+    },
+    Complete {
+        message: String,
+        files_created: usize,
+        packages_installed: usize,
+        commands_executed: usize,
+    },
+    Error {
+        error: String,
+        message: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]

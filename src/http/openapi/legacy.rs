@@ -1,241 +1,27 @@
-//! The endpoints of the two older systems. Their bodies are read and written field by field, in the words of their
-//! clients, so the types here only describe them; schemathesis compares them with what the endpoints answer.
-#![expect(dead_code, reason = "types that only describe")]
-
-use std::collections::BTreeMap;
+//! The endpoints of the two older systems. What is described is what is read and written: the façades' own types.
 
 use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Document, Operation};
+use crate::http::legacy::{
+    browser::wire as browser,
+    wire::{
+        ApplyCodeRequest, ApplyEvent, ConversationState, ConversationStateAction, CreateSandboxRequest,
+        CreateSandboxResponse, CreateZipRequest, DetectPackagesRequest, DetectPackagesResponse, DummyEvent,
+        ErrorDetail, GenerateCodeRequest, GenerateEvent, GetFilesResponse, Health, HttpValidationError, InstallEvent,
+        InstallPackagesRequest, KillSandboxRequest, KillSandboxResponse, ProcessEvent, ProcessRepositoryRequest,
+        SandboxStatusResponse, ServiceStatus, Success, UnexpectedError,
+    },
+};
 
 const PROJECT: &str = "Names the project: everything but letters, digits, `_` and `-` is ignored, 64 characters count. The \
     project is made at its first mention.";
-const SSE: &str = "text/event-stream";
-
-#[derive(JsonSchema)]
-struct GenerateCodeRequest {
-    /// What to write.
-    prompt: String,
-    /// `provider/name`; null for the server's default.
-    #[serde(default)]
-    model: Option<String>,
-    /// Accepted and not needed: the server knows the project.
-    #[serde(default)]
-    context: Option<serde_json::Map<String, Value>>,
-    #[serde(default)]
-    is_edit: bool,
-}
-
-#[derive(JsonSchema)]
-struct ApplyCodeRequest {
-    /// A model's answer, with `<file path="…">` blocks.
-    response: String,
-    #[serde(default)]
-    is_edit: bool,
-    /// Installed first.
-    #[serde(default)]
-    packages: Option<Vec<String>>,
-    #[serde(default)]
-    sandbox_id: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct InstallPackagesRequest {
-    packages: Vec<String>,
-    #[serde(default)]
-    sandbox_id: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct DetectPackagesRequest {
-    /// Text by path.
-    files: BTreeMap<String, String>,
-}
-
-#[derive(JsonSchema)]
-struct DetectPackagesResponse {
-    success: bool,
-    /// What was installed.
-    packages_installed: Vec<String>,
-    packages_already_installed: Vec<String>,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct CreateSandboxRequest {
-    /// `local`, `e2b`, `vercel`; null for the configured one.
-    #[serde(default)]
-    provider: Option<String>,
-    /// `react-vite`, the only one.
-    #[serde(default)]
-    template: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct CreateSandboxResponse {
-    success: bool,
-    sandbox_id: String,
-    provider: String,
-    message: String,
-    url: Option<String>,
-    /// Such as that another provider stands in for the one that was named.
-    #[serde(default)]
-    notice: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct SandboxStatusResponse {
-    success: bool,
-    sandbox_id: String,
-    status: String,
-    uptime_seconds: f64,
-    provider: String,
-    is_running: bool,
-}
-
-#[derive(JsonSchema)]
-struct KillSandboxRequest {
-    #[serde(default)]
-    sandbox_id: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct KillSandboxResponse {
-    success: bool,
-    message: String,
-    sandbox_id: String,
-}
-
-#[derive(JsonSchema)]
-struct GetFilesResponse {
-    success: bool,
-    files: Vec<String>,
-    total_count: u64,
-}
-
-#[derive(JsonSchema)]
-struct CreateZipRequest {
-    /// Which files; null or empty for all.
-    #[serde(default)]
-    files: Option<Vec<String>>,
-    #[serde(default)]
-    sandbox_id: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct ConversationStateAction {
-    action: ConversationAction,
-    /// For `update`: `currentTopic`, `userPreferences.editStyle`, `userPreferences.commonPatterns`.
-    #[serde(default)]
-    data: Option<serde_json::Map<String, Value>>,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum ConversationAction {
-    Reset,
-    ClearOld,
-    Update,
-}
-
-#[derive(JsonSchema)]
-struct ConversationState {
-    project_id: String,
-    current_topic: String,
-    messages: Vec<Message>,
-    edit_history: Vec<EditHistory>,
-    project_evolution: Vec<ProjectEvolution>,
-    user_preferences: UserPreferences,
-    created_at: String,
-    updated_at: String,
-}
-
-/// One message of the conversation.
-#[derive(JsonSchema)]
-#[schemars(rename = "Message")]
-struct Message {
-    role: String,
-    content: String,
-    timestamp: String,
-    metadata: Option<serde_json::Map<String, Value>>,
-    edited_files: Option<Vec<String>>,
-    packages_installed: Option<Vec<String>>,
-    edit_type: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct EditHistory {
-    timestamp: String,
-    files_modified: Vec<String>,
-    edit_type: String,
-    prompt: String,
-    outcome: String,
-    error: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct ProjectEvolution {
-    timestamp: String,
-    change_type: String,
-    description: String,
-    files_affected: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-struct UserPreferences {
-    edit_style: String,
-    common_patterns: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-struct Success {
-    success: bool,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct ServiceStatus {
-    message: String,
-    status: String,
-    version: String,
-}
-
-#[derive(JsonSchema)]
-struct Health {
-    status: String,
-    service: String,
-    version: String,
-}
-
-/// A refusal in one sentence.
-#[derive(JsonSchema)]
-struct ErrorDetail {
-    detail: String,
-}
-
-/// What is wrong with a body, field by field.
-#[derive(JsonSchema)]
-#[schemars(rename = "HTTPValidationError")]
-struct HttpValidationError {
-    detail: Vec<ValidationError>,
-}
-
-#[derive(JsonSchema)]
-struct ValidationError {
-    r#type: String,
-    /// Where: names and places.
-    loc: Vec<Value>,
-    msg: String,
-    #[serde(default)]
-    input: Option<Value>,
-    #[serde(default)]
-    ctx: Option<Value>,
-}
 
 /// A fault of the server.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "either of two types, which are what is written")]
 enum ServerError {
     /// What failed.
     Detail(ErrorDetail),
@@ -243,24 +29,8 @@ enum ServerError {
     Unexpected(UnexpectedError),
 }
 
-/// A fault of the server that nobody foresaw.
 #[derive(JsonSchema)]
-struct UnexpectedError {
-    success: bool,
-    error: String,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct ProcessRepositoryRequest {
-    /// `https://github.com/<owner>/<name>`, with or without `.git`, or `git@github.com:<owner>/<name>.git`.
-    #[serde(rename = "repoUrl")]
-    #[schemars(rename = "repoUrl")]
-    repo_url: String,
-    prompt: String,
-}
-
-#[derive(JsonSchema)]
+#[expect(dead_code, reason = "the query is read by name")]
 struct SandboxOfQuery {
     /// An id the server gave; absent for the project's.
     #[serde(default)]
@@ -268,6 +38,7 @@ struct SandboxOfQuery {
 }
 
 #[derive(JsonSchema)]
+#[expect(dead_code, reason = "the query is read by name")]
 struct FilesOfQuery {
     /// Files below this path.
     #[serde(default)]
@@ -303,7 +74,7 @@ fn streams(document: &mut Document) {
         op.is("AI Generation", "Stream a model's answer")
             .details("Text only; apply writes. Events: `start`, `chunk` …, `packages` if any, `complete`; or `error`.")
             .takes::<GenerateCodeRequest>(json!({ "prompt": "A login form" }))
-            .gives_as(200, "The events.", SSE, events(r#"data: {"type": "start", "message": "Generating code..."}"#));
+            .gives_events::<GenerateEvent>(&json!({"type": "start", "message": "Generating code..."}));
         engine(op, &[]);
     });
     document.describe("post", "/api/apply-ai-code-stream", |op| {
@@ -312,23 +83,13 @@ fn streams(document: &mut Document) {
             .takes::<ApplyCodeRequest>(
                 json!({ "response": "<file path=\"src/App.jsx\">…</file>", "packages": ["axios"] }),
             )
-            .gives_as(
-                200,
-                "The events.",
-                SSE,
-                events(r#"data: {"type": "start", "message": "Applying code changes..."}"#),
-            );
+            .gives_events::<ApplyEvent>(&json!({"type": "start", "message": "Applying code changes..."}));
         engine(op, &[]);
     });
     document.describe("post", "/api/install-packages", |op| {
         op.is("Package Management", "Install packages")
             .takes::<InstallPackagesRequest>(json!({ "packages": ["axios"] }))
-            .gives_as(
-                200,
-                "The events.",
-                SSE,
-                events(r#"data: {"type": "start", "message": "Starting package installation..."}"#),
-            );
+            .gives_events::<InstallEvent>(&json!({"type": "start", "message": "Starting package installation..."}));
         engine(op, &[]);
     });
     document.describe("post", "/api/detect-and-install-packages", |op| {
@@ -340,6 +101,7 @@ fn streams(document: &mut Document) {
                 json!({ "success": true, "packages_installed": ["axios"], "packages_already_installed": [],
                         "message": "Detected 1 packages. 1 need installation." }),
             );
+        op.gives_browsers::<browser::DetectBrowserPackagesResponse>();
         engine(op, &[]);
     });
 }
@@ -353,12 +115,14 @@ fn conversation(document: &mut Document) {
     };
     document.describe("get", "/api/conversation-state", |op| {
         op.is("Conversation State", "The conversation").gives::<ConversationState>(200, "The state.", state());
+        op.gives_browsers::<browser::BrowserConversationResponse>();
         engine(op, &[]);
     });
     document.describe("post", "/api/conversation-state", |op| {
         op.is("Conversation State", "Reset, shorten or update it")
             .takes::<ConversationStateAction>(json!({ "action": "update", "data": { "currentTopic": "Login" } }))
             .gives::<ConversationState>(200, "The state.", state());
+        op.gives_browsers::<browser::BrowserConversationResponse>();
         engine(op, &[]);
     });
     document.describe("delete", "/api/conversation-state", |op| {
@@ -380,6 +144,7 @@ fn sandboxes(document: &mut Document) {
                     "message": "Sandbox created successfully with local",
                     "url": "http://0123456789abcdef0123456789abcdef.cobuild.localhost:3100/" }),
             );
+        op.gives_browsers::<browser::CreateBrowserSandboxResponse>();
         engine(op, &[]);
     });
     document.describe("get", "/api/get-sandbox-files", |op| {
@@ -388,6 +153,7 @@ fn sandboxes(document: &mut Document) {
             "The files.",
             json!({ "success": true, "files": ["src/App.jsx"], "total_count": 1 }),
         );
+        op.gives_browsers::<browser::BrowserFilesResponse>();
         engine(op, &[(404, "There is no sandbox.")]);
     });
     document.describe("post", "/api/sandbox-status", |op| {
@@ -407,6 +173,7 @@ fn sandboxes(document: &mut Document) {
                 "It is gone; the files stay.",
                 json!({ "success": true, "message": "Sandbox terminated successfully", "sandbox_id": "sbx_nImS9iXZmJ5d" }),
             );
+        op.gives_browsers::<browser::KillBrowserSandboxResponse>();
         engine(op, &[(404, "There is no such sandbox.")]);
     });
     document.describe("post", "/api/create-zip", |op| {
@@ -416,6 +183,7 @@ fn sandboxes(document: &mut Document) {
             "application/zip",
             json!({ "type": "string", "format": "binary" }),
         );
+        op.gives_browsers::<browser::BrowserArchiveResponse>();
         engine(op, &[(404, "There is no sandbox.")]);
     });
 }
@@ -431,33 +199,13 @@ fn code(document: &mut Document) {
             .takes::<ProcessRepositoryRequest>(
                 json!({ "repoUrl": "https://github.com/fastapi/fastapi.git", "prompt": "Add better error handling" }),
             )
-            .gives_as(
-                200,
-                "The events.",
-                SSE,
-                events(r#"data: {"type": "info", "message": "Initializing local sandbox...", "step": "init", "progress": 10, "timestamp": 1704067200000}"#),
-            );
+            .gives_events::<ProcessEvent>(&json!({"type": "info", "message": "Initializing local sandbox...", "step": "init", "progress": 10, "timestamp": 1704067200000_i64}));
         refusals(op, &[]);
     });
     document.describe("get", "/stream-dummy", |op| {
-        op.is("Code Processing", "Five events, a second apart").gives_as(
-            200,
-            "The events.",
-            SSE,
-            events(r#"data: {"step": 0}"#),
-        );
+        op.is("Code Processing", "Five events, a second apart").gives_events::<DummyEvent>(&json!({"step": 0}));
         op.fails_with::<ErrorDetail>("401", "The server asks for a token.");
     });
-}
-
-fn events(example: &str) -> Value {
-    let data = example.strip_prefix("data: ").unwrap_or(example);
-    json!({
-        "type": "object",
-        "description": "One event: its `data` is a JSON object.",
-        "properties": { "data": { "type": "string", "example": data } },
-        "required": ["data"],
-    })
 }
 
 /// What every endpoint of the first engine has in common.

@@ -49,7 +49,7 @@ pub(super) fn inject(response: Response<Body>, authority: &str) -> Response<Body
     let tag = Bytes::from(format!("<script src=\"{SCRIPT}\"{nonce}></script>"));
     let chunks: Chunks = Box::pin(body.into_data_stream());
     // The answer's head goes on at once; only the document's is waited for.
-    let begun = stream::once(begin(chunks, tag)).flatten();
+    let begun = stream::once(begin(chunks, tag, authority.to_owned())).flatten();
     Response::from_parts(parts, Body::from_stream(begun))
 }
 
@@ -66,9 +66,9 @@ fn is_readable_document(response: &Response<Body>) -> bool {
 }
 
 /// The document's beginning with the tag in it, then the rest as it comes.
-async fn begin(mut chunks: Chunks, tag: Bytes) -> Chunks {
+async fn begin(mut chunks: Chunks, tag: Bytes, authority: String) -> Chunks {
     let mut held = BytesMut::new();
-    let (at, failed) = loop {
+    let (at, mut failed) = loop {
         match place(&held) {
             Place::At(at) => break (at, None),
             Place::Unknown(best) if held.len() >= HELD_SIZE_BYTES_MAX => break (best, None),
@@ -79,7 +79,17 @@ async fn begin(mut chunks: Chunks, tag: Bytes) -> Chunks {
             },
         }
     };
+    // What a head says of a policy is said to the end of it.
+    let has_head = place(&held) == Place::At(at) && memmem::rfind(&held[..at].to_ascii_lowercase(), b"<head").is_some();
+    while has_head && failed.is_none() && held.len() < HELD_SIZE_BYTES_MAX && !is_past_head(&held[at..]) {
+        match chunks.next().await {
+            Some(Ok(chunk)) => held.extend_from_slice(&chunk),
+            Some(Err(error)) => failed = Some(error),
+            None => break,
+        }
+    }
     let rest = held.split_off(at).freeze();
+    let rest = policies_in_head(&rest, &authority).map_or(rest, Bytes::from);
     // A document in another alphabet than ours has no place for the tag.
     let tag = if rest.starts_with(b"\xFF\xFE") || rest.starts_with(b"\xFE\xFF") { Bytes::new() } else { tag };
     let begun = [Ok(held.freeze()), Ok(tag), Ok(rest)].into_iter().chain(failed.map(Err));
@@ -145,6 +155,79 @@ fn tag_end(tag: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether a head is over.
+fn is_past_head(html: &[u8]) -> bool {
+    let html = html.to_ascii_lowercase();
+    [&b"</head"[..], b"<body"].iter().any(|end| memmem::find(&html, end).is_some())
+}
+
+/// The policies that a document sets by `<meta>`, each letting our socket pass besides. The script itself comes before them,
+/// but a connection that broke would never be made again. `None`: there is none.
+fn policies_in_head(html: &[u8], authority: &str) -> Option<Vec<u8>> {
+    let lower = html.to_ascii_lowercase();
+    memmem::find(&lower, b"content-security-policy")?;
+    let mut changed = Vec::with_capacity(html.len() + 256);
+    let mut done = 0;
+    for at in memmem::find_iter(&lower, b"<meta") {
+        let Some(length) = tag_end(&html[at..]) else { break };
+        let tag = at..at + length;
+        let is_policy = attribute(&lower[tag.clone()], b"http-equiv")
+            .is_some_and(|value| lower[at + value.start..at + value.end] == *b"content-security-policy");
+        let Some(value) = attribute(&lower[tag], b"content").filter(|_| is_policy && at >= done) else { continue };
+        let value = at + value.start..at + value.end;
+        // Written with entities it would have to be read as a browser does.
+        let Some(policy) = std::str::from_utf8(&html[value.clone()]).ok().filter(|policy| !policy.contains('&')) else {
+            continue;
+        };
+        let admitted = admitted(policy, authority, &hex::encode(rand::random::<[u8; 16]>()), &mut false);
+        let quote = html[value.start - 1];
+        if admitted.as_bytes().contains(&quote) {
+            continue;
+        }
+        changed.extend_from_slice(&html[done..value.start]);
+        changed.extend_from_slice(admitted.as_bytes());
+        done = value.end;
+    }
+    changed.extend_from_slice(&html[done..]);
+    Some(changed)
+}
+
+/// Where the quoted value of an attribute is in a tag.
+fn attribute(tag: &[u8], wanted: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut at = tag.iter().position(u8::is_ascii_whitespace)?;
+    loop {
+        at += tag[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let name = tag[at..].iter().take_while(|byte| !byte.is_ascii_whitespace() && !b"=>".contains(byte)).count();
+        let is_wanted = tag[at..at + name] == *wanted;
+        let mut next = at + name;
+        next += tag[next..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if tag.get(next) != Some(&b'=') {
+            if next == at || next >= tag.len() {
+                return None;
+            }
+            at = next;
+            continue;
+        }
+        next += 1;
+        next += tag[next..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let quote = *tag.get(next)?;
+        let value = if matches!(quote, b'"' | b'\'') {
+            let end = tag[next + 1..].iter().position(|byte| *byte == quote)?;
+            next + 1..next + 1 + end
+        } else {
+            let length = tag[next..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'>').count();
+            next..next + length
+        };
+        if is_wanted {
+            return Some(value).filter(|_| matches!(quote, b'"' | b'\''));
+        }
+        at = value.end + usize::from(matches!(quote, b'"' | b'\''));
+        if at >= tag.len() {
+            return None;
+        }
+    }
 }
 
 /// Lets the script and its socket pass where the app has a policy of its own, and nothing else. Returns a nonce where the
@@ -277,6 +360,45 @@ mod tests {
             let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
             assert_eq!(asks_for_document(&Method::GET, &headers), expected, "{pairs:?}");
             assert!(!asks_for_document(&Method::POST, &headers));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_policy_in_the_document_lets_the_socket_pass() {
+        let socket = "ws://a:1/__cobuild/ wss://a:1/__cobuild/";
+        for (meta, expected) in [
+            (
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"connect-src 'none'\">".to_owned(),
+                format!("<meta http-equiv=\"Content-Security-Policy\" content=\"connect-src {socket}\">"),
+            ),
+            (
+                "<META charset=utf-8><meta content=\"img-src x; connect-src 'self'\" HTTP-EQUIV='content-security-policy'/>"
+                    .to_owned(),
+                format!(
+                    "<META charset=utf-8><meta content=\"img-src x; connect-src 'self' {socket}\" \
+                     HTTP-EQUIV='content-security-policy'/>"
+                ),
+            ),
+            ("<meta name=x content=\"connect-src 'none'\">".to_owned(), "<meta name=x content=\"connect-src 'none'\">".to_owned()),
+            (
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"connect-src &#39;none&#39;\">".to_owned(),
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"connect-src &#39;none&#39;\">".to_owned(),
+            ),
+            (
+                "<meta http-equiv=Content-Security-Policy content".to_owned(),
+                "<meta http-equiv=Content-Security-Policy content".to_owned(),
+            ),
+        ] {
+            for size in [1, 7, 1000] {
+                let html = format!("<!doctype html><html><head>{meta}</head><body>connect-src 'none'</body>");
+                let chunks: Vec<Result<Bytes, std::io::Error>> =
+                    html.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+                let body = Body::from_stream(stream::iter(chunks));
+                let document = Response::builder().header("content-type", "text/html").body(body).unwrap();
+                let shown = text(inject(document, "a:1")).await;
+                let expected = format!("<!doctype html><html><head>{TAG}{expected}</head><body>connect-src 'none'</body>");
+                assert_eq!(shown, expected);
+            }
         }
     }
 

@@ -142,7 +142,10 @@ pub(super) async fn put_into_effect(
     let problem = match ran {
         // What a repository shows, if anything, is not known.
         Ok(()) if context.layout == Layout::Repository => None,
-        Ok(()) => show(context, preview_check::check(context, &link, &written, &before).await).await?,
+        Ok(()) => match show(context, preview_check::check(context, &link, &written, &before).await).await? {
+            None => show_late(context, &before).await?,
+            problem => problem,
+        },
         Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
         Err(error) => return Err(error),
     };
@@ -160,7 +163,17 @@ pub(super) async fn look_at_preview(
         return Ok(());
     }
     let verdict = preview_check::check(context, link, written, before).await;
-    show(context, verdict).await.map(drop)
+    if show(context, verdict).await?.is_none() {
+        show_late(context, before).await?;
+    }
+    Ok(())
+}
+
+/// What an app threw when it had come to rest, and before the room was told that it is well.
+async fn show_late(context: &JobContext, before: &Before) -> Result<Option<Problem>, ProjectError> {
+    let Some(problem) = before.late() else { return Ok(None) };
+    context.reporter.event(Event::PreviewError(problem.clone())).await?;
+    Ok(Some(Problem::Preview(problem)))
 }
 
 async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>, ProjectError> {

@@ -83,7 +83,7 @@ async fn merge_file(
     let edit_fails = |reason: &str| Failure::Edit(reason.to_owned());
     let model = context.parts.settings.merge_model.as_deref().ok_or_else(|| edit_fails(NO_MODEL))?;
     let info = tree.get(path).ok_or_else(|| edit_fails("there is no such file to edit"))?;
-    let original = read_content(&context.parts.store, info).await.map_err(ProjectError::from)?;
+    let original = read_content(&context.parts.store, info).await?;
     let original = std::str::from_utf8(&original).map_err(|_| edit_fails("it is not a text file"))?;
     let mut text = original.to_owned();
     for edit in edits {

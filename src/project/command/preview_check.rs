@@ -79,6 +79,11 @@ impl Before {
         Self { pages: context.pages.look(), log }
     }
 
+    /// What a page threw after the check, as long as nobody else would hear of it. Ends the look at the pages.
+    pub(super) fn late(&self) -> Option<PreviewError> {
+        self.pages.late().map(PreviewError::from)
+    }
+
     /// What the dev server has printed since.
     fn news(&self, link: &SandboxLink) -> String {
         news(&self.log, &plain(&link.sandbox().preview_log())).to_owned()

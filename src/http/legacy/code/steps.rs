@@ -2,31 +2,13 @@
 //! event.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
+
+use crate::http::legacy::wire::{ProcessEvent, ProcessSummary};
+pub(super) use crate::http::legacy::wire::{ProcessKind as Kind, ProcessStep as Step};
 
 /// Events of one job that may wait for its client. More than a job has, so that the job waits for nobody.
 const EVENTS_MAX: usize = 1024;
-
-/// The steps, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    Init,
-    Validation,
-    Clone,
-    Analysis,
-    Planning,
-    Implementation,
-    Complete,
-}
-
-/// What an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Info,
-    Success,
-    Warning,
-}
 
 /// Where a job is, and the way to whoever is told.
 #[derive(Debug)]
@@ -35,25 +17,11 @@ pub(super) struct Steps {
     progress: u8,
     /// The last event has been said.
     over: bool,
-    sender: mpsc::Sender<Value>,
-}
-
-impl Step {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Init => "init",
-            Self::Validation => "validation",
-            Self::Clone => "clone",
-            Self::Analysis => "analysis",
-            Self::Planning => "planning",
-            Self::Implementation => "implementation",
-            Self::Complete => "complete",
-        }
-    }
+    sender: mpsc::Sender<ProcessEvent>,
 }
 
 impl Steps {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Value>) {
+    pub(super) fn new() -> (Self, mpsc::Receiver<ProcessEvent>) {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         (Self { step: Step::Init, progress: 0, over: false, sender }, receiver)
     }
@@ -67,17 +35,11 @@ impl Steps {
     }
 
     pub(super) fn say(&mut self, kind: Kind, progress: Option<u8>, message: &str) {
-        let kind = match kind {
-            Kind::Info => "info",
-            Kind::Success => "success",
-            Kind::Warning => "warning",
-        };
-        let mut event = json!({ "type": kind, "message": message, "step": self.step.name(), "timestamp": now() });
-        if let Some(progress) = progress {
+        let progress = progress.map(|progress| {
             self.progress = self.progress.max(progress);
-            event["progress"] = self.progress.into();
-        }
-        self.tell(event);
+            self.progress
+        });
+        self.tell(ProcessEvent { step: Some(self.step), progress, ..event(kind, message) });
     }
 
     /// Says something at its place on the way; nothing once that is behind.
@@ -88,11 +50,8 @@ impl Steps {
     }
 
     /// The last event of a job that did its work.
-    pub(super) fn summary(&mut self, summary: Value) {
-        let event = json!({
-            "type": "summary", "message": "Processing completed", "timestamp": now(), "summary": summary,
-        });
-        self.tell(event);
+    pub(super) fn summary(&mut self, summary: ProcessSummary) {
+        self.tell(ProcessEvent { summary: Some(summary), ..event(Kind::Summary, "Processing completed") });
         self.over = true;
     }
 
@@ -102,7 +61,7 @@ impl Steps {
         self.over = true;
     }
 
-    fn tell(&self, event: Value) {
+    fn tell(&self, event: ProcessEvent) {
         if !self.over {
             // Nobody listens any more, or somebody who took none of a thousand: the project's own log has it all.
             let _ = self.sender.try_send(event);
@@ -111,13 +70,11 @@ impl Steps {
 }
 
 /// One last event.
-pub(super) fn failure(step: Step, reason: &str) -> Value {
-    json!({
-        "type": "error", "message": format!("Processing failed: {reason}"), "step": step.name(), "timestamp": now(),
-    })
+pub(super) fn failure(step: Step, reason: &str) -> ProcessEvent {
+    ProcessEvent { step: Some(step), ..event(Kind::Error, &format!("Processing failed: {reason}")) }
 }
 
-/// Milliseconds since 1970.
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
+fn event(kind: Kind, message: &str) -> ProcessEvent {
+    let timestamp = Timestamp::now().as_millisecond();
+    ProcessEvent { r#type: kind, message: message.to_owned(), timestamp, step: None, progress: None, summary: None }
 }
