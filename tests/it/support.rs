@@ -39,8 +39,8 @@ pub(crate) use self::{
     node_packages::node_packages,
     random::Seed,
     server_process::ServerProcess,
-    visitor::{Ended, Visitor, write_own_files},
     sse::SseParser,
+    visitor::{Ended, Visitor, write_own_files},
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};

@@ -268,7 +268,11 @@ async fn an_event_stream_that_fell_behind_gets_merged_deltas_and_misses_nothing(
     while !head.ends_with(b"\r\n\r\n") {
         head.push(within("the head", slow.read_u8()).await.expect("a byte"));
     }
-    assert!(head.starts_with(b"HTTP/1.0 200") || head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
+    assert!(
+        head.starts_with(b"HTTP/1.0 200") || head.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&head)
+    );
     // First what fills the kernel at both ends, then deltas.
     for prompt in std::iter::repeat_n("x".repeat(200 * 1024), 7).chain(["words 1500".to_owned()]) {
         let run = fast.ask(&prompt).await;

@@ -151,8 +151,12 @@ async fn whoever_is_removed_and_reads_nothing_is_out_at_once_too() {
 async fn the_rust_client_comes_back_with_another_token_and_loses_nothing() {
     let guarded = guarded().await;
     let (first, second) = (token("ada", "editor", SHORT), token("ada", "editor", 2.0 * SHORT));
-    let another = { let second = second.clone(); move || Some(Secret::new(second.clone())) };
-    let server = Server::new(&guarded.server.url(""), Some(Secret::new(first))).expect("an address").with_renewal(another);
+    let another = {
+        let second = second.clone();
+        move || Some(Secret::new(second.clone()))
+    };
+    let server =
+        Server::new(&guarded.server.url(""), Some(Secret::new(first))).expect("an address").with_renewal(another);
     let mut room = server.room(&"p".parse().expect("an id"), RoomOptions::named("Ada"));
     let (mut snapshots, mut welcomes, mut last, mut sent) = (0, Vec::new(), 0, None);
     let refused = within("the end", async {
@@ -161,7 +165,8 @@ async fn the_rust_client_comes_back_with_another_token_and_loses_nothing() {
                 Notice::Welcome(welcome) => {
                     welcomes.push(welcome.participant);
                     let commander = room.commander().clone();
-                    let write = json!({ "type": "write_file", "path": format!("{}.txt", welcomes.len()), "content": "x" });
+                    let write =
+                        json!({ "type": "write_file", "path": format!("{}.txt", welcomes.len()), "content": "x" });
                     let command = serde_json::from_value(write).expect("a command");
                     sent = Some(tokio::spawn(async move { commander.send(command).await }));
                 }
