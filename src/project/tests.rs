@@ -352,7 +352,7 @@ async fn what_waits_survives_a_crash_whole_and_in_order_with_nobody_there() {
     let mut ada = room.enter("Ada").await;
     let states = |state: &ProjectState| state.runs.iter().map(|info| (info.run, info.state)).collect::<Vec<_>>();
     let (ended, waits) = (RunState::Finished, RunState::Queued);
-    let expected = [(under_way, ended), (removed, ended), (full, RunState::Running), (files, waits), (plain, waits)];
+    let expected = [(under_way, ended), (full, RunState::Running), (removed, ended), (files, waits), (plain, waits)];
     assert_eq!(states(&ada.state().await), expected);
     let mode = ada.state().await.runs.into_iter().find(|info| info.run == full).unwrap().mode;
     assert_eq!(mode, GenerateMode::Plan);
