@@ -9,6 +9,7 @@ import type {
   SandboxInfo,
 } from "../../protocol.ts";
 import { count, size, timeOfDay } from "../format.ts";
+import { ConnectModel } from "../models/ConnectModel.tsx";
 import { isDemo } from "../models/models.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Logo } from "../parts/Logo.tsx";
@@ -156,8 +157,14 @@ function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
         if (group.type === "reasoning") return <Reasoning key={key} text={group.text} />;
         return <Markdown key={key} text={group.text} />;
       })}
+      {isDemo(message.model) && hasNoAnswer(message) && <ConnectModel />}
     </>
   );
+}
+
+/** The demo says what it can do instead, and that a real model could do more. */
+function hasNoAnswer({ parts }: Message): boolean {
+  return parts.some((part) => part.type === "text" && part.text.includes("connect a real model"));
 }
 
 /** A run of one message has consumed what its message has; it is said once, below. */

@@ -47,7 +47,7 @@ function TurnRow({ turn, isFree }: { turn: RunTurn; isFree: boolean }) {
         {usage && !isFree && <span className="queue-by">{usageWords(usage)}</span>}
         {detail && <ChevronRight className="file-chevron" size={14} aria-hidden="true" />}
       </button>
-      {open && detail && <pre className="step-output">{detail}</pre>}
+      {open && detail && <pre className="step-output wrapped">{detail}</pre>}
     </li>
   );
 }
