@@ -263,6 +263,11 @@ pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, St
     if let Some(error) = models.default_problem() {
         tracing::warn!("DEFAULT_AI_MODEL cannot be used, so prompts must name another model: {error}");
     }
+    if let Some(name) = &config.models.merge_model
+        && let Err(error) = models.resolve(name)
+    {
+        tracing::warn!("MERGE_MODEL cannot be used, so edits that a model has to merge are refused: {error}");
+    }
     if default.is_none() {
         vendors.first_look(LOOK_MAX).await;
     }

@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
+    fs,
     io::{self, IsTerminal as _, Stdout, Write as _, stdout},
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -31,6 +33,9 @@ pub(super) struct RemoteArgs {
     /// A token, where the server asks for one
     #[arg(long, env = "COBUILD_TOKEN", hide_env_values = true, value_parser = secret)]
     token: Option<Secret>,
+    /// A file with the token, read again when the server refuses what was in it, such as an expired one
+    #[arg(long, env = "COBUILD_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
     /// Answer with JSON, one object per line; as when the output is no terminal
     #[arg(long)]
     json: bool,
@@ -42,13 +47,24 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 
 impl RemoteArgs {
     pub(super) fn server(&self) -> Result<Server, ClientError> {
-        Server::new(&self.server, self.token.clone().filter(|token| !token.expose().is_empty()))
+        let Some(file) = self.token_file.clone() else {
+            return Server::new(&self.server, self.token.clone().filter(|token| !token.expose().is_empty()));
+        };
+        let token = token_in(&file)?;
+        Ok(Server::new(&self.server, Some(token))?.with_renewal(move || token_in(&file).ok()))
     }
 
     /// Whether the answer is for a program.
     pub(super) fn wants_json(&self) -> bool {
         self.json || !stdout().is_terminal()
     }
+}
+
+fn token_in(file: &Path) -> Result<Secret, ClientError> {
+    let refuse = |reason: String| ClientError::Token { file: file.display().to_string(), reason };
+    let text = fs::read_to_string(file).map_err(|error| refuse(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() { Err(refuse("it is empty".into())) } else { Ok(Secret::new(token)) }
 }
 
 /// Standard output as a terminal, with colours unless they are not wanted.

@@ -8,6 +8,14 @@ pub enum ClientError {
     /// What was given as the server's address is none.
     #[error("`{0}` is not the address of a server; one looks like http://localhost:3100")]
     Address(String),
+    /// There is no token where it was to be.
+    #[error("no token in {file}: {reason}")]
+    Token {
+        /// Where.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
     /// Nobody answers there. Worth another try.
     #[error("{url} does not answer: {reason}")]
     Unreachable {
@@ -44,7 +52,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Rejected(error) => error.retryable,
-            Self::Address(_) | Self::Unexpected { .. } | Self::Refused { .. } => false,
+            Self::Address(_) | Self::Token { .. } | Self::Unexpected { .. } | Self::Refused { .. } => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a client asks over HTTP, and how it opens a WebSocket.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cobuild_protocol::{Epoch, ErrorBody, ErrorCode, ProjectId, ProjectState, Seq};
@@ -24,7 +24,18 @@ const QUOTED_MAX: usize = 120;
 pub struct Server {
     url: Url,
     token: Option<Secret>,
+    renewal: Option<Renewal>,
     http: reqwest::Client,
+}
+
+/// Where another token comes from.
+#[derive(Clone)]
+struct Renewal(Arc<dyn Fn() -> Option<Secret> + Send + Sync>);
+
+impl fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renewal")
+    }
 }
 
 /// A line of the list of projects.
@@ -95,7 +106,26 @@ impl Server {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| ClientError::unreachable(url.as_str(), &error))?;
-        Ok(Self { url, token: token.or(linked), http })
+        Ok(Self { url, token: token.or(linked), renewal: None, http })
+    }
+
+    /// Has a room ask for another token when the server refuses the one there is, because it has expired for instance. The
+    /// room comes back with it to where it was, and what it has not been answered is sent again. None, or the same token:
+    /// then it is refused for good. Must not block for long.
+    #[must_use]
+    pub fn with_renewal(mut self, another: impl Fn() -> Option<Secret> + Send + Sync + 'static) -> Self {
+        self.renewal = Some(Renewal(Arc::new(another)));
+        self
+    }
+
+    /// Takes another token, if there is one.
+    pub(super) fn renew(&mut self) -> bool {
+        let another = self.renewal.as_ref().and_then(|Renewal(another)| another());
+        let is_another = another.is_some() && another != self.token;
+        if is_another {
+            self.token = another;
+        }
+        is_another
     }
 
     /// The server's address.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cobuild_protocol::{
-    PROTOCOL_VERSION, ProjectId, Seq,
+    CloseCode, PROTOCOL_VERSION, ProjectId, Seq,
     frame::{AttachMode, ControlFrame, HelloFrame, HelloTag, PongFrame, PongTag, SnapshotFrame, Welcome},
 };
 use tokio::{
@@ -109,6 +109,9 @@ impl Session {
             };
             let ended = match end {
                 End::Lost { reason, wait } => self.wait(reason, wait).await,
+                End::Final(ClientError::Refused { code, reason }) if self.has_another_token(code) => {
+                    self.wait(reason, None).await
+                }
                 End::Final(error) => {
                     let _ = self.tell(Notice::Refused(error)).await;
                     return;
@@ -119,6 +122,11 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// Whether it was the token that was refused, and there is another.
+    fn has_another_token(&mut self, code: u16) -> bool {
+        code == CloseCode::Token.number() && self.server.renew()
     }
 
     /// Waits before the next attempt; commands are taken meanwhile.

@@ -237,7 +237,7 @@ fn is_placeholder(line: &str, is_prose: bool, path: &str) -> bool {
         return begins && mark.is_some();
     }
     let known = |word: &&str| FILLERS.contains(word) || PARTS.contains(word) || OMISSIONS.contains(word);
-    if words.len() > PLACEHOLDER_WORDS_MAX || !words.iter().all(|word| known(word)) {
+    if words.len() > PLACEHOLDER_WORDS_MAX || !words.iter().all(known) {
         return false;
     }
     let has = |list: &[&str]| words.iter().any(|word| list.contains(word));

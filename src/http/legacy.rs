@@ -20,7 +20,7 @@
 mod apply;
 mod background;
 mod body;
-mod browser;
+pub(crate) mod browser;
 mod caller;
 mod camel;
 pub(crate) mod code;

@@ -90,8 +90,10 @@ pub(crate) fn routes() -> Router<HttpState> {
 
 /// Everything that is described. The older systems' routes are their own façade's.
 fn documented() -> Api {
-    let mut api = native::routes(Api::new());
+    let mut api = Api::new();
+    // First: of two types with one name, theirs keeps it, as their clients know it.
     legacy::describe(&mut api.document);
+    let mut api = native::routes(api);
     browser_pages::describe(&mut api.document);
     browser_calls::describe(&mut api.document);
     api
@@ -306,6 +308,13 @@ impl Operation<'_> {
         self.gives_as(200, "The events, each in a write of its own.", "text/event-stream", schema)
     }
 
+    /// What is answered on the same path to browser clients, which do not send the header.
+    pub(crate) fn gives_browsers<T: JsonSchema>(&mut self) -> &mut Self {
+        let schema = self.schema::<T>();
+        self.object.insert("x-without-project-header".into(), json!({ "200": { "application/json": schema } }));
+        self
+    }
+
     pub(crate) fn gives_nothing(&mut self, status: u16, what: &str) -> &mut Self {
         self.answer(status.to_string(), json!({ "description": what }))
     }
@@ -358,6 +367,47 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert!(count >= 18 && ids.len() == count, "{count} {ids:?}");
+    }
+
+    #[test]
+    fn every_stream_of_the_older_systems_says_what_its_events_are() {
+        let document = documented().document.finish();
+        for path in ["/api/generate-ai-code-stream", "/api/apply-ai-code-stream", "/api/install-packages", "/code"] {
+            let event = &document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"];
+            let name = event["x-event-data"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+            let schema = &document["components"]["schemas"][name.expect("a type of its own")];
+            assert!(schema["oneOf"].is_array() || schema["properties"]["type"].is_object(), "{path}: {schema}");
+        }
+    }
+
+    #[test]
+    fn the_older_systems_schemas_have_the_names_they_had() {
+        let document = documented().document.finish();
+        let schemas = &document["components"]["schemas"];
+        for name in [
+            "GenerateCodeRequest",
+            "ApplyCodeRequest",
+            "InstallPackagesRequest",
+            "DetectPackagesRequest",
+            "DetectPackagesResponse",
+            "CreateSandboxRequest",
+            "CreateSandboxResponse",
+            "SandboxStatusResponse",
+            "KillSandboxRequest",
+            "GetFilesResponse",
+            "CreateZipRequest",
+            "ConversationState",
+            "ConversationStateAction",
+            "Message",
+            "EditHistory",
+            "ProjectEvolution",
+            "UserPreferences",
+            "HTTPValidationError",
+            "ValidationError",
+        ] {
+            assert!(schemas[name].is_object(), "{name}");
+        }
+        assert!(schemas["Message"]["properties"]["edited_files"].is_object(), "{}", schemas["Message"]);
     }
 
     #[test]

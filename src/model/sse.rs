@@ -80,8 +80,15 @@ where
         };
         let chunk = chunk.map_err(SseError::Transport)?;
         let Self { size, bare, .. } = &mut *self;
-        let largest = size.push(&chunk, |line| bare.line(line));
-        self.found = self.bare.take();
+        let largest = size.push(&chunk, |line, left| bare.line(line, left));
+        // What follows an error in the same piece is not read: where the bytes are cut changes nothing.
+        let chunk = match bare.take() {
+            Some((object, left)) => {
+                self.found = Some(object);
+                chunk.slice(..chunk.len() - left)
+            }
+            None => chunk,
+        };
         Poll::Ready(Some(if largest > self.event_size_bytes_max {
             Err(SseError::TooLarge(self.event_size_bytes_max))
         } else {
@@ -100,8 +107,8 @@ struct EventSize {
 
 impl EventSize {
     /// Takes the next bytes; returns the size of the largest event so far seen in them. `line` is told each piece of a line,
-    /// and `None` at its end.
-    fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Option<&[u8]>)) -> usize {
+    /// and `None` at its end, with how many bytes are left then.
+    fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Option<&[u8]>, usize)) -> usize {
         let mut largest = 0;
         if let Some(first) = chunk.first() {
             let pair = self.after_cr && *first == b'\n';
@@ -109,8 +116,7 @@ impl EventSize {
             self.after_cr = false;
         }
         while let Some(at) = memchr2(b'\n', b'\r', chunk) {
-            line(Some(&chunk[..at]));
-            line(None);
+            line(Some(&chunk[..at]), 0);
             self.line_size_bytes += at;
             self.size_bytes += at;
             largest = largest.max(self.size_bytes);
@@ -122,8 +128,9 @@ impl EventSize {
             let pair = is_cr && chunk.get(at + 1) == Some(&b'\n');
             self.after_cr = is_cr && at + 1 == chunk.len();
             chunk = &chunk[at + 1 + usize::from(pair)..];
+            line(None, chunk.len());
         }
-        line(Some(chunk));
+        line(Some(chunk), 0);
         self.line_size_bytes += chunk.len();
         self.size_bytes += chunk.len();
         largest.max(self.size_bytes)
@@ -138,12 +145,13 @@ struct BareObject {
     in_line: bool,
     /// Whether the present event has.
     in_event: bool,
-    whole: Option<serde_json::Value>,
+    /// The first one that is whole, and how many bytes of the present piece are behind it.
+    whole: Option<(serde_json::Value, usize)>,
 }
 
 impl BareObject {
-    /// A piece of a line, or its end.
-    fn line(&mut self, piece: Option<&[u8]>) {
+    /// A piece of a line, or its end and how many bytes are left.
+    fn line(&mut self, piece: Option<&[u8]>, left: usize) {
         match piece {
             Some([]) => {}
             Some(piece) => {
@@ -158,14 +166,15 @@ impl BareObject {
             None if self.in_line => self.in_line = false,
             None => {
                 self.in_event = false;
-                let object = self.end();
-                self.whole = self.whole.take().or(object);
+                if self.whole.is_none() {
+                    self.whole = self.end().map(|object| (object, left));
+                }
             }
         }
     }
 
     /// An object that is whole by now.
-    fn take(&mut self) -> Option<serde_json::Value> {
+    fn take(&mut self) -> Option<(serde_json::Value, usize)> {
         self.whole.take()
     }
 
@@ -241,6 +250,7 @@ mod tests {
         for (bytes, expected) in [
             (format!("data: a\n\n{object}"), vec![event("message", "a"), told()]),
             (format!("data: a\r\n\r\n{object}\r\n\r\n"), vec![event("message", "a"), told()]),
+            (format!("{object}\n\ndata: a\n\n"), vec![told()]),
             (object.replace('\n', ""), vec![told()]),
             ("{ not json\n\ndata: a\n\n".to_owned(), vec![event("message", "a")]),
             ("{\"other\": 1}\n\ndata: a\n\n".to_owned(), vec![event("message", "a")]),
@@ -258,9 +268,9 @@ mod tests {
         fn sizes_do_not_depend_on_the_cuts(lines in proptest::collection::vec("[a-c]{0,6}(\n|\r|\r\n)", 0..20), cut in 1_usize..7) {
             let text = lines.concat();
             let mut whole = EventSize::default();
-            let all = whole.push(text.as_bytes(), |_| {});
+            let all = whole.push(text.as_bytes(), |_, _| {});
             let mut parts = EventSize::default();
-            let most = text.as_bytes().chunks(cut).map(|chunk| parts.push(chunk, |_| {})).max().unwrap_or(0);
+            let most = text.as_bytes().chunks(cut).map(|chunk| parts.push(chunk, |_, _| {})).max().unwrap_or(0);
             prop_assert_eq!((all, whole.size_bytes), (most, parts.size_bytes));
         }
     }

@@ -92,7 +92,7 @@ impl ReferenceStateMachine for Plan {
             12 => (person(), prop::bool::weighted(0.1)).prop_map(|(person, anew)| Step::Connect { person, anew }),
             5 => person().prop_map(|person| Step::Cut { person }),
             12 => (person(), 1..40_usize).prop_map(|(person, events_max)| Step::Read { person, events_max }),
-            8 => person().prop_map(|person| Step::Lag { person }),
+            12 => person().prop_map(|person| Step::Lag { person }),
             20 => (person(), wish()).prop_map(|(person, wish)| Step::Send { person, wish }),
             8 => (person(), 0..100_usize).prop_map(|(person, command)| Step::Again { person, command }),
             20 => (0..10_usize, says()).prop_map(|(call, says)| Step::Model { call, says }),
@@ -156,7 +156,7 @@ impl StateMachineTest for Promises {
 }
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(800) })]
 
     fn every_sample_keeps_its_promises(sequential 1..120 => Promises);
 }

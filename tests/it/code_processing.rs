@@ -182,6 +182,51 @@ async fn odd_repositories_are_processed_and_what_is_left_out_is_named() {
 }
 
 #[tokio::test]
+async fn two_jobs_at_once_share_nothing() {
+    let Some(server) = CodeServer::start("code").await else { return };
+    for name in ["one", "two"] {
+        server.git.host(&format!("a/{name}"), "main", Some(&format!("echo x > {name}.py")));
+    }
+    let (one, two) = tokio::join!(
+        process(&server, "https://github.com/a/one", "First"),
+        process(&server, "git@github.com:a/two.git", "Second"),
+    );
+    let mut sandboxes = Vec::new();
+    for (events, name, prompt) in [(&one, "one", "First"), (&two, "two", "Second")] {
+        let summary = &events.last().expect("events")["summary"];
+        assert_eq!((&summary["repository"], &summary["prompt"]), (&json!(name), &json!(prompt)), "{events:#?}");
+        sandboxes.push(summary["sandbox_id"].as_str().expect("an id").to_owned());
+    }
+    assert_ne!(sandboxes[0], sandboxes[1]);
+    let projects = server.json("/api/v1/projects").await["projects"].clone();
+    for project in projects.as_array().expect("a list") {
+        let (id, name) = (project["project"].as_str().expect("an id"), project["name"].as_str().expect("a name"));
+        let files = server.json(&format!("/api/v1/projects/{id}/files")).await["files"].to_string();
+        let other = if name == "one" { "two.py" } else { "one.py" };
+        assert!(files.contains(&format!("{name}.py")) && !files.contains(other), "{name}: {files}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_when_enough_are_processed_is_told_when_to_come_back() {
+    let Some(server) = CodeServer::start_at_speed("code", 40).await else { return };
+    server.git.host("a/b", "main", Some("echo x > x.py"));
+    let ask = || {
+        let body = json!({ "repoUrl": "https://github.com/a/b", "prompt": "p" });
+        server.http.post(server.url("/code")).json(&body).send()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let answer = ask().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        streams.push(answer);
+    }
+    let refused = ask().await.expect("an answer");
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().expect("ASCII")), (429, "10"));
+    assert!(refused.json::<Value>().await.expect("JSON")["detail"].is_string());
+}
+
+#[tokio::test]
 async fn repositories_that_cannot_be_fetched_end_in_one_error_each() {
     let Some(mut server) = CodeServer::start("code").await else { return };
     let large = "for n in 1 2 3 4 5 6; do head -c 50000000 /dev/urandom > part$n; done";
@@ -281,7 +326,20 @@ async fn bodies_are_checked_as_the_other_endpoints_check_theirs() {
     ] });
     assert_eq!(answer.json::<Value>().await.expect("JSON"), expected);
     assert_eq!(server.http.get(server.url("/code")).send().await.expect("an answer").status(), 405);
+    for (body, place, kind) in [
+        ("", json!(["body"]), "missing"),
+        ("{\"repoUrl\":5,\"prompt\":\"p\"}", json!(["body", "repoUrl"]), "string_type"),
+        ("{\"repoUrl\":\"x\"}", json!(["body", "prompt"]), "missing"),
+        ("[]", json!(["body"]), "model_attributes_type"),
+    ] {
+        let request = server.http.post(server.url("/code")).header("content-type", "application/json").body(body);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 422, "{body}");
+        let said: Value = answer.json().await.expect("JSON");
+        assert_eq!((&said["detail"][0]["loc"], &said["detail"][0]["type"]), (&place, &json!(kind)), "{body}");
+    }
 
+    let began = std::time::Instant::now();
     let mut dummy = server.http.get(server.url("/stream-dummy")).send().await.expect("an answer");
     let mut reads = Vec::new();
     while let Some(chunk) = timeout(JOB_TIME_MAX, dummy.chunk()).await.expect("in time").expect("a chunk") {
@@ -289,4 +347,5 @@ async fn bodies_are_checked_as_the_other_endpoints_check_theirs() {
     }
     let expected: Vec<String> = (0..5).map(|step| format!("data: {{\"step\":{step}}}\n\n")).collect();
     assert_eq!(reads, expected);
+    assert!(began.elapsed() >= Duration::from_secs(4), "a second apart");
 }

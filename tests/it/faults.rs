@@ -2,16 +2,27 @@
 
 use std::{
     collections::HashMap,
+    process::Stdio,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use cobuild::client::{Notice, Phase, Reply, RoomOptions, Server};
 use cobuild_protocol::Seq;
+use rand::RngExt as _;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
-use crate::support::{Ended, Fault, FaultProxy, History, Seed, Setup, TestServer, Visitor, WsClient, write_own_files};
+use crate::support::{
+    Ended, Ending, Fault, FaultProxy, History, Pace, Place, Seed, Setup, TestServer, Visitor, WsClient, node_packages,
+    write_own_files,
+};
 
 /// Connections that end badly, over both ways in together.
 const CUTS: usize = 1000;
@@ -92,4 +103,139 @@ async fn visit(visitor: &mut Visitor, way: Way, proxy: &FaultProxy, until: Seq) 
         Way::WebSocket => visitor.over_websocket(proxy.address, until).await,
         Way::EventStream => visitor.over_sse(proxy.address, until).await,
     }
+}
+
+/// How often each of the shipped clients is cut off. Few, since they wait longer after each.
+const CLIENT_CUTS: usize = 8;
+/// Commands they send meanwhile, one after the other.
+const CLIENT_COMMANDS: usize = 100;
+
+/// A server, and a way to it that is cut again and again.
+async fn cut_off_again_and_again(seed: &Seed, number: u64) -> (TestServer, FaultProxy) {
+    let server = TestServer::start_with(Setup { pause: Duration::from_millis(4), ..Setup::default() }).await;
+    server.create("p").await;
+    let proxy = FaultProxy::start(server.address).await;
+    let mut rng = seed.of(number);
+    for cut in 0..CLIENT_CUTS {
+        // Well into the stream, but for the first two.
+        let place = if cut < 2 { Fault::random(&mut rng).place } else { Place::Down(rng.random_range(12_000..24_000)) };
+        // No stalls: a client that catches up bears silence for minutes, since its snapshot may be large and its line slow.
+        let ending = [Ending::Reset, Ending::HalfClose][cut % 2];
+        proxy.plan(Fault { place, ending, pace: Pace::AsTheyCome });
+    }
+    (server, proxy)
+}
+
+/// Runs until told that it is enough, so that there is something to miss all the time.
+async fn prompt_until(server: &TestServer, enough: &AtomicBool) {
+    let mut prompter = WsClient::attach(server, "p").await;
+    while !enough.load(Ordering::SeqCst) {
+        let run = prompter.ask("words 200").await;
+        prompter.finished(run).await;
+    }
+}
+
+/// What a shipped client was told is the log from where it began, and each of its commands is in it once.
+async fn is_the_log(server: &TestServer, heard: &History, from: Seq, ids: impl Iterator<Item = String>) {
+    let log = server.log_from("p", from + 1).await;
+    let (history, effects) = (History::of(from, &log), effects_of(&log));
+    assert!(heard.is_beginning_of(&history), "{heard:?}, not {history:?}");
+    for id in ids {
+        assert_eq!(effects.get(id.as_str()), Some(&1), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rust_client_misses_nothing_and_sends_everything_once() {
+    let (server, proxy) = cut_off_again_and_again(&Seed::new(), 100).await;
+    let address = format!("http://{}", proxy.address);
+    let client = Server::new(&address, None).expect("an address");
+    let mut room = client.room(&"p".parse().expect("an id"), RoomOptions::named("Ada"));
+    let commander = room.commander().clone();
+    let id = |number: usize| format!("rust-{number}");
+    let send = async {
+        for number in 0..CLIENT_COMMANDS {
+            let write = json!({ "type": "write_file", "path": format!("rust/{number}.txt"), "content": "x" });
+            let (command, id) = (serde_json::from_value(write).expect("a command"), id(number).parse().expect("an id"));
+            let reply = commander.send_as(id, command).await;
+            assert!(matches!(reply, Ok(Reply::Accepted(_))), "{reply:?}");
+        }
+    };
+    let (enough, mut heard, mut connections) = (AtomicBool::new(false), None::<History>, 0);
+    let listen = async {
+        tokio::pin!(send);
+        let mut sent = false;
+        // All faults are behind it when it is in step for long enough to send all.
+        while !sent || connections <= CLIENT_CUTS {
+            tokio::select! {
+                () = &mut send, if !sent => sent = true,
+                notice = room.next() => match notice.expect("the room goes on") {
+                    Notice::Snapshot { frame, .. } => {
+                        assert!(heard.as_ref().is_none_or(|heard| heard.told_nothing()), "it had a place in the log");
+                        heard = Some(History::after(frame.seq));
+                    }
+                    Notice::Event(happened) => heard.as_mut().expect("a beginning").push(&happened.text),
+                    Notice::Phase(Phase::Connecting) => connections += 1,
+                    Notice::Phase(_) | Notice::Welcome(_) => {}
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+        enough.store(true, Ordering::SeqCst);
+    };
+    within_minutes("all faults", async { tokio::join!(listen, prompt_until(&server, &enough)) }).await;
+    let heard = heard.expect("something");
+    is_the_log(&server, &heard, heard.beginning(), (0..CLIENT_COMMANDS).map(id)).await;
+    println!("{connections} connections, events up to {}", heard.last);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_typescript_client_misses_nothing_and_sends_everything_once() {
+    let Some(folder) = node_packages("web-demo", "the TypeScript client") else { return };
+    let built = tempfile::tempdir().expect("a folder");
+    let mut tsc = Command::new(folder.join("node_modules/.bin/tsc"));
+    let ended = tsc.arg("-p").arg(folder.join("client")).arg("--outDir").arg(built.path()).status().await;
+    assert!(ended.expect("it runs").success(), "the client is built");
+    let (server, proxy) = cut_off_again_and_again(&Seed::new(), 101).await;
+    let url = format!("ws://{}/api/v1/projects/p/ws", proxy.address);
+    let mut watcher = Command::new("node")
+        // Where it is not there without.
+        .env("NODE_OPTIONS", "--experimental-websocket")
+        .arg(folder.join("test/client/watch.mjs"))
+        .args([built.path().to_str().expect("text"), &url, &CLIENT_COMMANDS.to_string(), &CLIENT_CUTS.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node runs");
+    let mut lines = BufReader::new(watcher.stdout.take().expect("piped")).lines();
+    let (enough, mut heard, mut connections) = (AtomicBool::new(false), None::<History>, 0);
+    let listen = async {
+        while connections == 0 {
+            let line = lines.next_line().await.expect("text").expect("it goes on");
+            let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            if let Some(seq) = said["snapshot"].as_u64() {
+                assert!(heard.as_ref().is_none_or(|heard| heard.told_nothing()), "it had a place in the log");
+                heard = Some(History::after(seq));
+            } else if said["event"].is_object() {
+                heard.as_mut().expect("a beginning").push(&said["event"].to_string());
+            } else {
+                connections = said["connections"].as_u64().unwrap_or_else(|| panic!("{said}"));
+                assert_eq!(said["files"], CLIENT_COMMANDS, "its state has all it wrote");
+            }
+        }
+        enough.store(true, Ordering::SeqCst);
+    };
+    within_minutes("all commands", async { tokio::join!(listen, prompt_until(&server, &enough)) }).await;
+    let heard = heard.expect("something");
+    is_the_log(&server, &heard, heard.beginning(), (0..CLIENT_COMMANDS).map(|number| format!("watcher-{number}")))
+        .await;
+    assert!(connections > CLIENT_CUTS as u64, "{connections} connections");
+    println!("{connections} connections, events up to {}", heard.last);
+}
+
+/// They wait longer after each loss.
+async fn within_minutes<T>(what: &str, future: impl Future<Output = T>) -> T {
+    const MINUTES: Duration = Duration::from_secs(240);
+    tokio::time::timeout(MINUTES, future).await.unwrap_or_else(|_| panic!("{what}: nothing within {MINUTES:?}"))
 }

@@ -1,6 +1,7 @@
 //! The endpoints of the older systems.
 
 mod browser;
+mod browser_checklist;
 mod browser_pages;
 mod browser_state;
 mod camel;
@@ -9,5 +10,5 @@ mod client;
 mod conversation;
 mod engine;
 mod errors;
-mod examples;
+pub(crate) mod examples;
 mod streams;

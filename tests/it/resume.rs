@@ -200,31 +200,6 @@ async fn over_sse_from_every_place() {
     }
 }
 
-/// As over a WebSocket: whoever is more than 512 events behind gets their deltas merged, and may hang up at any of them.
-#[tokio::test]
-async fn over_sse_those_far_behind_get_merged_deltas() {
-    let server = TestServer::start().await;
-    server.create("p").await;
-    let mut client = WsClient::attach(&server, "p").await;
-    let (epoch, from) = (client.epoch(), client.last);
-    let run = client.ask("words 1500").await;
-    assert_eq!(client.finished(run).await, Outcome::Completed);
-    let whole = History::of(from, &client.lines);
-    let missed = usize::try_from(client.last - from).expect("small");
-    let (mut seen, mut frames, mut place) = (History::after(from), 0, format!("{epoch}:{from}"));
-    while seen.last < client.last {
-        // Three at a time: the next ones begin where a merged one ended.
-        for event in read_sse(&server, "", Some(&place), 3).await.into_iter().take(3) {
-            seen.push(&event.data);
-            frames += 1;
-            assert_eq!(event.id, Some(format!("{epoch}:{}", seen.last)));
-            place = event.id.expect("just compared");
-        }
-    }
-    assert_eq!(seen, whole);
-    assert!(frames < missed - 900, "{frames} frames for {missed} events");
-}
-
 #[tokio::test]
 async fn over_sse_cut_again_and_again_while_it_streams() {
     let setup = Setup { pause: Duration::from_millis(2), ..Setup::default() };

@@ -39,6 +39,7 @@ pub(crate) use self::{
     node_packages::node_packages,
     random::Seed,
     server_process::ServerProcess,
+    sse::SseParser,
     visitor::{Ended, Visitor, write_own_files},
     ws_client::{Received, WsClient, open, receive, run_of, try_open},
 };

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{History, Received, Setup, TestServer, WsClient, within};
+use crate::support::{History, Received, Setup, SseParser, TestServer, WsClient, within};
 
 #[tokio::test]
 async fn the_largest_file_fits_into_a_frame_and_more_does_not() {
@@ -247,6 +247,50 @@ async fn a_client_that_reads_slowly_but_steadily_catches_up() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(begun.elapsed() > Duration::from_secs(2), "slowly: {:?}", begun.elapsed());
+}
+
+/// As over a WebSocket: who has fallen more than 512 events behind gets deltas merged.
+#[tokio::test]
+async fn an_event_stream_that_fell_behind_gets_merged_deltas_and_misses_nothing() {
+    let timing = Timing { write_stall_max: Duration::from_secs(120), ..Timing::default() };
+    let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
+    server.create("p").await;
+    let mut fast = WsClient::attach(&server, "p").await;
+    let from = fast.last;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("set");
+    let mut slow = socket.connect(server.address).await.expect("a connection");
+    // The older version, so that the events come without chunks around them.
+    let path = format!("/api/v1/projects/p/events?since={}:{from}", fast.epoch());
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", server.address);
+    slow.write_all(request.as_bytes()).await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within("the head", slow.read_u8()).await.expect("a byte"));
+    }
+    assert!(
+        head.starts_with(b"HTTP/1.0 200") || head.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&head)
+    );
+    // First what fills the kernel at both ends, then deltas.
+    for prompt in std::iter::repeat_n("x".repeat(200 * 1024), 7).chain(["words 1500".to_owned()]) {
+        let run = fast.ask(&prompt).await;
+        assert_eq!(fast.finished(run).await, Outcome::Completed);
+    }
+    let (mut seen, mut frames, mut parser) = (History::after(from), 0, SseParser::default());
+    let mut piece = vec![0; 64 * 1024];
+    while seen.last < fast.last {
+        let size_bytes = within("a piece", slow.read(&mut piece)).await.expect("still there");
+        assert_ne!(size_bytes, 0, "ended after {}", seen.last);
+        for event in parser.push(&piece[..size_bytes]) {
+            seen.push(&event.data);
+            frames += 1;
+            assert_eq!(event.id, Some(format!("{}:{}", fast.epoch(), seen.last)));
+        }
+    }
+    assert_eq!(seen, History::of(from, &fast.lines));
+    assert!(frames + 500 < fast.last - from, "{frames} frames for {} events", fast.last - from);
 }
 
 /// Beside one that reads a kilobyte a second, 99 others get the same, in the same order, as soon as without it. What “as

@@ -8,6 +8,7 @@
 //! | `sandbox`, `state`, `files`, `manifest` | the answers in one piece |
 //! | `intent` | what a wish for a change is about |
 //! | `pages` | pages of the web, read for such a client: scraping, search, styles |
+//! | `wire` | what they get |
 //! | `further` | what else such a page calls |
 
 pub(super) mod apply;
@@ -21,6 +22,7 @@ mod manifest;
 pub(super) mod pages;
 pub(super) mod sandbox;
 pub(super) mod state;
+pub(crate) mod wire;
 
 pub(crate) use self::{
     caller::{Browser, Browsers},

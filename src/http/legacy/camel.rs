@@ -49,13 +49,13 @@ async fn respond(state: HttpState, request: Request) -> Result<Response, Refusal
     let path = parts.uri.path().to_owned();
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let endpoint = path.strip_prefix("/api/").unwrap_or_default();
+    let grant = state.access.admit_request(&parts.headers).await?;
     let request = Request::from_parts(parts.clone(), body);
     let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
         Refusal::Detail(rejection.status(), "The body is larger than this server takes, or could not be read".into())
     })?;
     let request = |body: Bytes| Request::from_parts(parts.clone(), Body::from(body));
     let project = project(&request(Bytes::new()), &body)?;
-    let grant = state.access.admit_request(&parts.headers).await?;
     let connection = parts.extensions.get::<Connection>().cloned();
     let browser = Browser::of_project(Call::new(&state, connection, project, grant, Dialect::Camel)?);
     check(endpoint, &method, request(body.clone())).await?;
@@ -112,19 +112,27 @@ async fn stream(
     browser: &Browser,
     answer: impl Future<Output = Result<Response, Refusal>>,
 ) -> Result<Response, Refusal> {
-    match answer.await {
-        Err(Refusal::Detail(StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR, reason)) => {
-            let failure = |reason: &str| json!({ "type": "error", "error": reason });
-            let (state, listener) = (browser.call.state.clone(), browser.call.listener());
-            Ok(events::respond(
-                &state,
-                listener,
-                move |error| failure(&error.message),
-                move |events| async move { events.send(failure(&reason)).await },
-            ))
+    let reason = match answer.await {
+        Err(Refusal::Detail(StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR, reason)) => reason,
+        Ok(answer) if answer.status().is_server_error() => {
+            let body = json_of(answer.into_body()).await?;
+            body["error"].as_str().map(str::to_owned).ok_or_else(unreadable)?
         }
-        answered => answered,
-    }
+        answered => return answered,
+    };
+    let failure = |reason: &str| json!({ "type": "error", "error": reason });
+    let (state, listener) = (browser.call.state.clone(), browser.call.listener());
+    Ok(events::respond(
+        &state,
+        listener,
+        move |error| failure(&error.message),
+        move |events| async move { events.send(failure(&reason)).await },
+    ))
+}
+
+async fn json_of(body: Body) -> Result<Value, Refusal> {
+    let bytes = body.collect().await.map_err(|_| unreadable())?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|_| unreadable())
 }
 
 /// A browser's answer, with the project's name in it.
@@ -137,12 +145,11 @@ where
     F: Future<Output = Result<Response, Refusal>>,
 {
     let project = browser.call.project.clone();
-    let (mut parts, body) = endpoint(browser, request).await?.into_parts();
-    let bytes = body.collect().await.map_err(|_| unreadable())?.to_bytes();
-    let mut body: Value = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+    let answer = endpoint(browser, request).await?;
+    let status = answer.status();
+    let mut body = json_of(answer.into_body()).await?;
     body["projectId"] = project.as_str().into();
-    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
-    Ok((parts.status, Json(body)).into_response())
+    Ok((status, Json(body)).into_response())
 }
 
 fn unreadable() -> Refusal {

@@ -6,9 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{ErrorBody, ErrorCode};
-use serde_json::json;
 
 use super::{
+    browser::wire::BrowserError,
     dialect::Dialect,
     events::value,
     wire::{ErrorDetail, HttpValidationError, UnexpectedError, ValidationError},
@@ -47,7 +47,7 @@ impl Refusal {
     pub(crate) fn in_dialect(self, dialect: Dialect) -> Response {
         let wait_ms = if let Self::Later(_, wait_ms) = &self { Some(*wait_ms) } else { None };
         let browser =
-            matches!(dialect, Dialect::Browser).then(|| json!({ "success": false, "error": self.sentence() }));
+            matches!(dialect, Dialect::Browser).then(|| value(BrowserError { success: false, error: self.sentence() }));
         let (status, body) = match self {
             Self::Detail(status, detail) => (status, value(ErrorDetail { detail })),
             Self::Later(detail, _) => (StatusCode::TOO_MANY_REQUESTS, value(ErrorDetail { detail })),

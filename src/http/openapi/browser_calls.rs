@@ -1,13 +1,17 @@
-//! What else browser clients of the older systems call: commands, logs, packages in one piece, plans. As for the others,
-//! the types only describe.
-#![expect(dead_code, reason = "types that only describe")]
+//! What else browser clients of the older systems call: commands, logs, packages in one piece, plans. Answers are described
+//! by the types that are written; what such clients send is read field by field, so those types only describe.
+#![expect(dead_code, reason = "requests are read field by field")]
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::{
     Document, Operation,
-    browser_pages::{AnyRefusal, BrowserError, NoSuchPath},
+    browser_pages::{AnyRefusal, NoSuchPath},
+};
+use crate::http::legacy::browser::wire::{
+    AnalyzeEditResponse, BrowserError, BrowserSandboxStatus, CreateBrowserSandboxResponse, Done,
+    InstallInOnePieceResponse, ReportErrorResponse, RunCommandResponse, SandboxLogs, ViteErrors,
 };
 
 const TAG: &str = "Browser Clients";
@@ -18,103 +22,9 @@ struct RunCommandRequest {
 }
 
 #[derive(JsonSchema)]
-struct RunCommandResponse {
-    /// Whether the exit code is 0.
-    success: bool,
-    /// Both streams.
-    output: String,
-    /// What was written to the error stream.
-    error: String,
-    /// Null if it could not be run.
-    #[serde(rename = "exitCode")]
-    #[schemars(rename = "exitCode")]
-    exit_code: Option<i64>,
-    message: String,
-}
-
-#[derive(JsonSchema)]
 struct InstallInOnePieceRequest {
     #[schemars(length(min = 1))]
     packages: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-struct InstallInOnePieceResponse {
-    /// Whether every one of them is there now.
-    success: bool,
-    /// What the package manager said.
-    output: String,
-    /// What went wrong, line by line.
-    error: String,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct Done {
-    success: bool,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct CreateBrowserSandboxResponse {
-    success: bool,
-    sandbox_id: String,
-    /// For an iframe.
-    url: Option<String>,
-    provider: String,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct BrowserSandboxStatus {
-    success: bool,
-    active: bool,
-    healthy: bool,
-    sandbox_data: Option<BrowserSandbox>,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct BrowserSandbox {
-    sandbox_id: String,
-    url: Option<String>,
-    files_tracked: Vec<String>,
-    last_health_check: Value,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct ViteErrors {
-    success: bool,
-    has_errors: bool,
-    errors: Vec<ViteError>,
-    /// `check-vite-errors` says it in words, too.
-    message: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct ViteError {
-    r#type: String,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct SandboxLogs {
-    success: bool,
-    has_errors: bool,
-    /// The dev server's last lines.
-    logs: Vec<String>,
-    /// `running` or `stopped`.
-    status: String,
 }
 
 #[derive(JsonSchema)]
@@ -127,21 +37,6 @@ struct ReportErrorRequest {
 }
 
 #[derive(JsonSchema)]
-struct ReportErrorResponse {
-    success: bool,
-    message: String,
-    error: ReportedError,
-}
-
-#[derive(JsonSchema)]
-struct ReportedError {
-    r#type: String,
-    message: String,
-    file: Option<String>,
-    timestamp: String,
-}
-
-#[derive(JsonSchema)]
 struct AnalyzeEditRequest {
     #[schemars(length(min = 1))]
     prompt: String,
@@ -150,27 +45,6 @@ struct AnalyzeEditRequest {
     /// Not needed: no model is asked.
     #[serde(default)]
     model: Option<String>,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct AnalyzeEditResponse {
-    success: bool,
-    search_plan: SearchPlan,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct SearchPlan {
-    /// `UPDATE_COMPONENT`, `ADD_FEATURE`, `FIX_ISSUE`, `UPDATE_STYLE`, `REFACTOR`, `ADD_DEPENDENCY`, `REMOVE_ELEMENT` or
-    /// `FULL_REBUILD`.
-    edit_type: String,
-    reasoning: String,
-    search_terms: Vec<String>,
-    file_types_to_search: Vec<String>,
-    expected_matches: u64,
 }
 
 pub(super) fn describe(document: &mut Document) {

@@ -1,10 +1,15 @@
-//! The calls by which browser clients have pages of the web read. As for the older systems, the types only describe.
-#![expect(dead_code, reason = "types that only describe")]
+//! The calls by which browser clients have pages of the web read. Answers are described by the types that are
+//! written; what such clients send is read field by field, so those types only describe.
+#![expect(dead_code, reason = "requests are read field by field")]
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::{Document, Operation};
+use crate::http::legacy::browser::wire::{
+    BrowserError, ExtractBrandStylesResponse, ScrapeScreenshotResponse, ScrapeUrlResponse, ScrapeWebsiteResponse,
+    SearchResponse,
+};
 
 const TAG: &str = "Pages of the Web";
 
@@ -39,122 +44,6 @@ struct ExtractBrandStylesRequest {
     /// What the styles are wanted for; not needed.
     #[serde(default)]
     prompt: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct ScrapeUrlResponse {
-    success: bool,
-    /// Where the page was found, redirects followed.
-    url: String,
-    /// Title, description, address and text, to be put into a prompt.
-    content: String,
-    /// Where a picture is; null without a scraping service.
-    screenshot: Option<String>,
-    structured: StructuredPage,
-    metadata: PageMetadata,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct StructuredPage {
-    title: String,
-    description: String,
-    /// Markdown.
-    content: String,
-    url: String,
-    screenshot: Option<String>,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct PageMetadata {
-    /// `cobuild` for this server itself.
-    scraper: String,
-    timestamp: String,
-    /// In characters.
-    content_length: u64,
-    cached: bool,
-    /// Whether something was too long and is not here whole.
-    truncated: bool,
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default, rename = "sourceURL")]
-    #[schemars(rename = "sourceURL")]
-    source_url: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct ScrapeWebsiteResponse {
-    success: bool,
-    data: ScrapedPage,
-    message: String,
-}
-
-#[derive(JsonSchema)]
-struct ScrapedPage {
-    title: String,
-    description: String,
-    /// Markdown if it was wanted, else HTML.
-    content: String,
-    markdown: String,
-    /// The page's own: not to be shown on an origin that matters.
-    html: String,
-    metadata: PageMetadata,
-    screenshot: Option<String>,
-    links: Vec<String>,
-    raw: RawPage,
-}
-
-#[derive(JsonSchema)]
-struct RawPage {
-    markdown: String,
-    html: String,
-    metadata: PageMetadata,
-    screenshot: Option<String>,
-    links: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-struct ScrapeScreenshotResponse {
-    success: bool,
-    /// Where the picture is.
-    screenshot: String,
-    metadata: PageMetadata,
-}
-
-#[derive(JsonSchema)]
-struct SearchResponse {
-    results: Vec<SearchResult>,
-}
-
-#[derive(JsonSchema)]
-struct SearchResult {
-    url: String,
-    title: String,
-    description: String,
-    screenshot: Option<String>,
-    markdown: String,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename_all = "camelCase")]
-struct ExtractBrandStylesResponse {
-    success: bool,
-    url: String,
-    style_name: String,
-    /// `colors`, `palette`, `customProperties`, `fonts`, `typography`, `components`, `images`: what the page states.
-    guidelines: Map<String, Value>,
-}
-
-/// A refusal as browser clients read it.
-#[derive(JsonSchema)]
-pub(super) struct BrowserError {
-    success: bool,
-    error: String,
 }
 
 /// These clients are switched off.

@@ -4,12 +4,15 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{Document, Operation};
-use crate::http::legacy::wire::{
-    ApplyCodeRequest, ApplyEvent, ConversationState, ConversationStateAction, CreateSandboxRequest,
-    CreateSandboxResponse, CreateZipRequest, DetectPackagesRequest, DetectPackagesResponse, DummyEvent, ErrorDetail,
-    GenerateCodeRequest, GenerateEvent, GetFilesResponse, Health, HttpValidationError, InstallEvent,
-    InstallPackagesRequest, KillSandboxRequest, KillSandboxResponse, ProcessEvent, ProcessRepositoryRequest,
-    SandboxStatusResponse, ServiceStatus, Success, UnexpectedError,
+use crate::http::legacy::{
+    browser::wire as browser,
+    wire::{
+        ApplyCodeRequest, ApplyEvent, ConversationState, ConversationStateAction, CreateSandboxRequest,
+        CreateSandboxResponse, CreateZipRequest, DetectPackagesRequest, DetectPackagesResponse, DummyEvent,
+        ErrorDetail, GenerateCodeRequest, GenerateEvent, GetFilesResponse, Health, HttpValidationError, InstallEvent,
+        InstallPackagesRequest, KillSandboxRequest, KillSandboxResponse, ProcessEvent, ProcessRepositoryRequest,
+        SandboxStatusResponse, ServiceStatus, Success, UnexpectedError,
+    },
 };
 
 const PROJECT: &str = "Names the project: everything but letters, digits, `_` and `-` is ignored, 64 characters count. The \
@@ -98,6 +101,7 @@ fn streams(document: &mut Document) {
                 json!({ "success": true, "packages_installed": ["axios"], "packages_already_installed": [],
                         "message": "Detected 1 packages. 1 need installation." }),
             );
+        op.gives_browsers::<browser::DetectBrowserPackagesResponse>();
         engine(op, &[]);
     });
 }
@@ -111,12 +115,14 @@ fn conversation(document: &mut Document) {
     };
     document.describe("get", "/api/conversation-state", |op| {
         op.is("Conversation State", "The conversation").gives::<ConversationState>(200, "The state.", state());
+        op.gives_browsers::<browser::BrowserConversationResponse>();
         engine(op, &[]);
     });
     document.describe("post", "/api/conversation-state", |op| {
         op.is("Conversation State", "Reset, shorten or update it")
             .takes::<ConversationStateAction>(json!({ "action": "update", "data": { "currentTopic": "Login" } }))
             .gives::<ConversationState>(200, "The state.", state());
+        op.gives_browsers::<browser::BrowserConversationResponse>();
         engine(op, &[]);
     });
     document.describe("delete", "/api/conversation-state", |op| {
@@ -138,6 +144,7 @@ fn sandboxes(document: &mut Document) {
                     "message": "Sandbox created successfully with local",
                     "url": "http://0123456789abcdef0123456789abcdef.cobuild.localhost:3100/" }),
             );
+        op.gives_browsers::<browser::CreateBrowserSandboxResponse>();
         engine(op, &[]);
     });
     document.describe("get", "/api/get-sandbox-files", |op| {
@@ -146,6 +153,7 @@ fn sandboxes(document: &mut Document) {
             "The files.",
             json!({ "success": true, "files": ["src/App.jsx"], "total_count": 1 }),
         );
+        op.gives_browsers::<browser::BrowserFilesResponse>();
         engine(op, &[(404, "There is no sandbox.")]);
     });
     document.describe("post", "/api/sandbox-status", |op| {
@@ -165,6 +173,7 @@ fn sandboxes(document: &mut Document) {
                 "It is gone; the files stay.",
                 json!({ "success": true, "message": "Sandbox terminated successfully", "sandbox_id": "sbx_nImS9iXZmJ5d" }),
             );
+        op.gives_browsers::<browser::KillBrowserSandboxResponse>();
         engine(op, &[(404, "There is no such sandbox.")]);
     });
     document.describe("post", "/api/create-zip", |op| {
@@ -174,6 +183,7 @@ fn sandboxes(document: &mut Document) {
             "application/zip",
             json!({ "type": "string", "format": "binary" }),
         );
+        op.gives_browsers::<browser::BrowserArchiveResponse>();
         engine(op, &[(404, "There is no sandbox.")]);
     });
 }

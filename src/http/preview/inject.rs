@@ -18,6 +18,9 @@ use super::pages::{PREFIX, SCRIPT};
 /// How much of a document is held back while its head is looked for. What comes before a head is a few bytes.
 const HELD_SIZE_BYTES_MAX: usize = 64 * 1024;
 
+/// How long what ends a head is, in bytes: `</head`, `<body`.
+const HEAD_END_SIZE_BYTES: usize = 6;
+
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>;
 
 /// Whether a browser asks for a document to show.
@@ -81,7 +84,10 @@ async fn begin(mut chunks: Chunks, tag: Bytes, authority: String) -> Chunks {
     };
     // What a head says of a policy is said to the end of it.
     let has_head = place(&held) == Place::At(at) && memmem::rfind(&held[..at].to_ascii_lowercase(), b"<head").is_some();
-    while has_head && failed.is_none() && held.len() < HELD_SIZE_BYTES_MAX && !is_past_head(&held[at..]) {
+    let mut from = at;
+    while has_head && failed.is_none() && held.len() < HELD_SIZE_BYTES_MAX && !is_past_head(&held[from..]) {
+        // The end may be cut in two.
+        from = held.len().saturating_sub(HEAD_END_SIZE_BYTES).max(at);
         match chunks.next().await {
             Some(Ok(chunk)) => held.extend_from_slice(&chunk),
             Some(Err(error)) => failed = Some(error),

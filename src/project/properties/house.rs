@@ -53,6 +53,8 @@ pub(super) struct House {
     room: Option<TestRoom>,
     disk: Arc<Disk>,
     disk_full: bool,
+    /// The project, if it was in memory when somebody last looked.
+    project: Option<ProjectHandle>,
     people: Vec<Person>,
     sent: Vec<Sent>,
     under_way: Vec<UnderWay>,
@@ -134,6 +136,7 @@ impl House {
             room: Some(room),
             disk,
             disk_full: false,
+            project: None,
             people: (0..PEOPLE).map(person).collect(),
             sent: Vec::new(),
             under_way: Vec::new(),
@@ -168,7 +171,12 @@ impl House {
                     yield_now().await;
                 }
             }),
-            Step::Wait { seconds } => self.wait(Duration::from_secs(seconds)),
+            Step::Wait { seconds } => {
+                self.wait(Duration::from_secs(seconds));
+                if self.project.take_if(|project| project.is_closed()).is_some() {
+                    note(What::Unloaded);
+                }
+            }
             Step::Crash => self.crash(),
             Step::Disk { full } => self.fill_disk(full),
         }
@@ -224,6 +232,7 @@ impl House {
         let person = &mut self.people[number];
         person.participant = Some(member.participant());
         person.epoch = Some(epoch);
+        self.project = Some(handle.clone());
         person.place = Some(Place { handle, member: Arc::new(member), feed });
     }
 
@@ -278,10 +287,7 @@ impl House {
         }
         match read {
             Ok(Ok(())) | Err(_) => {}
-            Ok(Err(FeedError::Closed(_))) => {
-                note(What::Unloaded);
-                self.cut(number);
-            }
+            Ok(Err(FeedError::Closed(_))) => self.cut(number),
             // Coming back, they get a snapshot.
             Ok(Err(FeedError::PositionLost { cursor })) => {
                 assert!(cursor < self.kept().base, "{cursor} is still there");
@@ -371,6 +377,7 @@ impl House {
         for person in &mut self.people {
             (person.place, person.lags_until) = (None, None);
         }
+        self.project = None;
         let (runtime, room) = (new_runtime(), self.room.take().expect("the server is up"));
         self.room = Some(runtime.block_on(async { room.crash() }));
         self.runtime = Some(runtime);

@@ -514,6 +514,8 @@ impl Reply<'_> {
     async fn list(&mut self, path: &str) -> std::io::Result<()> {
         let body = if path.starts_with("/api/tags") {
             json!({"models": [{"name": "qwen3:8b"}, {"name": "llama4:70b"}]})
+        } else if path.starts_with("/api/ps") {
+            json!({"models": [{"name": "qwen3:8b", "context_length": 8192}]})
         } else if path.starts_with("/v1beta/models") {
             json!({"models": [{"name": "models/gemini-4-argon", "supportedGenerationMethods": ["generateContent"]}]})
         } else if path.starts_with("/v1/models?") && !path.contains("after_id") {

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use cobuild::http::Timing;
+use cobuild::{
+    client::{ClientError, Notice, Reply, RoomOptions, Server},
+    http::Timing,
+    secret::Secret,
+};
 use cobuild_protocol::{ErrorCode, ParticipantId, frame::ControlFrame, value::Outcome};
 use serde_json::{Value, json};
 
@@ -10,7 +14,7 @@ use super::{
     Guarded,
     signer::{SECRET, hs256, now},
 };
-use crate::support::{Setup, WsClient};
+use crate::support::{Setup, WsClient, within};
 
 /// Longer than a test's requests take, shorter than anybody wants to wait.
 const SHORT: f64 = 1.5;
@@ -141,4 +145,46 @@ async fn whoever_is_removed_and_reads_nothing_is_out_at_once_too() {
     let (code, reason) = stuck.closed().await;
     assert_eq!((code, reason.as_str()), (None, ""), "it was cut: no word could reach it any more");
     assert!(stuck.last < owner.last);
+}
+
+#[tokio::test]
+async fn the_rust_client_comes_back_with_another_token_and_loses_nothing() {
+    let guarded = guarded().await;
+    let (first, second) = (token("ada", "editor", SHORT), token("ada", "editor", 2.0 * SHORT));
+    let another = {
+        let second = second.clone();
+        move || Some(Secret::new(second.clone()))
+    };
+    let server =
+        Server::new(&guarded.server.url(""), Some(Secret::new(first))).expect("an address").with_renewal(another);
+    let mut room = server.room(&"p".parse().expect("an id"), RoomOptions::named("Ada"));
+    let (mut snapshots, mut welcomes, mut last, mut sent) = (0, Vec::new(), 0, None);
+    let refused = within("the end", async {
+        loop {
+            match room.next().await.expect("it goes on") {
+                Notice::Welcome(welcome) => {
+                    welcomes.push(welcome.participant);
+                    let commander = room.commander().clone();
+                    let write =
+                        json!({ "type": "write_file", "path": format!("{}.txt", welcomes.len()), "content": "x" });
+                    let command = serde_json::from_value(write).expect("a command");
+                    sent = Some(tokio::spawn(async move { commander.send(command).await }));
+                }
+                Notice::Snapshot { frame, .. } => (snapshots, last) = (snapshots + 1, frame.seq),
+                Notice::Event(happened) => {
+                    assert_eq!(happened.frame.seq_first.unwrap_or(happened.frame.seq), last + 1);
+                    last = happened.frame.seq;
+                }
+                // The second one has expired, too, and there is no third.
+                Notice::Refused(error) => break error,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert!(matches!(refused, ClientError::Refused { code: 4501, .. }), "{refused}");
+    assert_eq!((welcomes.len(), snapshots), (2, 1), "it came back to where it was");
+    assert_eq!(welcomes[0], welcomes[1], "as the same participant");
+    let reply = sent.expect("a command").await.expect("no panic");
+    assert!(matches!(reply, Ok(Reply::Accepted(_))), "{reply:?}");
 }

@@ -168,6 +168,9 @@ async fn its_answers_in_one_piece_name_the_project() {
     let (status, failed) = json_of(&server, "POST", "/api/create-ai-sandbox-v2", Some("q"), Some(json!({}))).await;
     assert_eq!((status, &failed["detail"]["success"]), (500, &json!(false)), "{failed}");
     assert!(failed["detail"]["error"].is_string() && failed["detail"]["details"].is_string(), "{failed}");
+    let told = stream(&server, APPLY, Some("q"), json!({ "response": "<file path=\"a.js\">1</file>" })).await;
+    assert_eq!(types(&told), ["error"], "{told:?}");
+    assert!(told[0]["error"].as_str().is_some_and(|error| error.contains("bubblewrap")), "{told:?}");
 }
 
 #[tokio::test]

@@ -184,10 +184,12 @@ async fn what_is_no_stream_is_refused() {
     })
     .await;
     let server = each_wire("moved", |model, outcome| {
-        assert!(outcome.error.is_some(), "{model}: a redirect is not followed");
+        let error = outcome.error.as_ref().expect("a redirect is not followed").to_string();
+        assert!(error.contains("has no such address (307") && error.contains("_BASE_URL"), "{model} {error}");
     })
     .await;
     assert!(server.seen().iter().all(|seen| !seen.path.contains("stolen")));
+    assert_eq!(server.seen().len(), MODELS.len(), "it would be there again");
     each_wire("oversized", |model, outcome| {
         assert!(matches!(outcome.error, Some(ModelError::Incomplete)), "{model} {outcome:?}");
     })

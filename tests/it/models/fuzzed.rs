@@ -14,7 +14,7 @@ use crate::support::Seed;
 /// A few seconds of an unoptimised build.
 const CASES: usize = 1500;
 /// What parsers stumble over.
-const TOKENS: [&[u8]; 22] = [
+const TOKENS: [&[u8]; 25] = [
     b"\n",
     b"\r",
     b"\r\n\r\n",
@@ -29,6 +29,9 @@ const TOKENS: [&[u8]; 22] = [
     b"{}",
     b"[]",
     b"{\"error\":{}}",
+    b"\n\n{\"error\":{\"code\":503}}\n\n",
+    b"<think>",
+    b"</think>",
     b"-1",
     b"1e999",
     b"18446744073709551616",

@@ -108,6 +108,9 @@ async fn servers_on_this_machine_are_found() {
     assert_eq!(found, ["found Ollama with 2 models", "found LM Studio with 2 models"]);
     assert_eq!(vendors.default_model().expect("found").name, "ollama/llama4:70b");
     let models = models(&vendors);
+    let window = |name: &str| models.resolve(name).expect("listed").context_tokens_max;
+    assert_eq!(window("ollama/qwen3:8b"), Some(8192), "as it is loaded");
+    assert_eq!(window("ollama/llama4:70b"), Some(4096), "what it would get");
     assert!(ask(&models, "ollama/qwen3:8b", "normal").await.stop.is_some());
     assert!(server.seen().iter().all(|seen| !seen.headers.contains_key("authorization")), "no key, no header");
 }

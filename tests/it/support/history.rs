@@ -68,6 +68,16 @@ impl History {
         }
     }
 
+    /// The last event from before.
+    pub(crate) fn beginning(&self) -> Seq {
+        self.before
+    }
+
+    /// Whether nothing has been added.
+    pub(crate) fn told_nothing(&self) -> bool {
+        self.told.is_empty()
+    }
+
     /// Whether this is the other one's beginning.
     pub(crate) fn is_beginning_of(&self, other: &Self) -> bool {
         let Some((newest, whole)) = self.told.split_last() else { return self.before <= other.last };

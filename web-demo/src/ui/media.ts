@@ -4,6 +4,12 @@ import { useSyncExternalStore } from "react";
 const NARROW = matchMedia("(max-width: 860px)");
 /** Below this the top bar's buttons don't fit beside each other; most of them go into a menu. */
 const COMPACT = matchMedia("(max-width: 1240px)");
+/** Below this the top bar has room for little more than icons. */
+const PHONE = matchMedia("(max-width: 520px)");
+
+export function usePhone(): boolean {
+  return useMedia(PHONE);
+}
 
 export function useNarrow(): boolean {
   return useMedia(NARROW);

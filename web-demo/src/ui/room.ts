@@ -32,7 +32,6 @@ import type {
 import { keepToken, tokenFor } from "./access.ts";
 import { socketUrl } from "./api.ts";
 import { tokensOf } from "./chat/usage.ts";
-import { countLines, type LineCount } from "./code/edit-lines.ts";
 import { Edits } from "./code/edits.ts";
 import { explain } from "./errors.ts";
 import { clientId, displayName, setDisplayName } from "./identity.ts";
@@ -99,8 +98,6 @@ export interface RoomView {
   contextFill: number | undefined;
   runNotes: ReadonlyMap<RunId, RunNotes>;
   contents: ReadonlyMap<ContentHash, FileContent>;
-  /** The answers' files that were seen being typed, by what they became; the state forgets their text. */
-  lineCounts: ReadonlyMap<ContentHash, LineCount>;
 }
 
 export class Room {
@@ -122,7 +119,6 @@ export class Room {
   #contextFill: number | undefined;
   #runNotes: ReadonlyMap<RunId, RunNotes> = new Map();
   #contents: ReadonlyMap<ContentHash, FileContent> = new Map();
-  #lineCounts: ReadonlyMap<ContentHash, LineCount> = new Map();
   /** The state before the change that is being told. */
   #before: ProjectState;
   #scheduled: (() => void) | undefined;
@@ -306,7 +302,6 @@ export class Room {
     } else if (["run_started", "file_written", "preview_changed"].includes(event.type)) {
       this.#previewError = undefined;
     }
-    if (event.type === "file_written") this.#count(event.hash, event.run, event.path);
     if (event.type === "usage_updated" && event.context_tokens_max) {
       const tokens = tokensOf(event.usage);
       this.#contextFill = tokens === undefined ? undefined : tokens / event.context_tokens_max;
@@ -349,16 +344,6 @@ export class Room {
     });
   }
 
-  #count(hash: ContentHash, run: RunId | undefined, path: FilePath): void {
-    const answer = this.#before.messages.findLast(
-      (message) => message.run === run && message.role === "assistant",
-    );
-    const part = answer?.parts.findLast((part) => part.type === "file" && part.path === path);
-    if (part?.type === "file" && part.text !== undefined) {
-      this.#lineCounts = remember(this.#lineCounts, hash, countLines(part.action, part.text));
-    }
-  }
-
   #schedule(): void {
     if (this.#scheduled) return;
     const update = () => {
@@ -389,7 +374,6 @@ export class Room {
       contextFill: this.#contextFill,
       runNotes: this.#runNotes,
       contents: this.#contents,
-      lineCounts: this.#lineCounts,
     };
   }
 }

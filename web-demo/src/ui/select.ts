@@ -1,6 +1,6 @@
 // What the page asks of a project's state again and again.
 
-import type { Message, MessagePart, ProjectState, RunInfo } from "../protocol.ts";
+import type { Message, MessagePart, ProjectState, RunInfo, SandboxInfo } from "../protocol.ts";
 
 export type FilePart = Extract<MessagePart, { type: "file" }>;
 
@@ -34,4 +34,22 @@ export function pendingFiles(state: ProjectState): FilePart[] {
 
 export function nameOf(state: ProjectState, participant: string | undefined): string {
   return (participant && state.participants[participant]?.name) || "Somebody";
+}
+
+/** The names of the owners who are in the room, each once: the same person may be there with two devices. */
+export function presentOwners({ participants }: Pick<ProjectState, "participants">): string[] {
+  const owners = Object.values(participants).filter(
+    ({ role, present, removed }) => role === "owner" && present && !removed,
+  );
+  return [...new Set(owners.map(({ name }) => name))].toSorted((a, b) => a.localeCompare(b));
+}
+
+/** Whether the server has no sandboxes at all, so that trying again is no use. */
+export function isWithoutSandboxes({ provider }: Pick<SandboxInfo, "provider">): boolean {
+  return provider === "none";
+}
+
+/** The models whose answers are in the conversation. */
+export function answerersOf({ messages }: ProjectState): (string | undefined)[] {
+  return messages.filter(({ role }) => role === "assistant").map(({ model }) => model);
 }

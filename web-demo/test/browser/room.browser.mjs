@@ -138,6 +138,38 @@ test("a prompt can go in front of what runs", async () => {
   assert.deepEqual((await prompts()).slice(-2), ["A counter", "make it blue"]);
 });
 
+test("a prompt can be added to what runs, and everybody sees where it went", async () => {
+  const addToThis = async (visitor, text) => {
+    await visitor.see("prompt-input").fill(text);
+    await visitor.see("delivery").getByText("Add to this").click();
+    await visitor.see("send").click();
+  };
+  const idle = async () => (await ada.see("stop").count()) === 0 && (await ada.see("queued").count()) === 0;
+  const runs = await ada.see("run-footer").count();
+  await ada.prompt("A kanban board");
+  await grace.see("stop").waitFor();
+  await addToThis(grace, "make it green");
+  const said = (visitor) =>
+    visitor
+      .see("message")
+      .filter({ hasText: "make it green" })
+      .filter({ hasText: "added to the answer under way" });
+  await said(grace).waitFor();
+  await said(ada).waitFor();
+  assert.equal(await grace.see("queued").count(), 0, "it does not wait");
+  await until("all is done", idle, 180_000);
+  assert.equal(await ada.see("run-footer").count(), runs + 1, "one run for both prompts");
+
+  // What runs now is no answer, and so has no turn to take a prompt up.
+  await server.command(ada.project, { type: "apply", reply: "<command>sleep 8</command>" });
+  await grace.see("stop").waitFor();
+  await addToThis(grace, "make it dark");
+  await grace.see("toast").getByText("Not added to the answer under way").waitFor();
+  await grace.see("queued").getByText("make it dark").waitFor();
+  await ada.see("queued").getByText("make it dark").waitFor();
+  await until("all is done", idle, 180_000);
+});
+
 test("a locked file is its locker's alone", async () => {
   await Promise.all([openFile(ada, "main.jsx"), openFile(grace, "main.jsx")]);
   await ada.see("lock").click();

@@ -76,17 +76,10 @@ export class Visitor {
     return frame;
   }
 
-  /**
-   * What the conversation says, message by message. Without the lengths of files: who saw a file being typed is told
-   * its lines, who came later its size.
-   */
+  /** What the conversation says, message by message. */
   conversation() {
     return this.see("message").evaluateAll((messages) =>
-      messages.map((message) => {
-        const copy = message.cloneNode(true);
-        for (const length of copy.querySelectorAll(".file-lines")) length.remove();
-        return copy.textContent.replace(/\s+/g, " ").trim();
-      }),
+      messages.map((message) => message.textContent.replace(/\s+/g, " ").trim()),
     );
   }
 

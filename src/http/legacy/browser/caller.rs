@@ -15,9 +15,9 @@ use axum::{
 };
 use cobuild_protocol::{ProjectId, ProjectState};
 use lru::LruCache;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::wire::ReportedError;
 use crate::{
     http::{
         HttpState,
@@ -61,7 +61,7 @@ struct Place {
 struct Seat {
     /// `None`: not looked up yet.
     number: Option<u32>,
-    reports: VecDeque<Value>,
+    reports: VecDeque<ReportedError>,
 }
 
 impl Default for Browsers {
@@ -215,7 +215,7 @@ impl Browser {
     }
 
     /// Keeps an error of their app that the caller reports.
-    pub(crate) fn report(&self, error: Value) {
+    pub(crate) fn report(&self, error: ReportedError) {
         let reports = &mut self.place.seat().reports;
         reports.push_back(error);
         let too_many = reports.len().saturating_sub(REPORTS_MAX);
@@ -223,7 +223,7 @@ impl Browser {
     }
 
     /// What was reported.
-    pub(crate) fn reports(&self) -> Vec<Value> {
+    pub(crate) fn reports(&self) -> Vec<ReportedError> {
         self.place.seat().reports.iter().cloned().collect()
     }
 

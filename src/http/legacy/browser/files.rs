@@ -9,10 +9,14 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cobuild_protocol::{FilePath, state::FileInfo};
-use serde_json::{Map, json};
+use serde_json::Map;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{caller::Browser, manifest};
+use super::{
+    caller::Browser,
+    manifest,
+    wire::{BrowserArchiveResponse, BrowserFilesResponse},
+};
 use crate::{
     http::legacy::{refusal::Refusal, sandbox},
     project::{ProjectError, ProjectHandle},
@@ -40,13 +44,13 @@ pub(crate) async fn list(browser: Browser, _: Request) -> Result<Response, Refus
             files.insert(path.to_string(), text.into());
         }
     }
-    let body = json!({
-        "success": true,
-        "structure": structure(view.files.keys().filter(|path| is_written(path))),
-        "fileCount": files.len(),
-        "manifest": manifest::of(&files),
-        "files": files,
-    });
+    let body = BrowserFilesResponse {
+        success: true,
+        structure: structure(view.files.keys().filter(|path| is_written(path))),
+        file_count: files.len(),
+        manifest: manifest::of(&files),
+        files,
+    };
     Ok(Json(body).into_response())
 }
 
@@ -87,12 +91,12 @@ pub(crate) async fn zip(browser: Browser, _: Request) -> Result<Response, Refusa
         return Err(Refusal::Detail(axum::http::StatusCode::PAYLOAD_TOO_LARGE, sentence.into()));
     }
     let archive = archive(&handle, files).await?;
-    let body = json!({
-        "success": true,
-        "dataUrl": format!("data:application/zip;base64,{}", STANDARD.encode(archive)),
-        "fileName": format!("{}.zip", browser.call.project),
-        "message": "Zip file created successfully",
-    });
+    let body = BrowserArchiveResponse {
+        success: true,
+        data_url: format!("data:application/zip;base64,{}", STANDARD.encode(archive)),
+        file_name: format!("{}.zip", browser.call.project),
+        message: "Zip file created successfully".into(),
+    };
     Ok(Json(body).into_response())
 }
 

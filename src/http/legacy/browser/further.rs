@@ -6,11 +6,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{Command, Event, command::Exec, value::OutputStream};
-use serde_json::{Value, json};
 
 use super::{
     caller::Browser,
     sandbox::{dev_server, needed},
+    wire::{DevServerStatus, Done, ReportErrorResponse, ReportedError, RunCommandResponse, SandboxLogs, ViteErrors},
 };
 use crate::http::legacy::{body::Fields, refusal::Refusal, sandbox};
 
@@ -51,13 +51,8 @@ pub(crate) async fn run_command(browser: Browser, request: Request) -> Result<Re
         (false, Some(reason)) => format!("Command failed: {reason}"),
         (false, None) => "Command failed".to_owned(),
     };
-    let body = json!({
-        "success": success,
-        "output": if errors.is_empty() { output.clone() } else { format!("{output}{errors}") },
-        "error": errors,
-        "exitCode": code,
-        "message": message,
-    });
+    let output = if errors.is_empty() { output } else { format!("{output}{errors}") };
+    let body = RunCommandResponse { success, output, error: errors, exit_code: code, message };
     Ok(Json(body).into_response())
 }
 
@@ -65,8 +60,8 @@ pub(crate) async fn run_command(browser: Browser, request: Request) -> Result<Re
 pub(crate) async fn vite_errors(browser: Browser, _: Request) -> Result<Response, Refusal> {
     let handle = browser.handle().await?;
     sandbox::present(&handle.state().await?.1, None).ok_or_else(|| Refusal::bad_request("No active sandbox"))?;
-    let errors: Vec<Value> = build_error(&browser).await?.into_iter().collect();
-    Ok(Json(json!({ "success": true, "hasErrors": !errors.is_empty(), "errors": errors })).into_response())
+    let errors: Vec<ReportedError> = build_error(&browser).await?.into_iter().collect();
+    Ok(Json(ViteErrors { success: true, has_errors: !errors.is_empty(), errors, message: None }).into_response())
 }
 
 /// `GET check-vite-errors`: the same, if there is a dev server, and what the page has reported.
@@ -74,29 +69,30 @@ pub(crate) async fn known_errors(browser: Browser, _: Request) -> Result<Respons
     let mut errors = browser.reports();
     errors.extend(build_error(&browser).await?);
     let message = if errors.is_empty() { "No errors" } else { "There are errors" };
-    let body = json!({ "success": true, "hasErrors": !errors.is_empty(), "errors": errors, "message": message });
+    let body = ViteErrors { success: true, has_errors: !errors.is_empty(), errors, message: Some(message.into()) };
     Ok(Json(body).into_response())
 }
 
 /// The error of the dev server, where there is one.
-async fn build_error(browser: &Browser) -> Result<Option<Value>, Refusal> {
+async fn build_error(browser: &Browser) -> Result<Option<ReportedError>, Refusal> {
     let handle = browser.handle().await?;
     if sandbox::present(&handle.state().await?.1, None).is_none() {
         return Ok(None);
     }
     let (_, error) = dev_server(&handle).await?;
-    Ok(error.map(|message| json!({ "type": "build-error", "message": message })))
+    Ok(error.map(|message| ReportedError { r#type: "build-error".into(), message, file: None, timestamp: None }))
 }
 
 pub(crate) async fn sandbox_logs(browser: Browser, _: Request) -> Result<Response, Refusal> {
     let handle = browser.handle().await?;
     let (_, view) = handle.state().await?;
     let sandbox = sandbox::present(&view, None).ok_or_else(|| Refusal::bad_request("No active sandbox"))?;
-    let status = if sandbox.state == cobuild_protocol::value::SandboxState::Ready { "running" } else { "stopped" };
+    let is_ready = sandbox.state == cobuild_protocol::value::SandboxState::Ready;
+    let status = if is_ready { DevServerStatus::Running } else { DevServerStatus::Stopped };
     let (log, error) = dev_server(&handle).await?;
     let lines: Vec<&str> = log.lines().collect();
-    let lines = &lines[lines.len().saturating_sub(LOG_LINES_MAX)..];
-    Ok(Json(json!({ "success": true, "hasErrors": error.is_some(), "logs": lines, "status": status })).into_response())
+    let logs = lines[lines.len().saturating_sub(LOG_LINES_MAX)..].iter().map(ToString::to_string).collect();
+    Ok(Json(SandboxLogs { success: true, has_errors: error.is_some(), logs, status }).into_response())
 }
 
 pub(crate) async fn report_vite_error(browser: Browser, request: Request) -> Result<Response, Refusal> {
@@ -105,18 +101,18 @@ pub(crate) async fn report_vite_error(browser: Browser, request: Request) -> Res
     let message = text("error").filter(|message| !message.trim().is_empty());
     let message = message.ok_or_else(|| Refusal::bad_request("Error message is required"))?;
     browser.call.may_change()?;
-    let error = json!({
-        "type": text("type").unwrap_or_else(|| "runtime-error".into()),
-        "message": message,
-        "file": text("file"),
-        "timestamp": jiff::Timestamp::now().to_string(),
-    });
+    let error = ReportedError {
+        r#type: text("type").unwrap_or_else(|| "runtime-error".into()),
+        message,
+        file: text("file"),
+        timestamp: Some(jiff::Timestamp::now().to_string()),
+    };
     browser.report(error.clone());
-    Ok(Json(json!({ "success": true, "message": "Error reported", "error": error })).into_response())
+    Ok(Json(ReportErrorResponse { success: true, message: "Error reported".into(), error }).into_response())
 }
 
 pub(crate) async fn clear_vite_errors(browser: Browser, _: Request) -> Result<Response, Refusal> {
     browser.call.may_change()?;
     browser.forget_reports();
-    Ok(Json(json!({ "success": true, "message": "Reported errors are forgotten" })).into_response())
+    Ok(Json(Done { success: true, message: "Reported errors are forgotten".into() }).into_response())
 }

@@ -8,7 +8,11 @@ use axum::{
 use cobuild_protocol::{Command, Event, PackageSpec, command::Install, value::OutputStream};
 use serde_json::{Value, json};
 
-use super::{caller::Browser, sandbox::needed};
+use super::{
+    caller::Browser,
+    sandbox::needed,
+    wire::{DetectBrowserPackagesResponse, InstallInOnePieceResponse},
+};
 use crate::{
     http::legacy::{
         body::Fields,
@@ -77,12 +81,7 @@ pub(crate) async fn in_one_piece(browser: Browser, request: Request) -> Result<R
         (0, _) => format!("Packages installed successfully: {}", installed.join(", ")),
         _ => "Package installation failed".to_owned(),
     };
-    let body = json!({
-        "success": errors.is_empty(),
-        "output": output,
-        "error": errors.join("\n"),
-        "message": message,
-    });
+    let body = InstallInOnePieceResponse { success: errors.is_empty(), output, error: errors.join("\n"), message };
     Ok(Json(body).into_response())
 }
 
@@ -221,13 +220,13 @@ pub(crate) async fn detect(browser: Browser, request: Request) -> Result<Respons
         (count, 0) => format!("Installed {count} packages"),
         (count, failures) => format!("Installed {count} packages, {failures} failed"),
     };
-    let body = json!({
-        "success": failed.is_empty(),
-        "packagesInstalled": installed,
-        "packagesFailed": failed,
-        "packagesAlreadyInstalled": present,
-        "message": message,
-        "logs": logs.join("\n"),
-    });
+    let body = DetectBrowserPackagesResponse {
+        success: failed.is_empty(),
+        packages_installed: installed,
+        packages_failed: failed,
+        packages_already_installed: present,
+        message,
+        logs: logs.join("\n"),
+    };
     Ok(Json(body).into_response())
 }

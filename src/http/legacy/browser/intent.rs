@@ -6,9 +6,12 @@ use axum::{
     extract::Request,
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::caller::Browser;
+use super::{
+    caller::Browser,
+    wire::{AnalyzeEditResponse, SearchPlan},
+};
 use crate::http::legacy::{body::Fields, refusal::Refusal};
 
 /// Kinds of changes, and words that give them away; the first that fits counts.
@@ -113,16 +116,14 @@ pub(crate) async fn analyze(_: Browser, request: Request) -> Result<Response, Re
         0 => "Found by the words of the request; no model was asked, and no component is named".to_owned(),
         count => format!("Found by the words of the request, which name {count} components; no model was asked"),
     };
-    let body = json!({
-        "success": true,
-        "searchPlan": {
-            "editType": plan.kind,
-            "reasoning": reasoning,
-            "searchTerms": plan.terms,
-            "fileTypesToSearch": FILE_TYPES,
-            "expectedMatches": plan.named.max(1),
-        },
-    });
+    let search_plan = SearchPlan {
+        edit_type: plan.kind,
+        reasoning,
+        search_terms: plan.terms,
+        file_types_to_search: FILE_TYPES.to_vec(),
+        expected_matches: plan.named.max(1),
+    };
+    let body = AnalyzeEditResponse { success: true, search_plan };
     Ok(Json(body).into_response())
 }
 

@@ -12,10 +12,16 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::caller::Browser;
+use super::{
+    caller::Browser,
+    wire::{
+        ExtractBrandStylesResponse, PageMetadata, RawPage, ScrapeScreenshotResponse, ScrapeUrlResponse,
+        ScrapeWebsiteResponse, ScrapedPage, SearchResponse, SearchResult, StructuredPage,
+    },
+};
 use crate::{
     codegen::{
         page_article::{self, Article},
@@ -54,21 +60,22 @@ pub(crate) async fn scrape_url(browser: Browser, request: Request) -> Result<Res
     let Read { page, scraper } = read(&browser, &address, wish).await?;
     let Scraped { address: url, title, description, markdown, screenshot, .. } = &page;
     let content = format!("Title: {title}\nDescription: {description}\nURL: {url}\n\nMain Content:\n{markdown}");
-    let body = json!({
-        "success": true,
-        "url": url,
-        "screenshot": screenshot,
-        "structured": {
-            "title": title,
-            "description": description,
-            "content": markdown,
-            "url": url,
-            "screenshot": screenshot,
+    let metadata = metadata(&page, scraper, content.chars().count());
+    let body = ScrapeUrlResponse {
+        success: true,
+        url: url.clone(),
+        screenshot: screenshot.clone(),
+        structured: StructuredPage {
+            title: title.clone(),
+            description: description.clone(),
+            content: markdown.clone(),
+            url: url.clone(),
+            screenshot: screenshot.clone(),
         },
-        "metadata": metadata(&page, scraper, content.chars().count()),
-        "message": message(scraper),
-        "content": content,
-    });
+        metadata,
+        message: message(scraper).to_owned(),
+        content,
+    };
     Ok(Json(body).into_response())
 }
 
@@ -86,24 +93,18 @@ pub(crate) async fn scrape_website(browser: Browser, request: Request) -> Result
         styles: false,
     };
     let Read { page, scraper } = read(&browser, &address, wish).await?;
-    let content = if page.markdown.is_empty() { &page.html } else { &page.markdown };
-    let mut metadata = metadata(&page, scraper, content.chars().count());
-    for (name, value) in [("title", &page.title), ("description", &page.description), ("sourceURL", &page.address)] {
-        metadata[name] = value.as_str().into();
-    }
-    let raw = json!({
-        "markdown": page.markdown,
-        "html": page.html,
-        "metadata": metadata,
-        "links": page.links,
-        "screenshot": page.screenshot,
-    });
-    let mut data = raw.clone();
-    data["title"] = page.title.as_str().into();
-    data["description"] = page.description.as_str().into();
-    data["content"] = content.as_str().into();
-    data["raw"] = raw;
-    let body = json!({ "success": true, "data": data, "message": message(scraper) });
+    let content = if page.markdown.is_empty() { page.html.clone() } else { page.markdown.clone() };
+    let metadata = PageMetadata {
+        title: Some(page.title.clone()),
+        description: Some(page.description.clone()),
+        source_url: Some(page.address.clone()),
+        ..metadata(&page, scraper, content.chars().count())
+    };
+    let Scraped { title, description, markdown, html, links, screenshot, .. } = page;
+    let raw = RawPage { markdown, html, metadata, screenshot, links };
+    let RawPage { markdown, html, metadata, screenshot, links } = raw.clone();
+    let data = ScrapedPage { title, description, content, markdown, html, metadata, screenshot, links, raw };
+    let body = ScrapeWebsiteResponse { success: true, data, message: message(scraper).to_owned() };
     Ok(Json(body).into_response())
 }
 
@@ -116,10 +117,12 @@ pub(crate) async fn scrape_screenshot(browser: Browser, request: Request) -> Res
     let wish = Wish { screenshot: true, everything: true, ..Wish::default() };
     let Read { page, scraper } = read(&browser, &address, wish).await?;
     let screenshot = page.screenshot.as_deref().ok_or_else(|| cannot("The scraping service took no screenshot"))?;
-    let mut metadata = metadata(&page, scraper, 0);
-    metadata["title"] = page.title.as_str().into();
-    metadata["sourceURL"] = page.address.as_str().into();
-    Ok(Json(json!({ "success": true, "screenshot": screenshot, "metadata": metadata })).into_response())
+    let metadata = PageMetadata {
+        title: Some(page.title.clone()),
+        source_url: Some(page.address.clone()),
+        ..metadata(&page, scraper, 0)
+    };
+    Ok(Json(ScrapeScreenshotResponse { success: true, screenshot: screenshot.to_owned(), metadata }).into_response())
 }
 
 pub(crate) async fn search(browser: Browser, request: Request) -> Result<Response, Refusal> {
@@ -133,10 +136,14 @@ pub(crate) async fn search(browser: Browser, request: Request) -> Result<Respons
     let scraper = browser.call.state.scraper.as_ref().ok_or_else(|| cannot(NO_SEARCH))?;
     let _permit = permit(&browser)?;
     let found = scraper.search(&query).await.map_err(of_service)?;
-    let results = found.into_iter().map(|Found { address, title, description, markdown, screenshot }| {
-        json!({ "url": address, "title": title, "description": description, "screenshot": screenshot, "markdown": markdown })
+    let results = found.into_iter().map(|Found { address, title, description, markdown, screenshot }| SearchResult {
+        url: address,
+        title,
+        description,
+        screenshot,
+        markdown,
     });
-    Ok(Json(json!({ "results": results.collect::<Vec<_>>() })).into_response())
+    Ok(Json(SearchResponse { results: results.collect() }).into_response())
 }
 
 pub(crate) async fn extract_styles(browser: Browser, request: Request) -> Result<Response, Refusal> {
@@ -152,8 +159,10 @@ pub(crate) async fn extract_styles(browser: Browser, request: Request) -> Result
         }
         None => own_styles(&browser, &address, permit).await?,
     };
-    let name = if name.is_empty() { address.as_str() } else { &name };
-    let body = json!({ "success": true, "url": address.as_str(), "styleName": name, "guidelines": guidelines });
+    let url = address.as_str().to_owned();
+    let style_name = if name.is_empty() { url.clone() } else { name };
+    let guidelines = guidelines.as_object().cloned().unwrap_or_default();
+    let body = ExtractBrandStylesResponse { success: true, url, style_name, guidelines };
     Ok(Json(body).into_response())
 }
 
@@ -257,14 +266,17 @@ fn options(fields: &Fields) -> Result<Map<String, Value>, Refusal> {
     options.as_object().cloned().ok_or_else(|| Refusal::bad_request("options must be an object"))
 }
 
-fn metadata(page: &Scraped, scraper: &str, content_chars: usize) -> Value {
-    json!({
-        "scraper": scraper,
-        "timestamp": jiff::Timestamp::now().to_string(),
-        "contentLength": content_chars,
-        "cached": page.cached,
-        "truncated": page.cut,
-    })
+fn metadata(page: &Scraped, scraper: &str, content_chars: usize) -> PageMetadata {
+    PageMetadata {
+        scraper: scraper.to_owned(),
+        timestamp: jiff::Timestamp::now().to_string(),
+        content_length: content_chars,
+        cached: page.cached,
+        truncated: page.cut,
+        title: None,
+        description: None,
+        source_url: None,
+    }
 }
 
 fn message(scraper: &str) -> &'static str {

@@ -10,9 +10,12 @@ use cobuild_protocol::{
     ProjectState,
     value::{PreviewState, SandboxState},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::caller::Browser;
+use super::{
+    caller::Browser,
+    wire::{BrowserSandbox, BrowserSandboxStatus, CreateBrowserSandboxResponse, Done, KillBrowserSandboxResponse},
+};
 use crate::{
     http::legacy::{
         packages,
@@ -36,13 +39,13 @@ pub(crate) async fn create(mut browser: Browser, _: Request) -> Result<Response,
             Ok(handle.state().await?.1)
         })
         .await?;
-    let body = json!({
-        "success": true,
-        "sandboxId": view.sandbox.sandbox,
-        "url": browser.call.preview_url(&view),
-        "provider": view.sandbox.provider,
-        "message": "Sandbox created and Vite React app initialized",
-    });
+    let body = CreateBrowserSandboxResponse {
+        success: true,
+        url: Some(browser.call.preview_url(&view)),
+        sandbox_id: view.sandbox.sandbox.unwrap_or_default(),
+        provider: view.sandbox.provider,
+        message: "Sandbox created and Vite React app initialized".into(),
+    };
     Ok(Json(body).into_response())
 }
 
@@ -58,31 +61,41 @@ pub(crate) async fn status(browser: Browser, _: Request) -> Result<Response, Ref
 }
 
 async fn shown(browser: &Browser) -> Result<Response, Refusal> {
-    let (_, view) = browser.handle().await?.state().await?;
+    let handle = browser.handle().await?;
+    let (_, mut view) = handle.state().await?;
     let active = sandbox::present(&view, None).is_some();
+    let is_gone = matches!(view.sandbox.state, SandboxState::Stopped | SandboxState::Lost);
+    if active && is_gone && browser.call.may_change().is_ok() {
+        // It died by itself, or the server was restarted. A page that is told so makes another app.
+        let mut visit = Visit::new(handle.clone(), browser.call.enter(&handle).await?);
+        if let Err(error) = visit.start_sandbox(START_WITHIN).await {
+            tracing::info!(project = %browser.call.project, error = error.message, "a sandbox did not come back");
+        }
+        view = handle.state().await?.1;
+    }
     let healthy = active && view.sandbox.state == SandboxState::Ready && view.preview.state != PreviewState::Failed;
     let message = match (active, healthy) {
         (false, _) => "No active sandbox",
         (true, false) => "Sandbox exists but is not responding",
         (true, true) => "Sandbox is active and healthy",
     };
-    let body = json!({
-        "success": true,
-        "active": active,
-        "healthy": healthy,
-        "sandboxData": if active { data(browser, &view) } else { Value::Null },
-        "message": message,
-    });
+    let body = BrowserSandboxStatus {
+        success: true,
+        active,
+        healthy,
+        sandbox_data: active.then(|| data(browser, &view)),
+        message: message.into(),
+    };
     Ok(Json(body).into_response())
 }
 
-fn data(browser: &Browser, view: &ProjectState) -> Value {
-    json!({
-        "sandboxId": view.sandbox.sandbox,
-        "url": browser.call.preview_url(view),
-        "filesTracked": view.files.keys().take(FILES_TRACKED_MAX).collect::<Vec<_>>(),
-        "lastHealthCheck": jiff::Timestamp::now().to_string(),
-    })
+fn data(browser: &Browser, view: &ProjectState) -> BrowserSandbox {
+    BrowserSandbox {
+        sandbox_id: view.sandbox.sandbox.clone().unwrap_or_default(),
+        url: Some(browser.call.preview_url(view)),
+        files_tracked: view.files.keys().take(FILES_TRACKED_MAX).map(ToString::to_string).collect(),
+        last_health_check: jiff::Timestamp::now().to_string(),
+    }
 }
 
 pub(crate) async fn kill(browser: Browser, _: Request) -> Result<Response, Refusal> {
@@ -93,8 +106,8 @@ pub(crate) async fn kill(browser: Browser, _: Request) -> Result<Response, Refus
     if killed {
         sandbox::end(&browser.call, &handle).await?;
     }
-    let message = "Sandbox cleaned up successfully";
-    Ok(Json(json!({ "success": true, "sandboxKilled": killed, "message": message })).into_response())
+    let message = "Sandbox cleaned up successfully".into();
+    Ok(Json(KillBrowserSandboxResponse { success: true, sandbox_killed: killed, message }).into_response())
 }
 
 pub(crate) async fn restart_vite(browser: Browser, _: Request) -> Result<Response, Refusal> {
@@ -102,12 +115,12 @@ pub(crate) async fn restart_vite(browser: Browser, _: Request) -> Result<Respons
     let handle = browser.handle().await?;
     let mut visit = needed(&browser, &handle, Refusal::bad_request("No active sandbox")).await?;
     if handle.state().await?.1.preview.state == PreviewState::Starting {
-        return Ok(Json(json!({ "success": true, "message": "Vite is starting already" })).into_response());
+        return Ok(Json(Done { success: true, message: "Vite is starting already".into() }).into_response());
     }
     let restarted = tokio::time::timeout(START_WITHIN, packages::restart(&mut visit)).await;
     let restarted = restarted.unwrap_or_else(|_| Err("the dev server takes too long to start".into()));
     restarted.map_err(Refusal::failed)?;
-    Ok(Json(json!({ "success": true, "message": "Vite restarted successfully" })).into_response())
+    Ok(Json(Done { success: true, message: "Vite restarted successfully".into() }).into_response())
 }
 
 /// The sandbox, which is made again if it died by itself; the refusal where there is none.

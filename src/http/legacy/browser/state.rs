@@ -13,7 +13,10 @@ use cobuild_protocol::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::caller::Browser;
+use super::{
+    caller::Browser,
+    wire::{BrowserConversationResponse, Done},
+};
 use crate::{
     http::legacy::{
         body::Fields,
@@ -26,18 +29,16 @@ use crate::{
 
 pub(crate) async fn get(browser: Browser, _: Request) -> Result<Response, Refusal> {
     let (_, view) = browser.handle().await?.state().await?;
-    let mut body = json!({ "success": true, "state": body(&view) });
-    if body["state"].is_null() {
-        body["message"] = "No active conversation".into();
-    }
-    Ok(Json(body).into_response())
+    let state = body(&view);
+    let message = state.is_null().then(|| "No active conversation".to_owned());
+    Ok(Json(BrowserConversationResponse { success: true, state, message }).into_response())
 }
 
 pub(crate) async fn delete(browser: Browser, _: Request) -> Result<Response, Refusal> {
     browser.call.may_change()?;
     let handle = browser.handle().await?;
     clear(&browser.call, &handle, Clearing::Delete).await?;
-    Ok(Json(json!({ "success": true, "message": "Conversation state cleared" })).into_response())
+    Ok(Json(Done { success: true, message: "Conversation state cleared".into() }).into_response())
 }
 
 pub(crate) async fn post(browser: Browser, request: Request) -> Result<Response, Refusal> {
@@ -65,7 +66,8 @@ pub(crate) async fn post(browser: Browser, request: Request) -> Result<Response,
         _ => return Err(Refusal::bad_request("Invalid action. Use \"reset\" or \"update\"")),
     };
     let (_, view) = handle.state().await?;
-    Ok(Json(json!({ "success": true, "message": message, "state": body(&view) })).into_response())
+    let (state, message) = (body(&view), Some(message.to_owned()));
+    Ok(Json(BrowserConversationResponse { success: true, state, message }).into_response())
 }
 
 async fn update(browser: &Browser, handle: &ProjectHandle, data: &Value) -> Result<(), Refusal> {

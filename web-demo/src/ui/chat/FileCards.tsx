@@ -2,10 +2,11 @@ import { Check, ChevronRight, CircleAlert, CircleSlash, FileCode2, TriangleAlert
 import { memo, useState } from "react";
 import type { RunInfo } from "../../protocol.ts";
 import { countLines, editLines } from "../code/edit-lines.ts";
-import { count, size } from "../format.ts";
+import { count } from "../format.ts";
 import { Spinner } from "../parts/Spinner.tsx";
 import { useRoom, useView } from "../room.ts";
 import type { FilePart } from "../select.ts";
+import { lengthOf } from "./file-length.ts";
 import "./file-cards.css";
 
 const ACTIONS: Record<FilePart["action"], string> = { create: "new", replace: "rewrite", edit: "edit" };
@@ -65,7 +66,7 @@ const FileCard = memo(function FileCard({ file, run, isRunning }: FileCardProps)
           <b>{file.path.slice(slash)}</b>
         </span>
         <span className="file-lines">
-          <Lines file={file} />
+          <Length file={file} />
         </span>
         <span className={`badge ${file.action}`}>{ACTIONS[file.action]}</span>
         <ChevronRight className="file-chevron" size={14} aria-hidden="true" />
@@ -128,20 +129,17 @@ function ProgressIcon({ progress }: { progress: Progress }) {
   );
 }
 
-function Lines({ file }: { file: FilePart }) {
-  const seen = useView((view) => (file.hash ? view.lineCounts.get(file.hash) : undefined));
-  const written = useView((view) => view.state.files[file.path]);
-  const lines = file.text === undefined ? seen : countLines(file.action, file.text);
-  if (lines && "lines" in lines) return count(lines.lines, "line");
-  if (lines) {
-    return (
-      <>
-        <ins>+{lines.added}</ins> <del>−{lines.removed}</del>
-      </>
-    );
-  }
-  // It was written before this page was opened. What is known of it is its size, as long as nobody changed it since.
-  return written && written.hash === file.hash ? size(written.size_bytes) : null;
+/** While it is typed, how much there is; afterwards what everybody in the room knows, whenever they came. */
+function Length({ file }: { file: FilePart }) {
+  const current = useView((view) => view.state.files[file.path]);
+  const lines = file.text === undefined ? undefined : countLines(file.action, file.text);
+  if (!lines) return lengthOf(file, current);
+  if ("lines" in lines) return count(lines.lines, "line");
+  return (
+    <>
+      <ins>+{lines.added}</ins> <del>−{lines.removed}</del>
+    </>
+  );
 }
 
 function FileText({ file, isTyping }: { file: FilePart; isTyping: boolean }) {

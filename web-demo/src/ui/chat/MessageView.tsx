@@ -9,6 +9,8 @@ import type {
   SandboxInfo,
 } from "../../protocol.ts";
 import { count, size, timeOfDay } from "../format.ts";
+import { ConnectModel } from "../models/ConnectModel.tsx";
+import { isDemo } from "../models/models.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Logo } from "../parts/Logo.tsx";
 import { ModelTag } from "../parts/ModelTag.tsx";
@@ -52,7 +54,7 @@ export const MessageView = memo(function MessageView({
       )}
       {isLast && run && (
         <>
-          <Turns turns={run.turns} />
+          <Turns turns={run.turns} isFree={isDemo(message.model ?? run.model)} />
           <Steps steps={run.steps} />
           <RunNotes run={run} message={message.role === "assistant" ? message : undefined} />
           {isRunning ? (
@@ -141,9 +143,11 @@ function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
         ) : (
           <span className="model mono truncate">{message.model}</span>
         )}
-        {message.usage && run && run.usage !== undefined && !sameUsage(message, run) && (
-          <span className="queue-by">{usageWords(message.usage)}</span>
-        )}
+        {message.usage &&
+          !isDemo(message.model) &&
+          run &&
+          run.usage !== undefined &&
+          !sameUsage(message, run) && <span className="queue-by">{usageWords(message.usage)}</span>}
       </header>
       {grouped(message.parts).map((group, index) => {
         // Parts are only ever appended, so a group's place is its identity.
@@ -153,8 +157,14 @@ function AssistantMessage({ message, run, isRunning }: AssistantMessageProps) {
         if (group.type === "reasoning") return <Reasoning key={key} text={group.text} />;
         return <Markdown key={key} text={group.text} />;
       })}
+      {isDemo(message.model) && hasNoAnswer(message) && <ConnectModel />}
     </>
   );
+}
+
+/** The demo says what it can do instead, and that a real model could do more. */
+function hasNoAnswer({ parts }: Message): boolean {
+  return parts.some((part) => part.type === "text" && part.text.includes("connect a real model"));
 }
 
 /** A run of one message has consumed what its message has; it is said once, below. */

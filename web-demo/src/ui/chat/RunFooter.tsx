@@ -1,7 +1,9 @@
 import { CircleCheck, CircleSlash, CircleX, Unplug } from "lucide-react";
 import type { Message, RunInfo } from "../../protocol.ts";
-import { meaning } from "../errors.ts";
 import { count, duration } from "../format.ts";
+import { isDemo } from "../models/models.ts";
+import { ErrorText } from "./ErrorText.tsx";
+import { runFailure } from "./run-error.ts";
 import { usageWords } from "./usage.ts";
 import "./run-footer.css";
 
@@ -24,8 +26,9 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
     duration(run.started_at, run.finished_at),
     files > 0 && count(files, "file"),
     by && `for ${by}`,
-    run.usage && usageWords(run.usage),
+    run.usage && !isDemo(message?.model ?? run.model) && usageWords(run.usage),
   ].filter(Boolean);
+  const failure = runFailure(run);
   const showsError = run.error && run.outcome !== "cancelled";
   return (
     <footer className={`run-footer ${run.outcome}`} data-testid="run-footer" data-outcome={run.outcome}>
@@ -36,8 +39,8 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
       </p>
       {showsError && run.error && (
         <div className="run-error" role="note">
-          <strong>{meaning(run.error)}</strong>
-          <p>{run.error.message}</p>
+          <strong>{failure.title}</strong>
+          <ErrorText text={failure.text} />
           {run.error.retryable && <p className="soft">It may work when you try again.</p>}
         </div>
       )}

@@ -2,6 +2,7 @@ import { Check, ChevronRight, CircleX, Package, SquareTerminal } from "lucide-re
 import { memo, useEffect, useRef, useState } from "react";
 import type { Step } from "../../protocol.ts";
 import { Spinner } from "../parts/Spinner.tsx";
+import { ErrorText } from "./ErrorText.tsx";
 import "./steps.css";
 
 /** What a run did in the sandbox. */
@@ -34,8 +35,12 @@ const StepView = memo(function StepView({ step }: { step: Step }) {
         </span>
         <ChevronRight className="file-chevron" size={14} aria-hidden="true" />
       </button>
-      {step.error && <p className="step-error">{step.error}</p>}
-      {open && <Output text={step.output} isGrowing={!step.finished} />}
+      {step.error && (
+        <div className="step-error">
+          <ErrorText text={step.error} />
+        </div>
+      )}
+      {open && <Output text={step.output} showsEnd={!step.finished || isBad} />}
     </li>
   );
 });
@@ -56,12 +61,13 @@ function titleOf(step: Step) {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it looks for
 const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
-function Output({ text, isGrowing }: { text: string; isGrowing: boolean }) {
+/** The end of what a command says tells why it failed, and how far it is while it runs. */
+function Output({ text, showsEnd }: { text: string; showsEnd: boolean }) {
   const area = useRef<HTMLPreElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: it scrolls because the text has grown
   useEffect(() => {
-    if (isGrowing && area.current) area.current.scrollTop = area.current.scrollHeight;
-  }, [text, isGrowing]);
+    if (showsEnd && area.current) area.current.scrollTop = area.current.scrollHeight;
+  }, [text, showsEnd]);
   const shown = (text ?? "").replace(ESCAPES, "").trim();
   return (
     <pre className="step-output" ref={area}>

@@ -15,18 +15,18 @@ const REASONS: Record<RunTurn["reason"], { icon: typeof Hammer; words: string; c
 const OTHER = { icon: RotateCw, words: "Asked the model once more", counts: false };
 
 /** Each time the model was asked once more in a run: why, and what that consumed. */
-export function Turns({ turns }: { turns: RunTurn[] | undefined }) {
+export function Turns({ turns, isFree }: { turns: RunTurn[] | undefined; isFree: boolean }) {
   if (!turns || turns.length === 0) return null;
   return (
     <ul className="steps" aria-label="Further rounds">
       {turns.map((turn) => (
-        <TurnRow key={turn.turn} turn={turn} />
+        <TurnRow key={turn.turn} turn={turn} isFree={isFree} />
       ))}
     </ul>
   );
 }
 
-function TurnRow({ turn }: { turn: RunTurn }) {
+function TurnRow({ turn, isFree }: { turn: RunTurn; isFree: boolean }) {
   const [open, setOpen] = useState(false);
   const { icon: Icon, words, counts } = REASONS[turn.reason] ?? OTHER;
   const { detail, usage } = turn;
@@ -44,10 +44,10 @@ function TurnRow({ turn }: { turn: RunTurn }) {
           {words}
           {counts && ` (${turn.round})`}
         </span>
-        {usage && <span className="queue-by">{usageWords(usage)}</span>}
+        {usage && !isFree && <span className="queue-by">{usageWords(usage)}</span>}
         {detail && <ChevronRight className="file-chevron" size={14} aria-hidden="true" />}
       </button>
-      {open && detail && <pre className="step-output">{detail}</pre>}
+      {open && detail && <pre className="step-output wrapped">{detail}</pre>}
     </li>
   );
 }

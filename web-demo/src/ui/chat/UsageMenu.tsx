@@ -2,7 +2,8 @@ import { Gauge } from "lucide-react";
 import { count } from "../format.ts";
 import { Menu } from "../parts/Menu.tsx";
 import { useView } from "../room.ts";
-import { totalWords, usageParts } from "./usage.ts";
+import { answerersOf } from "../select.ts";
+import { isFree, totalWords, usageParts } from "./usage.ts";
 import "./usage.css";
 
 /** From here on the window's filling is worth a look without being asked for. */
@@ -12,7 +13,8 @@ const FULL_FROM = 0.8;
 export function UsageMenu() {
   const total = useView((view) => view.state.usage);
   const fill = useView((view) => view.contextFill);
-  if (!total || total.calls === 0) return null;
+  const free = useView(({ state }) => state.usage && isFree(state.usage, answerersOf(state)));
+  if (!total || total.calls === 0 || free) return null;
   const isFull = fill !== undefined && fill >= FULL_FROM;
   const words = totalWords(total);
   return (

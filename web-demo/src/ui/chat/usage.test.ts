@@ -1,5 +1,7 @@
-import { expect, it } from "vitest";
-import { costOf, tokensOf, totalWords, usageParts, usageWords } from "./usage.ts";
+import { expect, it, vi } from "vitest";
+
+vi.stubGlobal("localStorage", { getItem: () => null });
+const { costOf, isFree, tokensOf, totalWords, usageParts, usageWords } = await import("./usage.ts");
 
 it("never takes an unknown cost for none", () => {
   expect(costOf(undefined)).toBe("cost unknown");
@@ -32,4 +34,12 @@ it("says of a project what is known and that there is more", () => {
   expect(total(2, 0, 1e9)).toBe("$1.00");
   expect(total(2, 1, 1e9)).toBe("$1.00 + unknown");
   expect(total(2, 2, 0)).toBe("cost unknown");
+});
+
+it("has nothing to count where only canned answers were given", () => {
+  const total = { usage: {}, calls: 2, calls_of_unknown_cost: 0, known_cost_nano_usd: 0 };
+  expect(isFree(total, ["demo/scripted", "demo/scripted"])).toBe(true);
+  expect(isFree(total, ["demo/scripted", "ollama/free"])).toBe(false);
+  expect(isFree({ ...total, known_cost_nano_usd: 5 }, ["demo/scripted"])).toBe(false);
+  expect(isFree({ ...total, calls_of_unknown_cost: 1 }, ["demo/scripted"])).toBe(false);
 });

@@ -2,6 +2,7 @@
 
 import type { Usage, UsageTotal } from "../../protocol.ts";
 import { count } from "../format.ts";
+import { isDemo } from "../models/models.ts";
 
 /** All tokens that count: fresh and cached input, and output. `undefined`: nobody said. */
 export function tokensOf(usage: Usage): number | undefined {
@@ -49,6 +50,11 @@ export function usageParts(usage: Usage): [name: string, tokens: number][] {
 
 function sum(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
+}
+
+/** Whether all that is known of was answered without a model: then there is nothing to count. */
+export function isFree(total: UsageTotal, models: (string | undefined)[]): boolean {
+  return total.calls_of_unknown_cost === 0 && total.known_cost_nano_usd === 0 && models.every(isDemo);
 }
 
 /** What a project has cost: at least what is known, where some of it is not. */

@@ -11,6 +11,7 @@ import { Dialog } from "../parts/Dialog.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { type Room, useCanEdit, useName, useRoom, useView } from "../room.ts";
 import { toast } from "../toasts.ts";
+import { compared, hashesOf, type Row } from "./compare.ts";
 import "./history.css";
 
 const CodeView = lazy(() => import("../code/CodeView.tsx"));
@@ -70,6 +71,7 @@ export function HistoryDialog({ onClose }: { onClose: () => void }) {
           <Then
             key={shown.seq}
             point={shown}
+            previous={points?.[points.indexOf(shown) + 1]?.seq}
             isNewest={shown === points?.[0]}
             onBack={narrow ? () => setPicked(undefined) : undefined}
             onRestored={onClose}
@@ -134,28 +136,44 @@ function titleOf({ cause, kind, prompt, outcome, by }: HistoryPoint): string {
 
 interface ThenProps {
   point: HistoryPoint;
+  /** The moment before, to which the difference is shown. */
+  previous: number | undefined;
   isNewest: boolean;
   onBack: (() => void) | undefined;
   onRestored: () => void;
 }
 
-/** The files at a moment. */
-function Then({ point, isNewest, onBack, onRestored }: ThenProps) {
+/** What each state is called: of a step, and of the first moment, which is compared with now. */
+const STEP_STATES = { same: "", changed: "changed", gone: "deleted", new: "added" };
+const SINCE_STATES = { same: "", changed: "changed since", gone: "gone since", new: "new since" };
+
+/** The files at a moment, and what that step did to them. */
+function Then({ point, previous, isNewest, onBack, onRestored }: ThenProps) {
   const room = useRoom();
   const canEdit = useCanEdit();
   const now = useView((view) => view.state.files);
   const [files, setFiles] = useState<FileEntry[]>();
+  const [earlier, setEarlier] = useState<FileEntry[]>();
   const [failure, setFailure] = useState<string>();
   const [picked, setPicked] = useState<string>();
   const [busy, setBusy] = useState(false);
 
   useEffect(() => {
-    filesAt(room.project, point.seq).then(setFiles, (error) => setFailure(explain(error).title));
-  }, [room, point.seq]);
+    const failed = (error: unknown) => setFailure(explain(error).title);
+    filesAt(room.project, point.seq).then(setFiles, failed);
+    if (previous !== undefined) filesAt(room.project, previous).then(setEarlier, failed);
+  }, [room, point.seq, previous]);
 
-  const rows = useMemo(() => files && compared(files, now), [files, now]);
-  const differing = rows?.filter((row) => row.state !== "same") ?? [];
-  const shown = rows?.find((row) => row.path === picked) ?? differing[0] ?? rows?.[0];
+  const sinceThen = useMemo(() => files && compared(hashesOf(files), now), [files, now]);
+  const differing = sinceThen?.filter((row) => row.state !== "same") ?? [];
+  const step = useMemo(
+    () => files && earlier && compared(hashesOf(earlier), hashesOf(files)),
+    [files, earlier],
+  );
+  const rows = previous === undefined ? sinceThen : step;
+  const states = previous === undefined ? SINCE_STATES : STEP_STATES;
+  // Those that differ come first.
+  const shown = rows?.find((row) => row.path === picked) ?? rows?.[0];
 
   return (
     <div className="then">
@@ -168,7 +186,9 @@ function Then({ point, isNewest, onBack, onRestored }: ThenProps) {
         <p>
           {!rows && !failure && "Looking it up…"}
           {failure && <span className="bad">{failure}</span>}
-          {rows && differing.length === 0 && "The files are as they are now."}
+          {rows &&
+            differing.length === 0 &&
+            (isNewest ? "The files are as they are now." : "No file differs from now.")}
           {rows &&
             differing.length > 0 &&
             `${count(differing.length, "file")} ${differing.length === 1 ? "differs" : "differ"} from now.`}
@@ -197,55 +217,35 @@ function Then({ point, isNewest, onBack, onRestored }: ThenProps) {
               <button type="button" aria-current={row === shown} onClick={() => setPicked(row.path)}>
                 <span className="truncate">{row.path}</span>
                 {row.state !== "same" && (
-                  <span className={`then-state ${row.state}`}>{STATES[row.state]}</span>
+                  <span className={`then-state ${row.state}`}>{states[row.state]}</span>
                 )}
               </button>
             </li>
           ))}
         </ul>
       )}
-      {shown && <FileThen key={shown.path} row={shown} seq={point.seq} />}
+      {shown && <FileThen key={shown.path} row={shown} seq={point.seq} previous={previous} />}
     </div>
   );
 }
 
-interface Row {
-  path: string;
-  /** Its content then; absent: there was no such file. */
-  before?: string;
-  after?: string;
-  state: "same" | "changed" | "gone" | "new";
+interface FileThenProps {
+  row: Row;
+  seq: number;
+  previous: number | undefined;
 }
 
-const STATES = { changed: "changed since", gone: "gone since", new: "new since" };
-
-/** Every file of then or now, those that differ first. */
-function compared(files: FileEntry[], now: { [path: string]: { hash: string } }): Row[] {
-  const then = new Map(files.map(({ path, hash }) => [path, hash]));
-  const paths = [...new Set([...then.keys(), ...Object.keys(now)])].sort((a, b) => a.localeCompare(b));
-  const rows = paths.map((path): Row => {
-    const [before, after] = [then.get(path), now[path]?.hash];
-    const state =
-      before === undefined ? "new" : after === undefined ? "gone" : before === after ? "same" : "changed";
-    return {
-      path,
-      state,
-      ...(before !== undefined && { before }),
-      ...(after !== undefined && { after }),
-    };
-  });
-  return [...rows.filter((row) => row.state !== "same"), ...rows.filter((row) => row.state === "same")];
-}
-
-function FileThen({ row, seq }: { row: Row; seq: number }) {
+/** A file before and after a step; at the first moment, then and now. */
+function FileThen({ row, seq, previous }: FileThenProps) {
   const room = useRoom();
   const { path, before: then, after: now } = row;
+  const isStep = previous !== undefined;
   const before = useView((view) => (then ? view.contents.get(then) : undefined));
   const after = useView((view) => (now ? view.contents.get(now) : undefined));
   useEffect(() => {
-    if (then) void room.read(path, then, { at: seq });
-    if (now) void room.read(path, now);
-  }, [room, path, then, now, seq]);
+    if (then) void room.read(path, then, { at: previous ?? seq });
+    if (now) void room.read(path, now, isStep ? { at: seq } : {});
+  }, [room, path, then, now, seq, previous, isStep]);
 
   const pieces = useMemo(
     () =>
@@ -254,7 +254,9 @@ function FileThen({ row, seq }: { row: Row; seq: number }) {
         : undefined,
     [before, after, then, now],
   );
-  if (pieces) return <SideBySide pieces={pieces} left="Then" right="Now" />;
+  if (pieces) {
+    return <SideBySide pieces={pieces} left={isStep ? "Before" : "Then"} right={isStep ? "After" : "Now"} />;
+  }
   const content = then === undefined ? after : before;
   if (!content) return <p className="then-note">Loading…</p>;
   if (content.kind !== "text") {
@@ -263,8 +265,11 @@ function FileThen({ row, seq }: { row: Row; seq: number }) {
   return (
     <div className="then-code">
       {then === undefined && (
-        <p className="then-note">There was no such file then. This is what it is now.</p>
+        <p className="then-note">
+          {isStep ? "New with this step." : "There was no such file then. This is what it is now."}
+        </p>
       )}
+      {isStep && now === undefined && <p className="then-note">Deleted by this step. This is what it was.</p>}
       <Suspense fallback={<p className="then-note">Loading…</p>}>
         <CodeView path={path} text={content.text} isEdit={false} isTyping={false} />
       </Suspense>

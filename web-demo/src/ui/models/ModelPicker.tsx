@@ -3,7 +3,17 @@ import { useState, useSyncExternalStore } from "react";
 import type { ModelEntry, ModelNotice, ProviderReport } from "../../protocol.ts";
 import { Menu } from "../parts/Menu.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
-import { chooseModel, chosenModel, contextOf, grouped, type Models, priceOf, useModels } from "./models.ts";
+import { ConnectModel } from "./ConnectModel.tsx";
+import {
+  chooseModel,
+  chosenModel,
+  contextOf,
+  grouped,
+  isDemo,
+  type Models,
+  priceOf,
+  useModels,
+} from "./models.ts";
 import "./models.css";
 
 /** More than this and a search helps. */
@@ -110,6 +120,7 @@ function Choice({ models, chosen, onChoose }: ChoiceProps) {
           </section>
         ))}
         {groups.length === 0 && <p className="soft">No model has these words in its name.</p>}
+        {list.models.every(({ model }) => isDemo(model)) && <ConnectModel />}
         {others.length > 0 && <Others providers={others} />}
       </div>
     </div>

@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 
 vi.stubGlobal("localStorage", { getItem: () => null });
-const { contextOf, grouped, priceOf } = await import("./models.ts");
+const { contextOf, grouped, isDemo, priceOf } = await import("./models.ts");
 
 const model = (name: string, more = {}) => ({ model: name, ...more });
 
@@ -29,4 +29,10 @@ it("finds models by words, and keeps each provider's together", () => {
   ]);
   expect(names("A thr")).toEqual([["a", ["a/three"]]]);
   expect(names("none")).toEqual([]);
+});
+
+it("has no price for canned answers", () => {
+  expect(isDemo(undefined)).toBe(false);
+  expect(isDemo("openai/demo")).toBe(false);
+  expect(priceOf(model("demo/scripted"))).toBe("costs nothing");
 });

@@ -39,7 +39,8 @@ export function useModels(project: string | undefined, wanted: boolean): Models 
 }
 
 /** "$2 in, $10 out per million tokens". A price nobody knows is not free. */
-export function priceOf({ price }: ModelEntry): string {
+export function priceOf({ model, price }: ModelEntry): string {
+  if (isDemo(model)) return "costs nothing";
   if (!price) return "price unknown";
   if (price.input === 0 && price.output === 0) return "free";
   return `${dollars(price.input)} in, ${dollars(price.output)} out per million tokens`;
@@ -70,4 +71,9 @@ export function grouped(models: ModelEntry[], search: string): [provider: string
     groups.set(provider, [...(groups.get(provider) ?? []), model]);
   }
   return [...groups];
+}
+
+/** Whether answers of this model are canned: nothing is read, counted or paid. */
+export function isDemo(model: string | undefined): boolean {
+  return model?.startsWith("demo/") ?? false;
 }

@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import type { Participant, Role } from "../../protocol.ts";
 import { hasOtherToken, isGuest, signOut, tokenFor } from "../access.ts";
 import { NAME_LENGTH_MAX } from "../identity.ts";
+import { usePhone } from "../media.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { Menu } from "../parts/Menu.tsx";
 import { useIsOwner, useMe, useRoom, useView } from "../room.ts";
@@ -12,6 +13,7 @@ import "./people.css";
 
 /** As many faces as fit the bar; the others are counted. */
 const FACES_MAX = 4;
+const FACES_MAX_PHONE = 2;
 /** Of those who are gone, the last ones; a busy project knows hundreds. */
 const GONE_MAX = 20;
 
@@ -22,9 +24,11 @@ export function People() {
   const present = useMemo(() => sorted(participants, me), [participants, me]);
   const gone = useMemo(() => absent(participants), [participants]);
   const isOwner = useIsOwner();
+  const phone = usePhone();
   const first = present[0];
   if (!first) return null;
-  const faces = present.slice(0, FACES_MAX);
+  const fit = phone ? FACES_MAX_PHONE : FACES_MAX;
+  const faces = present.slice(0, fit);
   return (
     <Menu
       className="people"
@@ -35,7 +39,7 @@ export function People() {
           {faces.map((person) => (
             <Avatar key={person.participant} id={person.participant} name={person.name} />
           ))}
-          {present.length > FACES_MAX && <span className="people-more">+{present.length - FACES_MAX}</span>}
+          {present.length > fit && <span className="people-more">+{present.length - fit}</span>}
         </>
       }
     >

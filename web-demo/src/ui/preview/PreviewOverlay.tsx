@@ -3,6 +3,7 @@ import type { PreviewInfo, SandboxInfo } from "../../protocol.ts";
 import { Logo } from "../parts/Logo.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { useCanEdit, useRoom, useView } from "../room.ts";
+import { isWithoutSandboxes } from "../select.ts";
 
 interface Notice {
   tone: "busy" | "idle" | "bad";
@@ -47,6 +48,10 @@ export function PreviewOverlay() {
 }
 
 function describe(sandbox: SandboxInfo, preview: PreviewInfo): Notice {
+  if (isWithoutSandboxes(sandbox)) {
+    const text = sandbox.error ?? "The files are written all the same; the app does not run here.";
+    return { tone: "idle", title: "No sandboxes on this server", text };
+  }
   if (sandbox.state === "creating")
     return { tone: "busy", title: "Preparing the sandbox", text: sandbox.detail };
   if (sandbox.state === "restoring") {

@@ -17,6 +17,8 @@ export function PreviewPane() {
   const [path, setPath] = useState("/");
   const [typed, setTyped] = useState("/");
   const [loads, setLoads] = useState(0);
+  /** Which of the loads is through; until then the pane keeps the page's own colour instead of flashing white. */
+  const [arrived, setArrived] = useState<number>();
   const reload = useCallback(() => setLoads((loads) => loads + 1), []);
   const [phone, setPhone] = useState(false);
   const frame = useRef<HTMLIFrameElement>(null);
@@ -117,7 +119,8 @@ export function PreviewPane() {
           <iframe
             ref={frame}
             key={loads}
-            className="preview-frame"
+            className={arrived === loads ? "preview-frame arrived" : "preview-frame"}
+            onLoad={() => setArrived(loads)}
             src={address}
             title="Preview of the app"
             sandbox={PERMISSIONS}

@@ -2,10 +2,10 @@ import { useView } from "../room.ts";
 import { activeRun } from "../select.ts";
 
 const OUTCOMES = {
-  completed: "Finished.",
-  failed: "Failed.",
-  cancelled: "Stopped.",
-  interrupted: "Interrupted.",
+  completed: "The last request is done.",
+  failed: "The last request has failed.",
+  cancelled: "The last request was stopped.",
+  interrupted: "The last request was interrupted.",
 };
 
 /** Says in words what happens in the room, for those who don't see it. */
@@ -17,9 +17,9 @@ export function Announcer() {
   const run = running ? `Working on: ${running}.` : outcome ? OUTCOMES[outcome] : "";
   return (
     <div className="visually-hidden" role="status" aria-live="polite">
-      {!connected && "Not connected. "}
-      {run} {preview === "ready" && "The preview is ready."}
-      {preview === "failed" && "The preview has failed."}
+      {!connected && "Not connected: what is shown may be out of date."}
+      {connected && run} {connected && preview === "ready" && "The preview is ready."}
+      {connected && preview === "failed" && "The preview has failed."}
     </div>
   );
 }

@@ -55,6 +55,7 @@ function Panes() {
   const [width, setWidth] = useChatWidth();
   const [chosen, show] = useFollowedTab(narrow);
   const shown = !narrow && chosen === "chat" ? "preview" : chosen;
+  const troubled = useView((view) => (view.previewError ? "preview" : undefined));
   const choose = (tab: TabId) => {
     room.follow(undefined);
     show(tab);
@@ -72,7 +73,7 @@ function Panes() {
     <div className="project" style={{ "--chat-width": `${width}px` } as React.CSSProperties}>
       <TopBar
         project={room.project}
-        tabs={!narrow && <Tabs tabs={WORK_TABS} value={shown} onChange={choose} />}
+        tabs={!narrow && <Tabs tabs={WORK_TABS} value={shown} onChange={choose} troubled={troubled} />}
       />
       <Announcer />
       <Notices refusal={refusal} />
@@ -111,7 +112,7 @@ function Panes() {
           </ErrorBoundary>
         </div>
       </section>
-      {narrow && <Tabs bottom tabs={ALL_TABS} value={shown} onChange={choose} />}
+      {narrow && <Tabs bottom tabs={ALL_TABS} value={shown} onChange={choose} troubled={troubled} />}
       <OpenDialog />
     </div>
   );

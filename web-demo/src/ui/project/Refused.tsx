@@ -49,9 +49,7 @@ export function Refused({ refusal }: { refusal: Refusal & { code: number } }) {
           To the start page
         </a>
       </div>
-      <p className="mono">
-        {room.project} · {code}
-      </p>
+      <p className="mono">{room.project}</p>
     </main>
   );
 }

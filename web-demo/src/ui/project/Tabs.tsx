@@ -16,9 +16,11 @@ interface TabsProps {
   onChange: (id: TabId) => void;
   /** As a bar at the lower edge of a narrow screen. */
   bottom?: boolean;
+  /** Something is wrong there. */
+  troubled?: TabId | undefined;
 }
 
-export function Tabs({ tabs, value, onChange, bottom }: TabsProps) {
+export function Tabs({ tabs, value, onChange, bottom, troubled }: TabsProps) {
   function keyDown(event: KeyboardEvent<HTMLDivElement>) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -46,6 +48,9 @@ export function Tabs({ tabs, value, onChange, bottom }: TabsProps) {
         >
           <Icon size={bottom ? 19 : 15} aria-hidden="true" />
           {label}
+          {id === troubled && (
+            <i className="tab-trouble" role="img" aria-label="shows an error" data-testid="tab-trouble" />
+          )}
         </button>
       ))}
     </div>

@@ -48,7 +48,7 @@ function refusalOfToken(reason: string, hasToken: boolean): Refusal {
   if (!hasToken) {
     return {
       title: "This server is not open to everybody",
-      text: "You need a link to come in. Ask whoever shares this project with you.",
+      text: "You need a link to come in. Ask whoever runs it, or shares a project on it with you.",
       asksForLink: true,
       tellsOwner: true,
     };

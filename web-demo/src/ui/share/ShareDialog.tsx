@@ -7,11 +7,14 @@ import { dateTime, timeUntil } from "../format.ts";
 import { Dialog } from "../parts/Dialog.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { useIsOwner, useRoom, useView } from "../room.ts";
+import { presentOwners } from "../select.ts";
 import { toast } from "../toasts.ts";
 import "./share.css";
 
 /** As the server cuts it. */
 const LABEL_LENGTH_MAX = 100;
+/** Whoever looks for help needs a few names, not all. */
+const OWNERS_NAMED_MAX = 5;
 const TIMES: [hours: number, words: string][] = [
   [1, "1 hour"],
   [24, "1 day"],
@@ -35,17 +38,11 @@ export function ShareDialog({ onClose }: { onClose: () => void }) {
 }
 
 function NotAnOwner() {
-  const names = useView((view) =>
-    Object.values(view.state.participants)
-      .filter((person) => person.role === "owner" && !person.removed)
-      .map((person) => person.name)
-      .slice(0, 5)
-      .join(", "),
-  );
+  const names = useView((view) => presentOwners(view.state).slice(0, OWNERS_NAMED_MAX).join(", "));
   return (
     <p className="soft">
-      Only owners make links for guests.{" "}
-      {names ? `Ask one of them: ${names}.` : "Ask the owner of the server."}
+      Only an owner can create links.{" "}
+      {names ? `Here now: ${names}.` : "None is here now; ask whoever runs the server."}
     </p>
   );
 }
@@ -75,7 +72,7 @@ function Links() {
         }}
       />
       {made && <MadeLink url={shareUrl(project, made.token)} role={made.role} />}
-      <h3>Links that count</h3>
+      <h3>Active links</h3>
       {failure && (
         <p className="bad" role="alert">
           {failure}{" "}
@@ -85,7 +82,7 @@ function Links() {
         </p>
       )}
       {!failure && !links && <Spinner />}
-      {links?.length === 0 && <p className="soft">None. Nobody can come in by a link.</p>}
+      {links?.length === 0 && <p className="soft">There are no links yet.</p>}
       <ul className="share-links" data-testid="share-links">
         {links?.map((link) => (
           <Line
@@ -154,7 +151,7 @@ function NewLink({ onMade }: { onMade: (link: ShareLink & { token: string }) => 
           />
         </label>
         <label>
-          <span>Counts for</span>
+          <span>Valid for</span>
           <select value={hours} onChange={(event) => setHours(Number(event.target.value))}>
             {TIMES.map(([value, words]) => (
               <option key={value} value={value}>
@@ -164,7 +161,7 @@ function NewLink({ onMade }: { onMade: (link: ShareLink & { token: string }) => 
           </select>
         </label>
         <button type="submit" className="button primary" disabled={busy} data-testid="share-make">
-          {busy ? <Spinner size={14} /> : <Link2 size={15} aria-hidden="true" />} Make link
+          {busy ? <Spinner size={14} /> : <Link2 size={15} aria-hidden="true" />} Create link
         </button>
       </div>
     </form>

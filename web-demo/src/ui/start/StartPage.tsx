@@ -1,11 +1,13 @@
 import { randomId } from "@cobuild/client";
 import { Plus } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import type { ModelNotice } from "../../protocol.ts";
 import { keepToken, tokenFor } from "../access.ts";
 import { createProject, listModels } from "../api.ts";
 import { explain } from "../errors.ts";
+import { ConnectModel } from "../models/ConnectModel.tsx";
 import { ModelPicker } from "../models/ModelPicker.tsx";
+import { chosenModel, isDemo } from "../models/models.ts";
 import { LinkForm, OwnerHint } from "../parts/LinkForm.tsx";
 import { Logo } from "../parts/Logo.tsx";
 import { PromptBox } from "../parts/PromptBox.tsx";
@@ -15,6 +17,7 @@ import { refusalOf } from "../project/refusal.ts";
 import { navigate } from "../router.ts";
 import { toast } from "../toasts.ts";
 import { ProjectList } from "./ProjectList.tsx";
+import { placeholderFor } from "./placeholder.ts";
 import "./start.css";
 
 const IDEAS = ["A todo list", "A kanban board", "A dashboard with charts"];
@@ -49,6 +52,7 @@ function Start({ onRefused }: { onRefused: (reason: string) => void }) {
   const [text, setText] = useState("");
   const [creating, setCreating] = useState(false);
   const [model, setModel] = useState<ModelNotice>();
+  const chosen = useSyncExternalStore(chosenModel.subscribe, chosenModel.get);
   useEffect(() => {
     document.title = "Cobuild";
     // Unknown it is not worth a message: a server that cannot be reached shows in the list of projects.
@@ -90,7 +94,7 @@ function Start({ onRefused }: { onRefused: (reason: string) => void }) {
             onChange={setText}
             onSend={() => void create(text.trim())}
             busy={creating}
-            placeholder="A habit tracker with streaks and a calendar…"
+            placeholder={placeholderFor(chosen ?? model?.model)}
             footer={
               <>
                 <ModelPicker standard={model} />
@@ -115,6 +119,12 @@ function Start({ onRefused }: { onRefused: (reason: string) => void }) {
               ))}
             </ul>
           </div>
+          {isDemo(chosen ?? model?.model) && (
+            <div className="start-demo">
+              <span>The demo has answers for a few apps. To build anything:</span>
+              <ConnectModel />
+            </div>
+          )}
         </section>
         <section className="projects" aria-labelledby="projects-title">
           <div className="projects-head">

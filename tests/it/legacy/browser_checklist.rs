@@ -1,0 +1,197 @@
+//! The contract's checklist for browser clients, endpoint by endpoint.
+
+use cobuild_protocol::{Event, value::Outcome};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::client::{call, events, send};
+use crate::support::{TestServer, WsClient, within};
+
+/// An endpoint; its bodies and what is said to bad ones.
+struct Endpoint {
+    method: &'static str,
+    path: &'static str,
+    /// A good body; `None`: whatever is sent is ignored.
+    body: Option<fn() -> Value>,
+    /// Bodies that are refused with 400, and the sentence.
+    refused: &'static [(&'static str, &'static str)],
+    is_stream: bool,
+    /// What is answered where there is no sandbox; `None`: the same as with one.
+    without: Option<u16>,
+}
+
+fn endpoint(method: &'static str, path: &'static str, without: Option<u16>) -> Endpoint {
+    Endpoint { method, path, body: None, refused: &[], is_stream: false, without }
+}
+
+fn endpoints() -> Vec<Endpoint> {
+    let stream = |path, body| Endpoint { body: Some(body), is_stream: true, ..endpoint("POST", path, None) };
+    let post = |path, body, without| Endpoint { body: Some(body), ..endpoint("POST", path, without) };
+    const PACKAGES: &[(&str, &str)] = &[
+        ("", "Packages array is required"),
+        ("{\"packages\":\"x\"}", "Packages array is required"),
+        ("{\"packages\":[1]}", "No valid package names provided"),
+    ];
+    vec![
+        Endpoint {
+            refused: &[("", "Prompt is required"), ("{\"prompt\":5}", "Prompt is required")],
+            ..stream("generate-ai-code-stream", || json!({ "prompt": "words 5" }))
+        },
+        Endpoint {
+            refused: &[("", "response is required"), ("{\"response\":[]}", "response is required")],
+            ..stream("apply-ai-code-stream", || json!({ "response": "<file path=\"src/a.js\">1</file>" }))
+        },
+        Endpoint {
+            refused: PACKAGES,
+            without: Some(400),
+            ..stream("install-packages", || json!({ "packages": ["axios"] }))
+        },
+        Endpoint { refused: PACKAGES, ..post("install-packages-v2", || json!({ "packages": ["axios"] }), Some(400)) },
+        endpoint("GET", "conversation-state", None),
+        Endpoint {
+            refused: &[
+                ("", "Invalid action. Use \"reset\" or \"update\""),
+                ("{\"action\":5}", "Invalid action. Use \"reset\" or \"update\""),
+            ],
+            ..post("conversation-state", || json!({ "action": "clear-old" }), None)
+        },
+        endpoint("DELETE", "conversation-state", None),
+        Endpoint {
+            refused: &[("", "Files object is required"), ("{\"files\":[]}", "Files object is required")],
+            ..post("detect-and-install-packages", || json!({ "files": { "a.js": "import 'dayjs'" } }), Some(404))
+        },
+        endpoint("POST", "create-ai-sandbox-v2", None),
+        endpoint("POST", "create-ai-sandbox", None),
+        endpoint("GET", "get-sandbox-files", Some(404)),
+        endpoint("GET", "sandbox-status", None),
+        endpoint("POST", "create-zip", Some(400)),
+        endpoint("POST", "restart-vite", Some(400)),
+        Endpoint {
+            refused: &[("", "Command is required"), ("{\"command\":5}", "Command is required")],
+            ..post("run-command", || json!({ "command": "echo hi" }), Some(400))
+        },
+        endpoint("GET", "monitor-vite-logs", Some(400)),
+        endpoint("GET", "sandbox-logs", Some(400)),
+        endpoint("GET", "check-vite-errors", None),
+        endpoint("POST", "kill-sandbox", None),
+    ]
+}
+
+impl Endpoint {
+    fn path(&self) -> String {
+        format!("/api/{}", self.path)
+    }
+
+    async fn is_good(&self, server: &TestServer) {
+        let body = self.body.map(|body| body().to_string());
+        let answer = send(server, self.method, &self.path(), None, body.as_deref()).await;
+        assert_eq!(answer.status(), 200, "{}", self.path);
+        let text = within("the rest", answer.text()).await.expect("a whole answer");
+        if self.is_stream {
+            let told = events(&text);
+            let ends = told.iter().filter(|event| event["type"] == "complete" || event["type"] == "error").count();
+            assert_eq!(
+                (ends, &told.last().expect("events")["type"]),
+                (1, &json!("complete")),
+                "{}: {told:?}",
+                self.path
+            );
+        } else {
+            let body: Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {text}", self.path));
+            assert_eq!(body["success"], true, "{}: {body}", self.path);
+        }
+    }
+}
+
+async fn create(server: &TestServer) {
+    let made = call(server, "POST", "/api/create-ai-sandbox-v2", None, None).await;
+    assert_eq!((made.status, &made.body["success"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once() {
+    let server = TestServer::start().await;
+    for endpoint in endpoints() {
+        create(&server).await;
+        endpoint.is_good(&server).await;
+        create(&server).await;
+        join_all([endpoint.is_good(&server), endpoint.is_good(&server)]).await;
+    }
+}
+
+#[tokio::test]
+async fn each_endpoint_refuses_in_json_what_it_cannot_read() {
+    let server = TestServer::start().await;
+    create(&server).await;
+    for endpoint in endpoints() {
+        for (body, sentence) in endpoint.refused {
+            let body = Some(*body).filter(|body| !body.is_empty());
+            let refused = call(&server, endpoint.method, &endpoint.path(), None, body).await;
+            let expected = json!({ "success": false, "error": sentence });
+            assert_eq!((refused.status, refused.body), (400, expected), "{} {body:?}", endpoint.path);
+        }
+        if endpoint.body.is_some() {
+            for body in ["{\"a\":", "[]", "5"] {
+                let refused = call(&server, endpoint.method, &endpoint.path(), None, Some(body)).await;
+                assert_eq!(
+                    (refused.status, &refused.body["success"]),
+                    (422, &json!(false)),
+                    "{} {body}",
+                    endpoint.path
+                );
+                assert!(refused.body["error"].is_string(), "{} {body}", endpoint.path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_endpoint_says_that_there_is_no_sandbox() {
+    for endpoint in endpoints() {
+        let server = TestServer::start().await;
+        match endpoint.without {
+            None => endpoint.is_good(&server).await,
+            Some(status) => {
+                let body = endpoint.body.map(|body| body().to_string());
+                let refused = call(&server, endpoint.method, &endpoint.path(), None, body.as_deref()).await;
+                let expected = json!({ "success": false, "error": "No active sandbox" });
+                assert_eq!((refused.status, refused.body), (status, expected), "{}", endpoint.path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_stream_a_browser_leaves_the_run_goes_on() {
+    let server = TestServer::start().await;
+    create(&server).await;
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.is_stream) {
+        let mut viewer = WsClient::attach(&server, "default").await;
+        let body = endpoint.body.map(|body| body().to_string());
+        let mut answer = send(&server, endpoint.method, &endpoint.path(), None, body.as_deref()).await;
+        let mut seen = String::new();
+        // Generate says two things before it asks, install three.
+        while seen.matches("data: ").count() < if endpoint.path == "install-packages" { 4 } else { 3 } {
+            let piece = within("an event", answer.chunk()).await.expect("bytes").expect("not the end");
+            seen.push_str(std::str::from_utf8(&piece).expect("ASCII"));
+        }
+        drop(answer);
+        let finished = viewer.event(|frame| match &frame.event {
+            Event::RunFinished(finished) => Some(finished.outcome),
+            _ => None,
+        });
+        assert_eq!(finished.await, Outcome::Completed, "{}", endpoint.path);
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_is_adopted_again_after_the_server_was_restarted() {
+    let mut server = TestServer::start().await;
+    create(&server).await;
+    let before = call(&server, "GET", "/api/sandbox-status", None, None).await.body;
+    server.restart().await;
+    let now = call(&server, "GET", "/api/sandbox-status", None, None).await.body;
+    assert_eq!((&now["active"], &now["healthy"]), (&json!(true), &json!(true)), "{now}");
+    assert_eq!(now["sandboxData"]["sandboxId"], before["sandboxData"]["sandboxId"]);
+}
