@@ -21,9 +21,9 @@ use super::{ClientError, Server};
 
 /// How long a connection may take until its first frame, before the server has said what its heartbeat is.
 const FIRST_FRAME_WAIT_MAX: Duration = Duration::from_secs(15);
-/// How long it may seem silent while it catches up: frames are heard of when they are whole, and a snapshot over a slow
-/// line takes its time.
-const CATCH_UP_WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long it may seem silent before its snapshot is there: frames are heard of when they are whole, and that one is
+/// large. Events are small; while they are replayed, silence means what it always does.
+const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Silent for this many heartbeats, a connection is dead even if nobody said so.
 const HEARTBEATS_SILENT_MAX: u32 = 2;
 /// How long a server may take not one byte of what it is sent.
@@ -97,9 +97,9 @@ impl Connection {
         })
     }
 
-    /// The server has begun; from now on it may take long until the next frame is whole.
-    pub(super) fn expect_much(&mut self) {
-        self.silence_max = CATCH_UP_WAIT_MAX;
+    /// A snapshot comes next, and it may take long until it is whole.
+    pub(super) fn expect_snapshot(&mut self) {
+        self.silence_max = SNAPSHOT_WAIT_MAX;
         self.heard();
     }
 

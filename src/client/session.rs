@@ -222,7 +222,7 @@ impl Session {
             },
             Incoming::Control(frame, text) => match *frame {
                 ControlFrame::Welcome(welcome) => self.greet(welcome, connection, attached).await,
-                ControlFrame::Snapshot(frame) => self.restore(*frame, text, attached).await,
+                ControlFrame::Snapshot(frame) => self.restore(*frame, text, connection, attached).await,
                 ControlFrame::Synced(synced) => self.synced(synced.seq, connection, attached).await,
                 ControlFrame::Ping(ping) => {
                     if ping.head > self.place.seq() && attached.behind.is_none() {
@@ -250,7 +250,10 @@ impl Session {
         connection: &mut Connection,
         attached: &mut Attached,
     ) -> Result<(), End> {
-        connection.expect_much();
+        match welcome.mode {
+            AttachMode::Snapshot => connection.expect_snapshot(),
+            AttachMode::Live | AttachMode::Resumed => connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms)),
+        }
         self.outbox.limit(welcome.limits.frame_size_bytes_max);
         if welcome.mode == AttachMode::Snapshot {
             self.place.abandon();
@@ -263,8 +266,15 @@ impl Session {
         self.tell(Notice::Welcome(Box::new(welcome))).await
     }
 
-    async fn restore(&mut self, frame: SnapshotFrame, text: String, attached: &Attached) -> Result<(), End> {
+    async fn restore(
+        &mut self,
+        frame: SnapshotFrame,
+        text: String,
+        connection: &mut Connection,
+        attached: &Attached,
+    ) -> Result<(), End> {
         let Some(welcome) = &attached.welcome else { return Err(End::gap()) };
+        connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
         self.place.take(welcome.epoch.clone(), frame.seq);
         self.tell(Notice::Snapshot { frame: Box::new(frame), text }).await
     }
@@ -274,9 +284,6 @@ impl Session {
             return Err(End::gap());
         }
         attached.live_since = Some(Instant::now());
-        if let Some(welcome) = &attached.welcome {
-            connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms));
-        }
         self.send_waiting(connection, attached).await?;
         self.tell(Notice::Phase(Phase::Live)).await
     }

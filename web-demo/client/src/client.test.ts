@@ -203,7 +203,18 @@ describe("watching the connection", () => {
     expect(client.connection.phase).toBe("waiting");
   });
 
-  it("is patient with a slow line while it catches up", () => {
+  it("does not wait long in the middle of a replay", () => {
+    const socket = start();
+    attach(socket);
+    socket.close(1006);
+    reopen().says(welcome({ mode: "resumed", head: 20 }));
+    vi.advanceTimersByTime(19_999);
+    expect(client.connection.phase).toBe("connecting");
+    vi.advanceTimersByTime(1);
+    expect(client.connection.phase).toBe("waiting");
+  });
+
+  it("is patient with a slow line until its snapshot is there", () => {
     const socket = start();
     socket.open();
     socket.says(welcome({ mode: "snapshot", head: 10 }));

@@ -277,7 +277,8 @@ export class ProjectClient {
 
   #greet(welcome: Welcome): void {
     this.#welcome = welcome;
-    this.#socket?.expectMuch();
+    if (welcome.mode === "snapshot") this.#socket?.expectSnapshot();
+    else this.#socket?.expectHeartbeat(welcome.heartbeat_ms);
     if (welcome.mode === "snapshot") {
       this.#replica.abandon();
     } else if (!this.#replica.enter(welcome.epoch)) {
@@ -290,6 +291,7 @@ export class ProjectClient {
 
   #restore(frame: SnapshotFrame): void {
     if (!this.#welcome) return;
+    this.#socket?.expectHeartbeat(this.#welcome.heartbeat_ms);
     this.#replica.restore(this.#welcome.epoch, frame);
     this.#tell({ type: "snapshot" });
   }
@@ -310,7 +312,6 @@ export class ProjectClient {
   #synced(seq: number): void {
     if (seq !== this.seq) return this.#reattach("gap");
     this.#liveSince = Date.now();
-    if (this.#welcome) this.#socket?.expectHeartbeat(this.#welcome.heartbeat_ms);
     this.#set({ phase: "live" });
     this.#presence.attached();
     this.#tell({ type: "presence" });

@@ -6,10 +6,10 @@ import type { ClientFrame, ServerFrame } from "./protocol.ts";
 /** How long a connection may take until its first frame, before the server has said what its heartbeat is. */
 const FIRST_FRAME_MS_MAX = 15_000;
 /**
- * How long it may seem silent while it catches up. A browser tells of frames only when they are whole, and a snapshot
- * over a slow line takes its time.
+ * How long it may seem silent before its snapshot is there. A browser tells of frames only when they are whole, and that
+ * one is large. Events are small; while they are replayed, silence means what it always does.
  */
-const CATCH_UP_MS_MAX = 300_000;
+const SNAPSHOT_MS_MAX = 300_000;
 /** Silent for this many heartbeats, a connection is dead even if nobody said so. */
 const HEARTBEATS_SILENT_MAX = 2;
 /** A close code that says nothing: the server need not care why a client leaves. */
@@ -51,9 +51,9 @@ export class Socket {
     socket.onerror = null;
   }
 
-  /** The server has begun; from now on it may take long until the next frame is whole. */
-  expectMuch(): void {
-    this.#silenceMs = CATCH_UP_MS_MAX;
+  /** A snapshot comes next, and it may take long until it is whole. */
+  expectSnapshot(): void {
+    this.#silenceMs = SNAPSHOT_MS_MAX;
     this.#watch();
   }
 
