@@ -119,7 +119,7 @@ async fn cut_off_again_and_again(seed: &Seed, number: u64) -> (TestServer, Fault
     for cut in 0..CLIENT_CUTS {
         // Well into the stream, but for the first two.
         let place = if cut < 2 { Fault::random(&mut rng).place } else { Place::Down(rng.random_range(12_000..24_000)) };
-        // No stalls: a client that catches up bears silence for minutes, since its snapshot may be large and its line slow.
+        // No stalls: silence is noticed only after two heartbeats, and before a snapshot after minutes.
         let ending = [Ending::Reset, Ending::HalfClose][cut % 2];
         proxy.plan(Fault { place, ending, pace: Pace::AsTheyCome });
     }

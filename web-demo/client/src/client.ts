@@ -277,9 +277,9 @@ export class ProjectClient {
 
   #greet(welcome: Welcome): void {
     this.#welcome = welcome;
-    if (welcome.mode === "snapshot") this.#socket?.expectSnapshot();
-    else this.#socket?.expectHeartbeat(welcome.heartbeat_ms);
+    this.#socket?.expectHeartbeat(welcome.heartbeat_ms);
     if (welcome.mode === "snapshot") {
+      this.#socket?.expectSnapshot();
       this.#replica.abandon();
     } else if (!this.#replica.enter(welcome.epoch)) {
       // It promises to continue a log we have never seen. Without a cursor there can only be a snapshot.
