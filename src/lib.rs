@@ -12,7 +12,8 @@
 //!              codegen/  protocol    pure: prompts, reply parsing, edits · crate of wire types
 //! ```
 //!
-//! [`pages`] is one more adapter: it reads web pages. [`public_address`] is what it and the sandboxes' way out agree on.
+//! [`pages`] is one more adapter: it reads web pages. [`public_address`] is what it and the sandboxes' way out agree on,
+//! [`tls`] whom all that call others trust.
 //!
 //! Arrows point down only. [`client`] stands outside: it is what speaks to a server from elsewhere, and `cli` uses it.
 
@@ -29,3 +30,4 @@ pub mod sandbox;
 pub mod secret;
 pub mod server;
 pub mod store;
+pub mod tls;

@@ -31,6 +31,7 @@ use reqwest::{
 use crate::{
     project::page_reader::{PageAddress, PageError, PageHost, PageKind, PageReader, WebPage},
     public_address::is_public,
+    tls,
 };
 
 /// Longest time for a page, redirects included: somebody waits for it.
@@ -83,7 +84,7 @@ impl WebPages {
                 attempt.error(NOT_PUBLIC)
             }
         });
-        let client = Client::builder()
+        let client = tls::client_builder()
             .user_agent(USER_AGENT)
             .no_proxy()
             // A small file can unpack into a large one.

@@ -40,7 +40,7 @@ pub(super) async fn run(args: ExportArgs, shutdown: CancellationToken) -> Result
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.zip", args.project)));
     let pieces = args.remote.server()?.export(&args.project).await?;
     if path.as_os_str() == "-" {
-        let size_bytes = copy(pieces, tokio::io::stdout(), &shutdown).await.map_err(|error| error.about(&path))?;
+        let size_bytes = copy(pieces, tokio::io::stdout(), &shutdown).await.map_err(Stopped::into_output)?;
         return Ok(if size_bytes.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let part = part_of(&path);
@@ -72,6 +72,13 @@ enum Stopped {
 }
 
 impl Stopped {
+    fn into_output(self) -> CliError {
+        match self {
+            Self::Server(error) => error.into(),
+            Self::File(error) => CliError::Output(error),
+        }
+    }
+
     fn about(self, path: &Path) -> CliError {
         match self {
             Self::Server(error) => error.into(),

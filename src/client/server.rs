@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{ClientError, Room, RoomOptions};
-use crate::secret::Secret;
+use crate::{secret::Secret, tls};
 
 /// How long a connection may take to come about.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -100,7 +100,7 @@ impl Server {
         }
         url.set_fragment(None);
         url.set_path("");
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WAIT_MAX).read_timeout(READ_WAIT_MAX);
+        let mut http = tls::client_builder().connect_timeout(CONNECT_WAIT_MAX).read_timeout(READ_WAIT_MAX);
         // No proxy leads to this machine, whatever the environment says about proxies.
         if url.host_str().is_some_and(is_this_machine) {
             http = http.no_proxy();

@@ -1,5 +1,7 @@
 //! Plain requests: one command, one file, the lists.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Bytes,
@@ -12,6 +14,7 @@ use cobuild_protocol::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
     HttpState, assets, command_frame,
@@ -20,10 +23,15 @@ use super::{
     legacy::wire::Health,
     models, share_links,
 };
-use crate::project::{Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary};
+use crate::project::{
+    Identity, Member, POINTS_MAX, Point, ProjectError, ProjectHandle, event_store::ProjectSummary,
+    sandbox_provider::SandboxError,
+};
 
 /// How many points of the history one answer has when nothing is said: more than fit a screen.
 const POINTS_DEFAULT: usize = 100;
+/// How long `GET /ready` waits for sandboxes: the first server after a crash has leftovers to remove.
+const SANDBOX_CHECK_MAX: Duration = Duration::from_secs(2);
 
 /// Content types that may be shown on the app's own origin: none of them can run a script. Everything else is text or
 /// a download.
@@ -120,7 +128,9 @@ pub(crate) async fn health() -> Json<Health> {
 /// `GET /ready`: what works. 503 when the store takes no writes or the server is about to stop; without sandboxes the
 /// rest still works, and the body says why there are none.
 pub(crate) async fn ready(State(state): State<HttpState>) -> Response {
-    let (store, sandbox) = tokio::join!(state.registry.store().check(), state.sandboxes.check());
+    let preparing = || Err(SandboxError::Unavailable("sandboxes are still being prepared".into()));
+    let sandbox = async { timeout(SANDBOX_CHECK_MAX, state.sandboxes.check()).await.unwrap_or_else(|_| preparing()) };
+    let (store, sandbox) = tokio::join!(state.registry.store().check(), sandbox);
     let part = |failure: Option<String>| PartReadiness { ok: failure.is_none(), reason: failure };
     let draining = state.registry.draining().is_cancelled();
     let ready = store.is_ok() && !draining;

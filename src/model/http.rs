@@ -21,7 +21,7 @@ use super::{
     vendor_error::VendorError,
     wire::Call,
 };
-use crate::project::model_provider::ModelError;
+use crate::{project::model_provider::ModelError, tls};
 
 /// Largest error body that is read; vendors' have a kilobyte.
 const ERROR_BODY_SIZE_BYTES_MAX: usize = 64 * 1024;
@@ -78,7 +78,7 @@ impl Connections {
     /// TLS cannot be set up on this machine.
     pub fn new(limits: &HttpLimits) -> Result<Self, reqwest::Error> {
         let builder = || {
-            Client::builder()
+            tls::client_builder()
                 .user_agent(concat!("cobuild/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
                 .connect_timeout(limits.connect)

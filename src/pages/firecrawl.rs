@@ -16,6 +16,7 @@ use crate::{
         scraper::{Found, Scraped, Scraper, ScraperError, Wish},
     },
     secret::Secret,
+    tls,
 };
 
 /// Where the service is when nothing else is said.
@@ -77,7 +78,7 @@ impl Firecrawl {
         let base = base_url.unwrap_or(FIRECRAWL_URL_DEFAULT).trim_end_matches('/');
         let base = Url::parse(&format!("{base}/")).map_err(|_| FirecrawlError::Address)?;
         // A service on this machine is never reached through a proxy, and the key goes nowhere else.
-        let builder = Client::builder().user_agent(USER_AGENT).timeout(ANSWER_WITHIN).redirect(Policy::none());
+        let builder = tls::client_builder().user_agent(USER_AGENT).timeout(ANSWER_WITHIN).redirect(Policy::none());
         let is_here = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let client = if is_here { builder.no_proxy() } else { builder }.build()?;
         Ok(Self { client, base, key, pages })

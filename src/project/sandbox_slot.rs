@@ -158,7 +158,7 @@ impl SandboxSlot {
             }
         };
         self.watch_health(&sandbox);
-        self.start_preview(&sandbox);
+        self.spawn_preview(&sandbox, None, false);
         let link = SandboxLink::start(
             sandbox,
             held,
@@ -169,7 +169,8 @@ impl SandboxSlot {
             self.cancel.child_token(),
         );
         self.status.send_replace(SandboxStatus::Ready(link));
-        vec![self.sandbox_event(SandboxState::Ready, None, problem)]
+        // Said before anything the sandbox says: one that was kept warm may have its preview at once.
+        vec![self.sandbox_event(SandboxState::Ready, None, problem), self.preview_event(PreviewState::Starting, None)]
     }
 
     fn watch_health(&self, sandbox: &Arc<dyn Sandbox>) {
@@ -193,21 +194,23 @@ impl SandboxSlot {
     /// Ends the dev server and starts it again.
     pub(crate) fn restart_preview(&self) {
         if let Some(link) = super::sandbox_link::ready(&self.status.borrow()) {
-            self.start_preview_anew(link.sandbox(), true);
+            self.spawn_preview(link.sandbox(), Some(self.preview_event(PreviewState::Starting, None)), true);
         }
     }
 
     fn start_preview(&self, sandbox: &Arc<dyn Sandbox>) {
-        self.start_preview_anew(sandbox, false);
+        self.spawn_preview(sandbox, Some(self.preview_event(PreviewState::Starting, None)), false);
     }
 
-    fn start_preview_anew(&self, sandbox: &Arc<dyn Sandbox>, stop_first: bool) {
+    /// Starts the dev server, after it was said that it starts.
+    fn spawn_preview(&self, sandbox: &Arc<dyn Sandbox>, starting: Option<Event>, stop_first: bool) {
         let (sandbox, reporter, cancel) = (Arc::clone(sandbox), self.reporter(), self.cancel.clone());
         let url = self.preview_url.clone();
         self.jobs.spawn(async move {
             let start = async {
-                let starting = PreviewChanged { state: PreviewState::Starting, url: Some(url.clone()), error: None };
-                let _ = reporter.event(Event::PreviewChanged(starting)).await;
+                if let Some(starting) = starting {
+                    let _ = reporter.event(starting).await;
+                }
                 if stop_first {
                     sandbox.stop_preview().await;
                 }

@@ -1251,6 +1251,20 @@ async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_was_kept_warm_shows_its_preview() {
+    use cobuild_protocol::value::PreviewState;
+    let room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::warm()).await;
+    let mut ada = room.enter("Ada").await;
+    ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
+    let is = |frame: &cobuild_protocol::EventFrame, state| matches!(&frame.event, Event::PreviewChanged(changed) if changed.state == state);
+    ada.wait_for(|frame| is(frame, PreviewState::Starting)).await;
+    ada.wait_for(|frame| is(frame, PreviewState::Ready)).await;
+    // Whatever else was to be said of it has been said when a process has run in it.
+    accepted_run_end(&mut ada, exec("echo hi")).await;
+    assert_eq!(ada.state().await.preview.state, PreviewState::Ready);
+}
+
+#[tokio::test]
 async fn a_full_disk_does_not_take_a_runs_end_along_with_a_rejection() {
     let store = Arc::new(MemoryStore::new());
     let mut room = TestRoom::with(Arc::clone(&store) as _, MemoryProvider::default()).await;

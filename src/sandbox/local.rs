@@ -31,12 +31,10 @@ mod seccomp;
 mod template_store;
 mod wire;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 pub use cgroup::ResourceLimits;
 pub use disk::DiskLimits;
@@ -137,7 +135,7 @@ impl Default for LocalLimits {
 #[derive(Debug)]
 pub struct LocalProvider {
     config: LocalConfig,
-    ground: Mutex<Option<Arc<Ground>>>,
+    ground: OnceCell<Arc<Ground>>,
     /// A probe has succeeded.
     checked: tokio::sync::Mutex<bool>,
     templates: Arc<TemplateStore>,
@@ -149,7 +147,7 @@ impl LocalProvider {
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let pool = Arc::new(Pool::new(config.pool_size));
-        Self { config, ground: Mutex::default(), checked: Default::default(), templates: Arc::default(), pool }
+        Self { config, ground: OnceCell::new(), checked: Default::default(), templates: Arc::default(), pool }
     }
 
     /// Builds the template and fills the pool in the background. Call it once the server answers; without it the first
@@ -169,21 +167,14 @@ impl LocalProvider {
         self.pool.waiting()
     }
 
-    /// Opened once; tried again after a failure, which somebody may have repaired.
+    /// Opened once, for everybody who asks meanwhile; tried again after a failure, which somebody may have repaired.
     async fn ground(&self) -> Result<Arc<Ground>, SandboxError> {
-        if let Some(ground) = self.opened() {
-            return Ok(ground);
-        }
-        let config = self.config.clone();
-        let opened = tokio::task::spawn_blocking(move || Ground::open(&config))
-            .await
-            .map_err(|error| SandboxError::Failed(error.to_string()))??;
-        let mut ground = self.ground.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(ground.get_or_insert_with(|| Arc::new(opened)).clone())
-    }
-
-    fn opened(&self) -> Option<Arc<Ground>> {
-        self.ground.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let open = || async {
+            let config = self.config.clone();
+            let opened = tokio::task::spawn_blocking(move || Ground::open(&config)).await;
+            opened.map_err(|error| SandboxError::Failed(error.to_string()))?.map(Arc::new)
+        };
+        self.ground.get_or_try_init(open).await.cloned()
     }
 }
 
@@ -226,7 +217,7 @@ impl SandboxProvider for LocalProvider {
     }
 
     async fn close(&self) {
-        if let Some(ground) = self.opened() {
+        if let Some(ground) = self.ground.get() {
             ground.close().await;
         }
     }

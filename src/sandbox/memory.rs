@@ -40,6 +40,8 @@ pub struct MemoryProvider {
 struct Shared {
     programs: Vec<MemoryProgram>,
     refusal: Mutex<Option<SandboxError>>,
+    /// Sandboxes come with their preview, as those that were kept ready do.
+    warm: bool,
     living: Mutex<Vec<Arc<MemorySandbox>>>,
     running: watch::Sender<usize>,
 }
@@ -49,6 +51,12 @@ impl MemoryProvider {
     #[must_use]
     pub fn new(programs: Vec<MemoryProgram>) -> Self {
         Self { shared: Arc::new(Shared { programs, ..Shared::default() }) }
+    }
+
+    /// A provider whose sandboxes come with their preview.
+    #[must_use]
+    pub fn warm() -> Self {
+        Self { shared: Arc::new(Shared { warm: true, ..Shared::default() }) }
     }
 
     /// Refuses to make sandboxes from now on, or (`None`) makes them again.
@@ -104,7 +112,7 @@ impl SandboxProvider for MemoryProvider {
         let files = spec.files.into_iter().map(|file| (file.path, file.content)).collect();
         let sandbox = Arc::new(MemorySandbox {
             files: Arc::new(Mutex::new(files)),
-            health: watch::channel(SandboxHealth::Ready).0,
+            health: watch::channel(if self.shared.warm { SandboxHealth::PreviewReady } else { SandboxHealth::Ready }).0,
             alive: CancellationToken::new(),
             provider: Arc::clone(&self.shared),
         });

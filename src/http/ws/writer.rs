@@ -26,7 +26,7 @@ use super::{
 use crate::{
     http::{Timing, auth::Pass, figures, leaving::Leaving},
     project::{
-        event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, MERGE_LAG_EVENTS, merge},
+        event_log::{CloseReason, EventLogReader, Feed, FeedError, Frame, FrameKind, MERGE_LAG_EVENTS, merge},
         presence::PresenceView,
     },
 };
@@ -39,7 +39,8 @@ const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
 const LAG_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Longest window in which deltas are collected. More would be felt as a stutter.
 const ROLLUP_MAX: Duration = Duration::from_millis(40);
-/// How long presence is collected before it is sent: cursors move faster than anybody looks.
+/// How long presence is collected before it is sent: cursors move faster than anybody looks, and a crowd that comes back
+/// after a restart is news for each of it, once for everybody.
 const PRESENCE_WINDOW: Duration = Duration::from_millis(50);
 
 pub(super) struct Writer {
@@ -79,6 +80,18 @@ impl Pace {
     pub(super) fn asked(rollup_ms: Option<u32>) -> Self {
         let rollup = Duration::from_millis(rollup_ms.unwrap_or(0).into()).min(ROLLUP_MAX);
         Self { rollup, ..Self::default() }
+    }
+
+    /// These are being sent. What comes next may be collected for a while, in one write with whatever else there is by then.
+    fn took(&mut self, frames: &[Arc<Frame>]) {
+        let has_deltas = frames.iter().any(|frame| frame.kind().is_delta());
+        let is_presence = !frames.is_empty() && frames.iter().all(|frame| frame.kind() == FrameKind::Presence);
+        let window = match () {
+            () if has_deltas => self.rollup,
+            () if is_presence => PRESENCE_WINDOW,
+            () => Duration::ZERO,
+        };
+        self.events_from = (!window.is_zero()).then(|| Instant::now() + window);
     }
 }
 
@@ -202,12 +215,11 @@ impl Writer {
         if self.feed.lag().size_bytes > LAG_SIZE_BYTES_MAX {
             return Err(Some(Closing::new(CloseCode::Slow, "too far behind; resume")));
         }
-        let deltas = frames.iter().any(|frame| frame.kind().is_delta());
-        self.pace.events_from = (deltas && !self.pace.rollup.is_zero()).then(|| Instant::now() + self.pace.rollup);
         // The replay ends at a frame of its own, so that `synced` says exactly what the client has. A frame that was
         // merged meanwhile may go a little beyond.
         let replayed = self.synced_at.map_or(0, |head| frames.partition_point(|frame| frame.first() <= head));
         let (replay, live) = frames.split_at(replayed);
+        self.pace.took(live);
         for frames in [replay, live] {
             self.put_events(frames);
             if let Some(last) = frames.last() {

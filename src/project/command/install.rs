@@ -104,12 +104,22 @@ fn keep_tail(tail: &mut String) {
     }
 }
 
-/// npm's own reason: its `npm error` lines without the prefix, the stack and the log file's name.
+/// What npm says on errors beside the reason: where more is to be read, a stack, how else one may install.
+const ASIDES: [&str; 4] = ["A complete log", "at ", "Note that you can also install", "tarball, folder, http url"];
+
+/// npm's own reason: its `npm error` lines without the prefix, the status it begins them with, and its asides.
 fn reason(output: &str) -> String {
     let mut reason = String::new();
+    let mut status = "";
     for line in output.lines().filter_map(|line| line.trim().strip_prefix("npm error")) {
         let line = line.trim();
-        if line.is_empty() || line.starts_with("A complete log") || line.starts_with("at ") || line.contains("_logs/") {
+        if let Some(code) = line.strip_prefix("code E") {
+            status = code;
+        }
+        let is_status = |rest: &str| rest.is_empty() || rest.starts_with(' ');
+        let said = line.strip_prefix(status).filter(|rest| !status.is_empty() && is_status(rest));
+        let line = said.map_or(line, str::trim);
+        if line.is_empty() || ASIDES.iter().any(|aside| line.starts_with(aside)) || line.contains("_logs/") {
             continue;
         }
         if reason.len() + line.len() > REASON_SIZE_BYTES_MAX {
@@ -130,7 +140,9 @@ mod tests {
     #[test]
     fn quotes_npms_reason() {
         let output = "npm warn x\nnpm error code E404\nnpm error 404 Not Found - GET /nope\nnpm error\nnpm error A complete log of this run can be found in: /x/_logs/y\n";
-        assert_eq!(reason(output), "npm: code E404; 404 Not Found - GET /nope");
+        assert_eq!(reason(output), "npm: code E404; Not Found - GET /nope");
+        let asides = "npm error code E404\nnpm error 404\nnpm error 404  The requested resource 'x@*' could not be found.\nnpm error 404\nnpm error 404 Note that you can also install from a\nnpm error 404 tarball, folder, http url, or git url.\n";
+        assert_eq!(reason(asides), "npm: code E404; The requested resource 'x@*' could not be found.");
         assert_eq!(reason("nothing"), "npm failed without giving a reason");
     }
 }

@@ -33,6 +33,8 @@ pub enum FrameKind {
     InstallOutput,
     /// `exec_output`
     ExecOutput,
+    /// `participant_joined` or `participant_left`: stands for itself, but nobody waits for it.
+    Presence,
     /// Stands for itself.
     Other,
 }
@@ -41,7 +43,7 @@ impl FrameKind {
     /// Whether adjacent frames of this kind, about the same message, file or process, may be sent as one.
     #[must_use]
     pub const fn is_delta(self) -> bool {
-        !matches!(self, Self::Other)
+        !matches!(self, Self::Presence | Self::Other)
     }
 
     /// Reads the kind off the frame's beginning: our own encoder writes `type` first. Parsing every event again only
@@ -55,6 +57,7 @@ impl FrameKind {
             Some(b"file_delta") => Self::FileDelta,
             Some(b"install_output") => Self::InstallOutput,
             Some(b"exec_output") => Self::ExecOutput,
+            Some(b"participant_joined" | b"participant_left") => Self::Presence,
             _ => Self::Other,
         }
     }

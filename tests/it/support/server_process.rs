@@ -22,6 +22,8 @@ impl ServerProcess {
             .current_dir(folder)
             .env_clear()
             .env("FIND_LOCAL_MODELS", "false")
+            // Where the programs that make sandboxes are.
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .args(["--port", "0", "--log-level", "error"])
             .args(arguments)
             .stdin(Stdio::null())
@@ -39,9 +41,14 @@ impl ServerProcess {
         SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("not started: {line}"))))
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it lives")
+    }
+
     /// SIGTERM; returns at once.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it lives");
+        let pid = i32::try_from(self.pid()).expect("a number of the kernel's");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).expect("sent");
     }
 

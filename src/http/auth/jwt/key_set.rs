@@ -16,6 +16,8 @@ use reqwest::{Client, redirect};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::tls;
+
 /// How old keys may get. A key that its provider withdraws counts for at most this long after.
 const AGE_MAX: Duration = Duration::from_secs(600);
 /// How often the address is asked, at most. Anybody can show a token with a made-up key name; five times a minute is
@@ -90,7 +92,7 @@ impl Keys {
 impl KeySet {
     /// Fetches nothing yet.
     pub(super) fn new(url: &str) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder()
+        let mut client = tls::client_builder()
             .user_agent(concat!("cobuild/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_MAX)
