@@ -90,7 +90,7 @@ describe("a server that listens beyond this machine", () => {
     for (const button of ["edit", "lock", "stop"]) assert.equal(await guest.see(button).count(), 0, button);
     await guest.screenshot("23-viewer");
     await guest.see("share").click();
-    await guest.see("share-dialog").getByText("Only owners make links").waitFor();
+    await guest.see("share-dialog").getByText("Only an owner can create links").waitFor();
     await guest.shutMenu();
     await guest.see("history").click();
     await guest.see("point").first().waitFor();
@@ -107,7 +107,7 @@ describe("a server that listens beyond this machine", () => {
     console.log(`the guest's page knew after ${Date.now() - began} ms`);
     await guest.see("refused").getByText("Your link does not count any more").waitFor();
     await guest.screenshot("24-revoked");
-    await owner.see("share-dialog").getByText("Nobody can come in by a link").waitFor();
+    await owner.see("share-dialog").getByText("There are no links yet").waitFor();
     await guest.page.reload();
     await guest.see("refused").getByText("Your link does not count any more").waitFor();
     await guest.leave();

@@ -79,7 +79,7 @@ test("the model can be chosen among those the server has", async () => {
   await entry.getByText("costs nothing").waitFor();
   assert.equal(await entry.getAttribute("aria-pressed"), "true");
   await ada.page.getByText("Others").click();
-  await ada.page.getByText("ANTHROPIC_API_KEY").first().waitFor();
+  await ada.page.locator(".model-others").getByText("ANTHROPIC_API_KEY").first().waitFor();
   await ada.stillness();
   await ada.screenshot("53-models");
   await ada.shutMenu();
