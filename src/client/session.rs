@@ -252,7 +252,9 @@ impl Session {
     ) -> Result<(), End> {
         match welcome.mode {
             AttachMode::Snapshot => connection.expect_snapshot(),
-            AttachMode::Live | AttachMode::Resumed => connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms)),
+            AttachMode::Live | AttachMode::Resumed => {
+                connection.expect_heartbeat(Duration::from_millis(welcome.heartbeat_ms))
+            }
         }
         self.outbox.limit(welcome.limits.frame_size_bytes_max);
         if welcome.mode == AttachMode::Snapshot {

@@ -7,7 +7,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,8 @@ pub(crate) struct Events {
     sender: mpsc::Sender<Bytes>,
     /// For a later engine's clients: their words for what browsers are told.
     camel: Option<Arc<Mutex<Translation>>>,
+    /// Nobody is told anything any more.
+    gone: Arc<AtomicBool>,
 }
 
 /// The client is no longer there, or takes nothing.
@@ -69,6 +71,13 @@ impl Events {
             self.write(format!("event: message\r\ndata: {}\r\n\r\n", ascii(&event))).await?;
         }
         Ok(())
+    }
+
+    /// Sends one event, to whoever still listens: what is told of goes on all the same.
+    pub(crate) async fn tell(&self, event: impl Serialize + Send) {
+        if !self.gone.load(Ordering::Relaxed) && self.send(event).await.is_err() {
+            self.gone.store(true, Ordering::Relaxed);
+        }
     }
 
     async fn write(&self, frame: String) -> Result<(), Gone> {
@@ -112,8 +121,8 @@ impl Listener {
     }
 }
 
-/// Answers with a stream. `work` makes the events; when it ends, so does the stream. It is dropped when the client has
-/// gone, which ends no run: that is the project's. `expired` is the last event for a client whose token has ended.
+/// Answers with a stream. `work` makes the events; when it ends, so does the stream. When the client has gone, its next
+/// [`Events::send`] says so; it may as well go on. A run is the project's and goes on anyway. `expired` is the last event for a client whose token has ended.
 pub(crate) fn respond<F>(
     state: &HttpState,
     listener: Listener,
@@ -131,13 +140,12 @@ where
         (Dialect::Camel, true) => CAMEL_PING,
     };
     let camel = (dialect == Dialect::Camel).then(Arc::default);
-    let own = Events { sender: sender.clone(), camel };
+    let own = Events { sender: sender.clone(), camel, gone: Arc::default() };
     let work = work(own.clone());
     let shutdown = state.shutdown.clone();
     state.tasks.spawn(async move {
         tokio::select! {
             _ = work => {}
-            () = sender.closed() => {}
             () = shutdown.cancelled() => {}
             error = pass.ended() => drop(own.send(expired(error)).await),
         }

@@ -45,7 +45,7 @@ pub(super) async fn stream(State(state): State<HttpState>, request: Request) -> 
         listener,
         |error| events::value(failure(&error.message)),
         |events| async move {
-            events.send(GenerateEvent::Start { message: "Generating code...".into() }).await?;
+            events.tell(GenerateEvent::Start { message: "Generating code...".into() }).await;
             let last = match answer(&call, &handle, &question, &events).await? {
                 Ok(complete) => complete,
                 Err(reason) => failure(&reason),

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{
     body,
     caller::Call,
-    events::{self, Events, Gone},
+    events::{self, Events},
     refusal::Refusal,
     room::{Visit, ended},
     sandbox::{self, NOT_FOUND_STREAM},
@@ -93,7 +93,7 @@ pub(super) async fn install(State(state): State<HttpState>, request: Request) ->
     let InstallPackagesRequest { packages, sandbox_id } = body::read(request).await?;
     let start = events::value(InstallEvent::Start { message: "Starting package installation...".into() });
     sandbox::stream_within(call, sandbox_id.as_deref(), start, failure, |call, handle, events| async move {
-        install_all(&call, &handle, &packages, &events).await
+        Ok(install_all(&call, &handle, &packages, &events).await)
     })
     .await
 }
@@ -106,46 +106,47 @@ fn complete(message: &str) -> Value {
     events::value(InstallEvent::Complete(InstallComplete { message: message.into(), installed: None, count: None }))
 }
 
-/// Installs and tells; returns the last event, or why it failed.
+/// Installs and tells whoever listens; returns the last event, or why it failed. Goes on to the end when the client has
+/// gone: half of what was asked for would be worse than all of it.
 async fn install_all(
     call: &Call,
     handle: &ProjectHandle,
     packages: &[String],
     events: &Events,
-) -> Result<Result<Value, String>, Gone> {
+) -> Result<Value, String> {
     if packages.is_empty() {
-        return Ok(Ok(complete("No packages to install")));
+        return Ok(complete("No packages to install"));
     }
     let message = format!("Installing {} packages: {}", packages.len(), quoted(packages));
-    events.send(InstallEvent::Info { message }).await?;
+    events.tell(InstallEvent::Info { message }).await;
     let manifest = manifest(handle).await;
     if manifest.is_none() {
-        events.send(InstallEvent::Warning { message: "Could not read package.json".into() }).await?;
+        events.tell(InstallEvent::Warning { message: "Could not read package.json".into() }).await;
     }
     let Wanted { needed, present } = Wanted::sort(manifest.as_deref(), |collector| {
         packages.iter().for_each(|package| collector.add_named(package));
     });
     if !present.is_empty() {
         let message = format!("Already installed: {}", quoted(&present));
-        events.send(InstallEvent::Info { message }).await?;
+        events.tell(InstallEvent::Info { message }).await;
     }
     if let Some(refused) = needed.refused.first() {
-        return Ok(Err(format!("'{}' was not installed: {}", refused.name, refused.reason)));
+        return Err(format!("'{}' was not installed: {}", refused.name, refused.reason));
     }
     if needed.packages.is_empty() {
-        return Ok(Ok(complete("All packages already installed")));
+        return Ok(complete("All packages already installed"));
     }
     let mut visit = match call.enter(handle).await {
         Ok(subscription) => Visit::new(handle.clone(), subscription),
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(error.to_string()),
     };
-    events.send(stage(InstallStage::StopVite, "Stopping Vite server...".into())).await?;
+    events.tell(stage(InstallStage::StopVite, "Stopping Vite server...".into())).await;
     let installing = format!("Installing {} packages...", needed.packages.len());
-    events.send(stage(InstallStage::Install, installing)).await?;
+    events.tell(stage(InstallStage::Install, installing)).await;
     let mut installed = Vec::new();
     let mut failed = None;
     for some in needed.packages.chunks(PACKAGES_AT_ONCE_MAX) {
-        match install_some(&mut visit, some, events).await? {
+        match install_some(&mut visit, some, events).await {
             Ok(names) => installed.extend(names),
             Err(reason) => {
                 failed = Some(reason);
@@ -153,16 +154,16 @@ async fn install_all(
             }
         }
     }
-    events.send(stage(InstallStage::RestartVite, "Restarting Vite server...".into())).await?;
+    events.tell(stage(InstallStage::RestartVite, "Restarting Vite server...".into())).await;
     let restarted = restart(&mut visit).await;
     for line in preview_log(handle).await.lines() {
-        events.send(InstallEvent::ViteOutput { content: line.to_owned() }).await?;
+        events.tell(InstallEvent::ViteOutput { content: line.to_owned() }).await;
     }
     if let Some(reason) = failed.or(restarted.err()) {
-        return Ok(Err(reason));
+        return Err(reason);
     }
     let (count, message) = (Some(installed.len()), "Packages installed successfully".into());
-    Ok(Ok(events::value(InstallEvent::Complete(InstallComplete { message, installed: Some(installed), count }))))
+    Ok(events::value(InstallEvent::Complete(InstallComplete { message, installed: Some(installed), count })))
 }
 
 fn stage(stage: InstallStage, message: String) -> InstallEvent {
@@ -170,27 +171,23 @@ fn stage(stage: InstallStage, message: String) -> InstallEvent {
 }
 
 /// One `install`; returns the names, or why it failed.
-async fn install_some(
-    visit: &mut Visit,
-    packages: &[PackageSpec],
-    events: &Events,
-) -> Result<Result<Vec<String>, String>, Gone> {
+async fn install_some(visit: &mut Visit, packages: &[PackageSpec], events: &Events) -> Result<Vec<String>, String> {
     let run = match visit.begin(Command::Install(Install { packages: packages.to_vec() })).await {
         Ok(run) => run,
-        Err(error) => return Ok(Err(error.message)),
+        Err(error) => return Err(error.message),
     };
     let mut installed = Vec::new();
     loop {
         match visit.next_of(run).await {
             Ok(Event::InstallOutput(said)) => {
-                events.send(InstallEvent::Output { content: said.text }).await?;
+                events.tell(InstallEvent::Output { content: said.text }).await;
             }
             Ok(Event::InstallFinished(finished)) => installed = names(&finished.installed),
             Ok(Event::RunFinished(finished)) => {
-                return Ok(ended(finished.outcome, finished.error).map(|()| installed).map_err(|error| error.message));
+                return ended(finished.outcome, finished.error).map(|()| installed).map_err(|error| error.message);
             }
             Ok(_) => {}
-            Err(error) => return Ok(Err(error.message)),
+            Err(error) => return Err(error.message),
         }
     }
 }

@@ -89,7 +89,7 @@ where
             if !has_sandbox {
                 return events.send(failure(NOT_FOUND_STREAM)).await;
             }
-            events.send(start).await?;
+            events.tell(start).await;
             let last = work(call, handle, events.clone()).await?.unwrap_or_else(|reason| failure(&reason));
             events.send(last).await
         },

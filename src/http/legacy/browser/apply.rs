@@ -235,14 +235,14 @@ impl<'a> Telling<'a> {
         } else {
             format!("Installing {} packages...", named.len())
         };
-        self.events.send(json!({ "type": "step", "step": 1, "message": message, "packages": named })).await?;
+        self.events.tell(json!({ "type": "step", "step": 1, "message": message, "packages": named })).await;
         for path in &self.skipped {
             let message = format!("{path} was not written: the project's configuration is left as it is");
-            self.events.send(json!({ "type": "warning", "message": message })).await?;
+            self.events.tell(json!({ "type": "warning", "message": message })).await;
         }
         for (path, reason) in &self.not_written {
             let message = format!("{path} was not edited: {reason}");
-            self.events.send(json!({ "type": "warning", "message": message })).await?;
+            self.events.tell(json!({ "type": "warning", "message": message })).await;
         }
         // Where the reply has the whole file, too, it does without the edit.
         let whole =

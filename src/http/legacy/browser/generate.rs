@@ -49,11 +49,11 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
         listener,
         |error| failure(&error.message),
         move |events| async move {
-            events.send(status("Initializing AI...")).await?;
+            events.tell(status("Initializing AI...")).await;
             if is_edit {
-                events.send(status(&planned(&handle, &prompt).await)).await?;
+                events.tell(status(&planned(&handle, &prompt).await)).await;
             }
-            events.send(status("Planning application structure...")).await?;
+            events.tell(status("Planning application structure...")).await;
             let answer = Answer { browser: &browser, handle: &handle, chosen, is_edit, events: &events };
             match answer.give(prompt, background).await? {
                 Ok(complete) => events.send(complete).await,

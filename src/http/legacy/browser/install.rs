@@ -117,35 +117,35 @@ async fn install(
     named: &[String],
     events: &Events,
 ) -> Result<Result<Value, String>, Gone> {
-    events.send(json!({ "type": "start", "message": "Starting package installation...", "packages": named })).await?;
-    events.send(status("Stopping development server...")).await?;
-    events.send(status("Checking installed packages...")).await?;
+    events.tell(json!({ "type": "start", "message": "Starting package installation...", "packages": named })).await;
+    events.tell(status("Stopping development server...")).await;
+    events.tell(status("Checking installed packages...")).await;
     let manifest = packages::manifest(handle).await;
     let Wanted { needed, present } = Wanted::sort(manifest.as_deref(), |collector| {
         named.iter().for_each(|name| collector.add_named(name));
     });
     for refused in &needed.refused {
         let message = format!("'{}' was not installed: {}", refused.name, refused.reason);
-        events.send(json!({ "type": "warning", "message": message })).await?;
+        events.tell(json!({ "type": "warning", "message": message })).await;
     }
     if !present.is_empty() {
         let message = format!("Already installed: {}", present.join(", "));
-        events.send(json!({ "type": "info", "message": message })).await?;
+        events.tell(json!({ "type": "info", "message": message })).await;
     }
     if needed.packages.is_empty() {
         let success = json!({ "type": "success", "message": "All packages are already installed",
             "installedPackages": [], "alreadyInstalled": present });
-        events.send(success).await?;
-        events.send(status("Restarting development server...")).await?;
+        events.tell(success).await;
+        events.tell(status("Restarting development server...")).await;
         let complete = json!({ "type": "complete", "message": "Dev server restarted!", "installedPackages": [] });
         return Ok(packages::restart(&mut visit).await.map(|()| complete));
     }
     let installed = run(&mut visit, &needed.packages, events).await?;
     if let Ok(installed) = &installed {
         let message = format!("Successfully installed: {}", installed.join(", "));
-        events.send(json!({ "type": "success", "message": message, "installedPackages": installed })).await?;
+        events.tell(json!({ "type": "success", "message": message, "installedPackages": installed })).await;
     }
-    events.send(status("Restarting development server...")).await?;
+    events.tell(status("Restarting development server...")).await;
     let restarted = packages::restart(&mut visit).await;
     Ok(installed.and_then(|installed| {
         restarted?;
