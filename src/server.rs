@@ -2,18 +2,17 @@
 //!
 //! Knows every room and none of their insides. Reads no environment, prints nothing, ends no process.
 
+mod port;
+
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    time::timeout,
-};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -46,8 +45,6 @@ use crate::{
     store::sqlite::{OpenError, SqliteOptions, SqliteStore},
 };
 
-/// Connections that may wait to be accepted: a room of people coming back at once after a restart.
-const BACKLOG: u32 = 1024;
 /// How long projects may take to come to an orderly end. Sandboxes end in milliseconds, an append in less than a
 /// second; after this something hangs, and everything that was promised is in the store anyway.
 const PROJECTS_CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -168,7 +165,7 @@ impl RunningServer {
     /// [`StartError`]; then nothing was started.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         // The port first: a second server on the same port must not touch the data.
-        let listener = listen(config)?;
+        let listener = port::listen(&config.host, config.port).await?;
         Self::start_on(listener, config, Providers::configured(config).await?)
     }
 
@@ -178,11 +175,11 @@ impl RunningServer {
     ///
     /// [`StartError`]; then nothing was started.
     pub async fn start_with(config: &Config, providers: Providers) -> Result<Self, StartError> {
-        Self::start_on(listen(config)?, config, providers)
+        Self::start_on(port::listen(&config.host, config.port).await?, config, providers)
     }
 
     fn start_on(listener: TcpListener, config: &Config, providers: Providers) -> Result<Self, StartError> {
-        let address = listener.local_addr().map_err(|reason| unreachable_address(config, reason))?;
+        let address = listener.local_addr().map_err(|reason| port::unreachable_address(&config.host, reason))?;
         let url = public_url(config, address);
         let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
@@ -341,35 +338,6 @@ async fn warm_up(local: Arc<LocalProvider>) {
     if let Err(error) = local.warm_up().await {
         tracing::warn!("no sandboxes on this machine: {error}");
     }
-}
-
-/// Binds the first address of the configured name that can be bound.
-fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let host = config.host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, config.port).to_socket_addrs().map_err(|reason| unreachable_address(config, reason))?;
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match bind(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failure = error,
-        }
-    }
-    Err(match failure.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortTaken { host: config.host.clone(), port: config.port },
-        _ => unreachable_address(config, failure),
-    })
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart must not wait for the old connections' last minutes.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-fn unreachable_address(config: &Config, reason: io::Error) -> StartError {
-    StartError::Address { host: config.host.clone(), reason }
 }
 
 /// What people type: as configured, or the address with a name that browsers know for loopback and "all addresses".
