@@ -22,6 +22,8 @@ const LINES_CHARS_MIN: usize = 60;
 /// But lines that begin like this are not.
 const ONCE: [&str; 8] =
     ["import ", "export ", "const ", "function ", "<file path=", "<edit path=", "<<<<<<< SEARCH", ">>>>>>> REPLACE"];
+/// How far before the quote it is looked whether something stands there twice, in bytes.
+const PERIOD_SIZE_BYTES_MAX: usize = 4096;
 /// The tags that open a file.
 const FILE_TAGS: [&str; 2] = ["<file path=", "<edit path="];
 /// How much of a file tells whether it is begun anew, in bytes.
@@ -38,6 +40,8 @@ pub fn quote(first: &str) -> &str {
 #[derive(Debug)]
 pub struct Seam {
     quote: String,
+    /// What stands before the quote, as far as it matters for what is repeated there anyway.
+    before: String,
     /// The tag of the file that is open at the end of the first half, and how that file begins.
     open: Option<(String, String)>,
     /// What came so far and may still be a repetition; `None` once that is decided.
@@ -48,7 +52,10 @@ impl Seam {
     /// A seam behind this first half.
     #[must_use]
     pub fn new(first: &str) -> Self {
-        Self { quote: quote(first).to_owned(), open: open_file(first), held: Some(String::new()) }
+        let quote = quote(first);
+        let before = &first[..first.len() - quote.len()];
+        let before = &before[before.ceil_char_boundary(before.len().saturating_sub(PERIOD_SIZE_BYTES_MAX))..];
+        Self { quote: quote.to_owned(), before: before.to_owned(), open: open_file(first), held: Some(String::new()) }
     }
 
     /// The next piece of the second half; returns what of it goes on after the first.
@@ -123,9 +130,11 @@ impl Seam {
         let word = is_telling_word(&quote[quote.len() - word..]).then_some(quote.len() - word);
         let whole = (solid_chars(quote) >= WHOLE_CHARS_MIN).then_some(0);
         // What stands there twice already may well stand there a third time.
-        let is_twice = |at: &usize| match *at {
-            0 => is_periodic(quote),
-            at => quote[..at].ends_with(&quote[at..]),
+        let is_twice = |at: &usize| {
+            let (head, repeated) = quote.split_at(*at);
+            head.ends_with(repeated)
+                || repeated.strip_suffix(head).is_some_and(|rest| self.before.ends_with(rest))
+                || (*at == 0 && is_periodic(quote))
         };
         line_starts.chain(word).chain(whole).filter(|at| !is_twice(at)).collect::<Vec<_>>().into_iter()
     }
@@ -264,6 +273,10 @@ mod tests {
         check("icon = \"AAAA", "AAAA\"", "icon = \"AAAAAAAA\"");
         let row = "    <Skeleton className=\"h-4 w-full rounded bg-slate-200 animate-pulse dark:bg-slate-700\" />\n";
         check(&row.repeat(2), &row.repeat(2), &row.repeat(4));
+        // Twice it is longer than the quote.
+        let cell = "        <td className=\"px-4 py-2 text-sm text-slate-600 dark:text-slate-300 whitespace-nowrap\">{value}</td>\n";
+        assert!(cell.len() > QUOTE_CHARS / 2);
+        check(&cell.repeat(3), &cell.repeat(2), &cell.repeat(5));
     }
 
     /// Wherever an answer is cut: what goes on exactly is joined as it is, and what a model repeats is taken out.

@@ -153,7 +153,8 @@ impl State {
             out.push(ModelChunk::Text(refusal));
         }
         match choice.get("finish_reason").and_then(Value::as_str) {
-            None => {}
+            // Some gateways send an empty one with every piece.
+            None | Some("") => {}
             Some("error") => return Err(VendorError::default().into_model_error(&self.endpoint)),
             Some("length") => self.stop = Some(StopReason::Truncated),
             Some("content_filter") => self.stop = Some(StopReason::Refused(Some("content_filter".into()))),
@@ -372,6 +373,7 @@ mod tests {
             vec![],
             vec![text("Hel")],
             vec![text("Hel"), done()],
+            vec![json!({"choices": [{"index": 0, "delta": {"content": "Hel"}, "finish_reason": ""}]})],
             vec![json!({"choices": [], "usage": usage_json()}), done()],
         ] {
             assert!(matches!(read(&frames), Err(ModelError::Incomplete)), "{frames:?}");

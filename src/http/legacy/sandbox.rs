@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{
-    Command, ErrorCode, Event, ProjectState,
+    Command, ErrorCode, ProjectState,
     command::Cancel,
     state::RunState,
     value::{RunKind, SandboxInfo, SandboxState},
@@ -201,13 +201,16 @@ pub(super) async fn kill(State(state): State<HttpState>, request: Request) -> Re
 /// Ends the sandbox, and before it the runs that use it.
 pub(crate) async fn end(call: &Call, handle: &ProjectHandle) -> Result<(), Refusal> {
     let mut visit = Visit::new(handle.clone(), call.enter(handle).await?);
+    let ended = handle.state().await?.1.sandbox.sandbox.clone();
     for _ in 0..KILL_ATTEMPTS_MAX {
         match visit.submit(Command::StopSandbox(Default::default())).await {
+            // Somebody else may have ended it before, or asked for another since.
             Ok(_) => loop {
-                let Event::SandboxChanged(changed) = visit.next().await?.event else { continue };
-                if changed.parked {
+                let (_, view) = handle.state().await?;
+                if view.sandbox.parked || view.sandbox.sandbox != ended {
                     return Ok(());
                 }
+                visit.next().await?;
             },
             Err(error) if error.code == ErrorCode::Conflict => cancel_runs(&mut visit).await?,
             Err(error) => return Err(error.into()),

@@ -74,6 +74,15 @@ async fn what_is_wrong_is_said_as_clients_know_it() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_cannot_be_made_is_told() {
+    let server = TestServer::start().await;
+    server.preview.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answer = call(&server, "POST", CREATE, Some("p"), Some("{}")).await;
+    let detail = answer.body["detail"].as_str().expect("a sentence");
+    assert!(answer.status == 500 && detail.starts_with("Failed to create sandbox: "), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn the_header_is_checked_before_the_body() {
     let server = TestServer::start().await;
     let missing = json!({ "detail": "Missing X-Project-Id header" });

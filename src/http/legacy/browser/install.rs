@@ -185,7 +185,7 @@ pub(super) async fn output(stream: OutputStream, text: &str, events: &Events) ->
             OutputStream::Stdout => "output",
             OutputStream::Stderr => "warning",
         };
-        events.send(json!({ "type": kind, "message": line })).await?;
+        events.tell(json!({ "type": kind, "message": line })).await;
     }
     Ok(())
 }

@@ -4,7 +4,10 @@
 use cobuild_protocol::{Event, event::ConversationCompacted, value::TurnReason};
 
 use super::talk::Talk;
-use crate::{codegen::summary, project::error::ProjectError};
+use crate::{
+    codegen::{prompt, summary},
+    project::error::ProjectError,
+};
 
 /// Of what does not fit, this many more of the oldest turns are summed up along: so that the next prompts fit, too.
 const TURNS_AHEAD: usize = 4;
@@ -19,7 +22,9 @@ pub(super) async fn compact(talk: &mut Talk<'_>) -> Result<(), ProjectError> {
     let Some((through, _)) = conversation.turns[..count].last() else { return Ok(()) };
     let through = *through;
     let turns: Vec<_> = conversation.turns[..count].iter().map(|(_, turn)| turn.clone()).collect();
-    let question = summary::question(conversation.summary.as_deref(), &turns);
+    let mut question = summary::question(conversation.summary.as_deref(), &turns);
+    // The conversation may come from a model with a larger window.
+    prompt::shorten(&mut question, talk.view().budget_bytes());
     let text = match talk.ask_aside(TurnReason::Compaction, summary::SYSTEM, question).await {
         Ok(text) if !text.trim().is_empty() => summary::limited(&text),
         Err(error @ (ProjectError::QuotaExceeded(_) | ProjectError::Closing)) => return Err(error),

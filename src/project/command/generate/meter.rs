@@ -74,7 +74,22 @@ impl<'a> Meter<'a> {
 
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
-        if !self.settled && !self.reporter.try_report_outside(UpdateBody::Usage(self.call())) {
+        if self.settled {
+            return;
+        }
+        let mut call = self.call();
+        // What the vendor said in the middle of it may be far behind: Anthropic's first word is one token.
+        let said = self.said_bytes as u64 / BYTES_PER_TOKEN;
+        if call.usage.output_tokens.unwrap_or(0) < said {
+            call.usage = Usage {
+                output_tokens: Some(said),
+                cost_nano_usd: None,
+                prices_as_of: None,
+                estimated: true,
+                ..call.usage
+            };
+        }
+        if !self.reporter.try_report_outside(UpdateBody::Usage(call)) {
             tracing::info!(message = %self.message, "what a cancelled call consumed is not on record");
         }
     }

@@ -247,15 +247,18 @@ impl<'a> Talk<'a> {
             let mut meter = self.meter(&request)?;
             let mut seam = seam.map(|()| Seam::new(said));
             let mut chunks = self.context.parts.models.stream(request);
+            let mut heard = false;
             let ended = loop {
                 match chunks.next().await {
                     Some(Ok(ModelChunk::Text(text))) => {
+                        heard = true;
                         meter.said(text.len());
                         let text = seam.as_mut().map_or_else(|| text.clone(), |seam| seam.push(&text));
                         said.push_str(&text);
                         answer.text(&text).await?;
                     }
                     Some(Ok(ModelChunk::Reasoning(text))) => {
+                        heard = true;
                         meter.said(text.len());
                         answer.reasoning(text).await?;
                     }
@@ -272,7 +275,8 @@ impl<'a> Talk<'a> {
                 said.push_str(&rest);
                 answer.text(&rest).await?;
             }
-            let is_too_long = matches!(ended, Err(ModelError::ContextTooLong)) && trims < TRIMS_MAX;
+            // After the first byte nothing is tried again: what was said would be said twice.
+            let is_too_long = !heard && matches!(ended, Err(ModelError::ContextTooLong)) && trims < TRIMS_MAX;
             if is_too_long && (self.view.halve() || self.shorten_rounds()) {
                 // Refused before anything was computed: sent again, shorter.
                 meter.void();

@@ -420,6 +420,31 @@ async fn a_cancelled_call_has_a_price_too() {
 }
 
 #[tokio::test]
+async fn a_cancelled_call_costs_what_it_said_not_what_the_vendor_knew_at_its_beginning() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Say more").await;
+    let call = room.call().await;
+    call.send(Ok(ModelChunk::Usage(Usage { output_tokens: Some(1), ..usage(Some(7)) })));
+    call.text(&"more ".repeat(80));
+    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
+    ada.cancel(run).await;
+    let updated =
+        ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
+    let Event::UsageUpdated(updated) = updated.event else { panic!("as waited for") };
+    assert_eq!((updated.usage.output_tokens, updated.usage.cost_nano_usd), (Some(100), None));
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_request_is_found_too_long_is_not_said_twice() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Say more").await;
+    let call = room.call().await;
+    call.text("Half of ");
+    call.send(Err(ModelError::ContextTooLong));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+}
+
+#[tokio::test]
 async fn a_request_that_is_too_long_is_sent_again_shorter_and_that_is_told() {
     let (mut room, mut ada) = with_app().await;
     let run = ada.generate("Say more").await;
