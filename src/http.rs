@@ -62,6 +62,9 @@ const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Longest time until an answer begins. What handlers do takes milliseconds and streams begin at once, so beyond this a
 /// client sends its body too slowly.
 const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(60);
+/// The same for clients of the older systems: some of their answers begin when packages are installed, behind whatever
+/// waits in the queue. How long their bodies may take is limited where they are read.
+const OLDER_ANSWER_BEGINS_MAX: Duration = Duration::from_secs(900);
 
 /// What HTTP needs of the rest of the server.
 #[derive(Debug)]
@@ -265,7 +268,8 @@ impl App {
         } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
             redirect
         } else {
-            match timeout(ANSWER_BEGINS_MAX, self.router.clone().oneshot(request)).await {
+            let begins_max = if is_legacy { OLDER_ANSWER_BEGINS_MAX } else { ANSWER_BEGINS_MAX };
+            match timeout(begins_max, self.router.clone().oneshot(request)).await {
                 // A router has an answer to everything; its error type has no values.
                 Ok(answer) => answer.unwrap_or_else(|never| match never {}),
                 Err(_) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")

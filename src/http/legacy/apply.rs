@@ -200,7 +200,13 @@ impl<'a> Telling<'a> {
             package_count: packages_needed.max(self.order.packages_named()),
             command_count: parsed.commands.len(),
         };
-        self.events.send(event).await
+        self.events.send(event).await?;
+        for refused in std::mem::take(&mut self.order.refused) {
+            self.errors += 1;
+            let output = format!("'{}' was not installed: {}", refused.name, refused.reason);
+            self.events.send(ApplyEvent::PackageOutput { output }).await?;
+        }
+        Ok(())
     }
 
     async fn packages(&mut self, detected: PackagesDetected) -> Result<(), Gone> {
@@ -302,11 +308,6 @@ impl<'a> Telling<'a> {
             self.commands_stage().await?;
             self.commands_told += 1;
             self.command_failed(&command, "it was not run, because something before it failed").await?;
-        }
-        for refused in std::mem::take(&mut self.order.refused) {
-            self.errors += 1;
-            let output = format!("'{}' was not installed: {}", refused.name, refused.reason);
-            self.events.send(ApplyEvent::PackageOutput { output }).await?;
         }
         let message = match self.errors {
             0 => "Code applied successfully".to_owned(),

@@ -1,5 +1,7 @@
 //! Bodies of requests, checked against the types they are read as, with the complaints that the first engine's clients know.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest as _, Request},
@@ -8,8 +10,12 @@ use axum::{
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::{refusal::Refusal, wire::ValidationError};
+
+/// Longest time a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A body that is an object.
 #[derive(Debug)]
@@ -21,7 +27,9 @@ impl Fields {
     /// Reads the body of a request.
     pub(crate) async fn read(request: Request) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
-        let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
+        let body = timeout(BODY_WITHIN, Bytes::from_request(request, &())).await;
+        let slow = |_| Refusal::Detail(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive".into());
+        let body = body.map_err(slow)?.map_err(|rejection| {
             let sentence = match rejection.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than this server takes",
                 _ => "The body could not be read",

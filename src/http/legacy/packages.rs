@@ -1,5 +1,7 @@
 //! `POST /api/install-packages` and `POST /api/detect-and-install-packages`.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Request, State},
@@ -11,6 +13,7 @@ use cobuild_protocol::{
     value::PreviewState,
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{
     body,
@@ -33,6 +36,8 @@ use crate::{
     project::{Preview, ProjectHandle},
 };
 
+/// Longest time until another dev server answers. One that has its own limit ends sooner.
+const RESTART_WITHIN: Duration = Duration::from_secs(120);
 /// What the stream's failure is called.
 const FAILED: &str = "Package installation failed";
 /// Most packages one `install` takes; more go in several.
@@ -201,6 +206,11 @@ pub(super) fn names(specs: &[String]) -> Vec<String> {
 /// Ends the dev server and waits until another answers.
 pub(crate) async fn restart(visit: &mut Visit) -> Result<(), String> {
     visit.submit(Command::RestartPreview(RestartPreview {})).await.map_err(|error| error.message)?;
+    let restarted = timeout(RESTART_WITHIN, restarted(visit)).await;
+    restarted.unwrap_or_else(|_| Err("the dev server takes too long to start".into()))
+}
+
+async fn restarted(visit: &mut Visit) -> Result<(), String> {
     // The restart says that it begins; what the preview said before does not count.
     let mut begun = false;
     loop {
