@@ -3,6 +3,8 @@
 //! The only file that reads the environment. Flags win over variables, variables over `.env`. `.env.example` lists
 //! every variable; a test keeps it complete.
 
+#![allow(rustdoc::bare_urls, reason = "`--help` shows these sentences as they are")]
+
 mod models;
 
 use std::{fmt, path::PathBuf};

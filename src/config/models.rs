@@ -1,5 +1,7 @@
 //! Which models there are: keys, addresses, defaults.
 
+#![allow(rustdoc::bare_urls, reason = "`--help` shows these sentences as they are")]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};

@@ -1,4 +1,4 @@
-//! The file tree as it was: the fold of the log's file events up to a past one, and the [`points`] worth going back to.
+//! The file tree as it was: the fold of the log's file events up to a past one, and the [`points()`] worth going back to.
 
 mod points;
 
