@@ -20,7 +20,6 @@ use super::{
     HttpState, assets, command_frame,
     error::Problem,
     extract::{Admitted, Body, Caller, InFile, Parameters},
-    legacy::wire::Health,
     models, share_links,
 };
 use crate::project::{
@@ -118,6 +117,14 @@ pub(crate) struct HistoryPage {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct History {
     points: Vec<Point>,
+}
+
+/// That the process answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Health {
+    status: &'static str,
+    service: &'static str,
+    version: &'static str,
 }
 
 /// `GET /health`: the process answers.

@@ -270,14 +270,6 @@ pub(crate) struct ServiceStatus {
     pub(crate) version: &'static str,
 }
 
-/// `GET /health`.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Health {
-    pub(crate) status: &'static str,
-    pub(crate) service: &'static str,
-    pub(crate) version: &'static str,
-}
-
 /// A refusal in one sentence.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorDetail {

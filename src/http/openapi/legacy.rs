@@ -4,15 +4,18 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{Document, Operation};
-use crate::http::legacy::{
-    browser::wire as browser,
-    wire::{
-        ApplyCodeRequest, ApplyEvent, ConversationState, ConversationStateAction, CreateSandboxRequest,
-        CreateSandboxResponse, CreateZipRequest, DetectPackagesRequest, DetectPackagesResponse, DummyEvent,
-        ErrorDetail, GenerateCodeRequest, GenerateEvent, GetFilesResponse, Health, HttpValidationError, InstallEvent,
-        InstallPackagesRequest, KillSandboxRequest, KillSandboxResponse, ProcessEvent, ProcessRepositoryRequest,
-        SandboxStatusResponse, ServiceStatus, Success, UnexpectedError,
+use crate::http::{
+    legacy::{
+        browser::wire as browser,
+        wire::{
+            ApplyCodeRequest, ApplyEvent, ConversationState, ConversationStateAction, CreateSandboxRequest,
+            CreateSandboxResponse, CreateZipRequest, DetectPackagesRequest, DetectPackagesResponse, DummyEvent,
+            ErrorDetail, GenerateCodeRequest, GenerateEvent, GetFilesResponse, HttpValidationError, InstallEvent,
+            InstallPackagesRequest, KillSandboxRequest, KillSandboxResponse, ProcessEvent, ProcessRepositoryRequest,
+            SandboxStatusResponse, ServiceStatus, Success, UnexpectedError,
+        },
     },
+    rest::Health,
 };
 
 const PROJECT: &str = "Names the project: everything but letters, digits, `_` and `-` is ignored, 64 characters count. The \

@@ -86,12 +86,9 @@ impl Pace {
     fn took(&mut self, frames: &[Arc<Frame>]) {
         let has_deltas = frames.iter().any(|frame| frame.kind().is_delta());
         let is_presence = !frames.is_empty() && frames.iter().all(|frame| frame.kind() == FrameKind::Presence);
-        let window = match () {
-            () if has_deltas => self.rollup,
-            () if is_presence => PRESENCE_WINDOW,
-            () => Duration::ZERO,
-        };
-        self.events_from = (!window.is_zero()).then(|| Instant::now() + window);
+        let rollup = Some(self.rollup).filter(|window| has_deltas && !window.is_zero());
+        let window = rollup.or(is_presence.then_some(PRESENCE_WINDOW));
+        self.events_from = window.map(|window| Instant::now() + window);
     }
 }
 
