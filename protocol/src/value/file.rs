@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::people::Participant;
 use crate::{
     id::{Invalid, string_newtype},
     path::FilePath,

@@ -4,7 +4,15 @@
 
 import { type FilePart, given, type Of, updateMessage, updateRun } from "./fold/common.ts";
 import { clearConversation, emptyConversation, recordRun, touchConversation } from "./fold/conversation.ts";
-import { addMessage, appendText, growFile, switchModel, updateFilesOfRun, updateUsage, writeFile } from "./fold/messages.ts";
+import {
+  addMessage,
+  appendText,
+  growFile,
+  switchModel,
+  updateFilesOfRun,
+  updateUsage,
+  writeFile,
+} from "./fold/messages.ts";
 import { forgetParticipants, withoutLocksOf, withParticipant } from "./fold/people.ts";
 import { beginRun, finishRun, forgetOldRuns, lineUp, reorderQueue, updateLastStep } from "./fold/runs.ts";
 import type { EventFrame, FileConflicted, ProjectState, RunTurn, Step } from "./protocol.ts";

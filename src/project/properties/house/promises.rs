@@ -1,7 +1,6 @@
 //! The end of a sample: the disk has room, the models end, everybody comes back – and then all that was promised holds.
 
 use cobuild_protocol::{
-    Seq,
     frame::ControlFrame,
     state::RunState,
     value::{MessagePart, MessageRole, Outcome, RunKind},

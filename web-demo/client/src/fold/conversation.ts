@@ -1,6 +1,14 @@
 // What the conversation is about, and what came of it.
 
-import type { Clearing, ConversationInfo, EditRecord, MessageId, ProjectState, RunInfo, Step } from "../protocol.ts";
+import type {
+  Clearing,
+  ConversationInfo,
+  EditRecord,
+  MessageId,
+  ProjectState,
+  RunInfo,
+  Step,
+} from "../protocol.ts";
 import { given, type Of } from "./common.ts";
 
 /** How many edits, and how many steps of the evolution, the conversation keeps. */

@@ -5,7 +5,10 @@ import type { ProjectState } from "../protocol.ts";
 /** How many participants the state keeps. */
 const PARTICIPANTS_KEPT_MAX = 1000;
 
-export function withParticipant(state: ProjectState, who: ProjectState["participants"][string]): ProjectState {
+export function withParticipant(
+  state: ProjectState,
+  who: ProjectState["participants"][string],
+): ProjectState {
   return { ...state, participants: { ...state.participants, [who.participant]: who } };
 }
 
