@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cobuild_protocol::{
     Command, CommandFrame, ErrorCode, ParticipantId, RunId,
-    command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, RemoveQueued, SetRole, WriteFile},
+    command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, MoveQueued, RemoveQueued, SetRole, WriteFile},
     frame::ControlFrame,
     value::Encoding,
 };
@@ -61,6 +61,7 @@ impl House {
             Wish::Delete { file: at } => Command::DeleteFile(DeleteFile { path: file(at), base: None }),
             Wish::Cancel { run } => Command::Cancel(Cancel { run: RunId::new(run) }),
             Wish::RemoveQueued { run } => Command::RemoveQueued(RemoveQueued { run: RunId::new(run) }),
+            Wish::MoveQueued { run, position } => Command::MoveQueued(MoveQueued { run: RunId::new(run), position }),
             Wish::SetRole { person, role } => {
                 let participant = self.people[person].participant.unwrap_or(ParticipantId::new(99));
                 Command::SetRole(SetRole { participant, role: Some(role) })
@@ -102,6 +103,9 @@ impl Sent {
 
     /// Commands that may find that there is nothing to do.
     fn may_change_nothing(&self) -> bool {
-        matches!(self.frame.command, Command::Cancel(_) | Command::SetRole(_) | Command::WriteFile(_))
+        matches!(
+            self.frame.command,
+            Command::Cancel(_) | Command::MoveQueued(_) | Command::SetRole(_) | Command::WriteFile(_)
+        )
     }
 }
