@@ -125,6 +125,16 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Why it failed or could not be done.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Install { error, .. } | Self::Command { error, .. } => error.as_deref(),
+        }
+    }
+}
+
 /// One of a process's output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]

@@ -11,7 +11,6 @@ use crate::project::{
     error::ProjectError,
     file_tree::content_hash,
     handle::{Identity, Joined},
-    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
 };
 
 /// When to try again to come into a crowded project.
@@ -67,10 +66,10 @@ impl ProjectActor {
         let (all, theirs) = coming.fold((of_project, of_participant), |(all, theirs), comer| {
             (all + 1, theirs + usize::from(comer == participant))
         });
-        if theirs >= PARTICIPANT_CONNECTIONS_MAX {
+        if theirs >= self.parts.settings.participant_connections_max {
             return Err(ProjectError::RateLimited("this participant has too many connections", CROWDED_RETRY_AFTER));
         }
-        if all >= PROJECT_CONNECTIONS_MAX {
+        if all >= self.parts.settings.project_connections_max {
             return Err(ProjectError::RateLimited("this project has too many connections", CROWDED_RETRY_AFTER));
         }
         Ok(())
