@@ -287,7 +287,7 @@ impl App {
 }
 
 fn routes(state: HttpState) -> Router {
-    let router = openapi::routes().merge(legacy::routes());
+    let router = openapi::routes(state.legacy.dialect).merge(legacy::routes());
     #[cfg(test)]
     let router = router.route("/echo", any(ws::echo::upgrade));
     router
