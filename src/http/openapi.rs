@@ -272,11 +272,15 @@ impl Operation<'_> {
         self
     }
 
-    pub(crate) fn header(&mut self, name: &str, description: &str, required: bool, example: &str) -> &mut Self {
-        self.parameter(json!({
+    pub(crate) fn header(&mut self, name: &str, description: &str, required: bool, example: Option<&str>) -> &mut Self {
+        let mut parameter = json!({
             "name": name, "in": "header", "required": required, "description": description,
-            "schema": { "type": "string" }, "example": example,
-        }));
+            "schema": { "type": "string" },
+        });
+        if let Some(example) = example {
+            parameter["example"] = example.into();
+        }
+        self.parameter(parameter);
         self
     }
 
@@ -496,7 +500,7 @@ mod tests {
             for status in ["400", "422", "500", "default"] {
                 let shapes = &operation["responses"][status]["content"]["application/json"]["schema"]["anyOf"];
                 let shapes = shapes.as_array().unwrap_or_else(|| panic!("{method} {path} {status}: one shape"));
-                let is_browsers = |shape: &&Value| shape["$ref"].as_str().is_some_and(|it| it.ends_with("/BrowserError"));
+                let is_browsers = |shape: &&Value| shape["$ref"].as_str().is_some_and(|it| it.ends_with("/BrowserError") || it.ends_with("/NotApplied"));
                 assert!(shapes.iter().any(|shape| is_browsers(&shape)), "{method} {path} {status}: {shapes:?}");
             }
             let body = &operation["requestBody"]["content"]["application/json"];

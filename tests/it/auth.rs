@@ -3,6 +3,7 @@
 mod expiry;
 mod key_sets;
 mod metrics;
+mod older_clients;
 mod process;
 mod removal;
 mod share_links;

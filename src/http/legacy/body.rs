@@ -19,9 +19,17 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use super::{refusal::Refusal, wire::ValidationError};
+use crate::http::Timing;
 
-/// Longest time a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(60);
+/// Longest time a body may take to arrive, on a request that is read here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyWithin(pub(super) Duration);
+
+impl Default for BodyWithin {
+    fn default() -> Self {
+        Self(Timing::default().older_body_within)
+    }
+}
 
 /// A body that is an object.
 #[derive(Debug)]
@@ -33,16 +41,7 @@ impl Fields {
     /// Reads the body of a request.
     pub(crate) async fn read(request: Request) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
-        let body = timeout(BODY_WITHIN, Bytes::from_request(request, &())).await;
-        let slow = |_| Refusal::Detail(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive".into());
-        let body = body.map_err(slow)?.map_err(|rejection| {
-            let sentence = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than this server takes",
-                _ => "The body could not be read",
-            };
-            Refusal::Detail(rejection.status(), sentence.into())
-        })?;
-        Self::parse(&headers, &body)
+        Self::parse(&headers, &bytes(request).await?)
     }
 
     /// The same where nothing at all is as good as an empty object.
@@ -103,6 +102,19 @@ impl Fields {
             Refusal::bad_request("The body could not be read")
         })
     }
+}
+
+/// The body of a request as it is.
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, Refusal> {
+    let BodyWithin(within) = request.extensions().get().copied().unwrap_or_default();
+    let slow = |_| Refusal::Detail(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive".into());
+    timeout(within, Bytes::from_request(request, &())).await.map_err(slow)?.map_err(|rejection| {
+        let sentence = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than this server takes",
+            _ => "The body could not be read",
+        };
+        Refusal::Detail(rejection.status(), sentence.into())
+    })
 }
 
 /// Reads the body of a request as what it must be.
@@ -398,6 +410,35 @@ mod tests {
             r#"{"response":"","packages":null}"#,
             json!([{"type":"list_type","loc":["body","packages"],"msg":"Input should be a valid list","input":null}]),
         );
+    }
+
+    #[test]
+    fn what_a_type_allows_is_worked_out_once() {
+        let first = schema_of::<GenerateCodeRequest>();
+        assert!(Arc::ptr_eq(&first, &schema_of::<GenerateCodeRequest>()));
+        assert_ne!(first, schema_of::<ApplyCodeRequest>());
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_as_good_as_none() {
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        struct Wish {
+            text: Lenient<String>,
+            #[serde(default, deserialize_with = "lenient")]
+            flag: Option<bool>,
+        }
+        for (body, text, flag) in [
+            (r#"{"text":"x","flag":true}"#, Some("x"), Some(true)),
+            (r#"{"text":5,"flag":"yes"}"#, None, None),
+            (r#"{"text":null,"flag":null,"more":1}"#, None, None),
+            ("{}", None, None),
+        ] {
+            let fields = Fields::parse(&HeaderMap::new(), body.as_bytes()).expect("an object");
+            let wish: Wish = fields.read_leniently();
+            assert_eq!((wish.text.0.as_deref(), wish.flag), (text, flag), "{body}");
+        }
+        let schema = schema_of::<Wish>();
+        assert_eq!((&schema["required"], &schema["properties"]["text"]["type"]), (&json!(["text"]), &json!("string")));
     }
 
     #[test]

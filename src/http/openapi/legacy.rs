@@ -318,15 +318,15 @@ fn code(document: &mut Document) {
 
 /// What every endpoint has in common that is the first engine's alone.
 fn engine(op: &mut Operation<'_>, more: &[(u16, &str)]) {
-    op.header("X-Project-Id", PROJECT, true, PROJECT_EXAMPLE);
+    op.header("X-Project-Id", PROJECT, true, Some(PROJECT_EXAMPLE));
     refusals(op, more);
 }
 
 /// What those have in common that browser clients use, too: without the header, in camelCase.
 fn shared(op: &mut Operation<'_>, more: &[(u16, &str)]) {
     match op.dialect {
-        DialectChoice::Auto => op.header("X-Project-Id", &format!("{PROJECT} {WITHOUT_PROJECT}"), false, PROJECT_EXAMPLE),
-        DialectChoice::Engine | DialectChoice::EngineCamel => op.header("X-Project-Id", PROJECT, true, PROJECT_EXAMPLE),
+        DialectChoice::Auto => op.header("X-Project-Id", &format!("{PROJECT} {WITHOUT_PROJECT}"), false, Some(PROJECT_EXAMPLE)),
+        DialectChoice::Engine | DialectChoice::EngineCamel => op.header("X-Project-Id", PROJECT, true, Some(PROJECT_EXAMPLE)),
         // Whoever sends it, it means nothing.
         DialectChoice::Browser => op,
     };
