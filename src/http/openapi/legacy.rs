@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{Document, Either, Operation};
+use super::{Document, Operation, either::Either};
 use crate::http::{
     legacy::{
         DialectChoice,

@@ -3,13 +3,16 @@
 
 mod conversation;
 mod events;
+mod manifest;
 mod requests;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub(crate) use self::{conversation::*, events::*, requests::*};
+pub(crate) use self::{conversation::*, events::*, manifest::*, requests::*};
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct RunCommandResponse {
@@ -279,12 +282,12 @@ pub(crate) struct DetectBrowserPackagesResponse {
 pub(crate) struct BrowserFilesResponse {
     pub(crate) success: bool,
     /// Text by path, of small files of an app's own.
-    pub(crate) files: Map<String, Value>,
+    pub(crate) files: BTreeMap<String, String>,
     /// The directories, one a line.
     pub(crate) structure: String,
     pub(crate) file_count: usize,
     /// What the files are to one another.
-    pub(crate) manifest: Value,
+    pub(crate) manifest: Manifest,
 }
 
 /// What `create-zip` answers.
