@@ -19,6 +19,7 @@ mod models;
 mod openapi;
 mod origin;
 mod preview;
+mod problem_page;
 mod rest;
 mod share_links;
 mod sse;
@@ -44,14 +45,13 @@ use self::{
     leaving::Leaving,
     origin::{OriginPolicy, Target},
 };
-pub use self::{auth::DoorError, models::list as model_list};
+pub use self::{auth::DoorError, listener::CONNECTIONS_MAX, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PARTICIPANT_COMMANDS_BURST_MAX,
-        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX,
-        PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX, QUEUE_SHARE_MAX, model_provider::ModelProvider,
-        sandbox_provider::SandboxProvider, scraper::Scraper,
+        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, ProjectSettings, QUEUE_MAX,
+        QUEUE_SHARE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider, scraper::Scraper,
     },
 };
 
@@ -76,6 +76,8 @@ pub struct HttpParts {
     pub scraper: Option<Arc<dyn Scraper>>,
     /// How long things may take.
     pub timing: Timing,
+    /// Most connections at once.
+    pub connections_max: usize,
     /// How people reach the server, without a slash at the end.
     pub url: String,
 }
@@ -129,6 +131,7 @@ pub(crate) struct Shared {
     pub(crate) origins: OriginPolicy,
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
+    pub(crate) connections_max: usize,
     pub(crate) url: String,
     pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
@@ -179,6 +182,15 @@ impl Door {
         Access::new(address, config).map(Self)
     }
 
+    /// What can be said of the configuration before anything is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`DoorError`]; then the server must not start.
+    pub fn check(config: &Config) -> Result<(), DoorError> {
+        config.jwt_secret.as_ref().map_or(Ok(()), auth::check_secret)
+    }
+
     /// The token to open the server with, if there is one for all.
     #[must_use]
     pub const fn token(&self) -> Option<&Secret> {
@@ -202,6 +214,7 @@ impl App {
             scraper: parts.scraper,
             access,
             timing: parts.timing,
+            connections_max: parts.connections_max,
             url: parts.url,
             legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
@@ -247,8 +260,9 @@ impl App {
 
     /// Answers one request.
     pub(crate) async fn handle(&self, request: Request) -> Response {
-        match self.state.origins.target(&request) {
-            Ok(Target::Preview(id)) => preview::serve(&self.state, &id, request).await,
+        let wants_page = problem_page::is_wanted(&request);
+        let mut response = match self.state.origins.target(&request) {
+            Ok(Target::Preview(id)) => return preview::serve(&self.state, &id, request).await,
             Ok(Target::App) => {
                 let mut response = self.handle_app(request).await;
                 secure(&mut response);
@@ -256,7 +270,11 @@ impl App {
                 response
             }
             Err(problem) => problem.into_response(),
+        };
+        if wants_page {
+            problem_page::show(&mut response);
         }
+        response
     }
 
     async fn handle_app(&self, mut request: Request) -> Response {
@@ -329,7 +347,7 @@ fn secure(response: &mut Response) {
 }
 
 /// What clients are told about the limits.
-fn limits(projects_max: u64) -> Limits {
+fn limits(settings: &ProjectSettings, connections_max: usize) -> Limits {
     Limits {
         frame_size_bytes_max: FRAME_SIZE_BYTES_MAX as u64,
         prompt_size_bytes_max: PROMPT_SIZE_BYTES_MAX as u64,
@@ -344,8 +362,9 @@ fn limits(projects_max: u64) -> Limits {
         commands_under_way_max: ws::COMMANDS_UNDER_WAY_MAX as u64,
         participant_commands_per_second_max: PARTICIPANT_COMMANDS_PER_SECOND_MAX.into(),
         participant_commands_burst_max: PARTICIPANT_COMMANDS_BURST_MAX.into(),
-        participant_connections_max: PARTICIPANT_CONNECTIONS_MAX as u64,
-        project_connections_max: PROJECT_CONNECTIONS_MAX as u64,
-        projects_max,
+        participant_connections_max: settings.participant_connections_max as u64,
+        project_connections_max: settings.project_connections_max as u64,
+        server_connections_max: connections_max as u64,
+        projects_max: settings.projects_max,
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use clap::Parser as _;
 use cobuild::{
     cli::Cli,
-    http::Timing,
+    http::{CONNECTIONS_MAX, Timing},
     model::demo::{DemoConfig, DemoModel},
     project::{ProjectSettings, model_provider::ModelProvider},
     sandbox::local::LocalConfig,
@@ -62,6 +62,7 @@ impl CodeServer {
             models,
             sandboxes,
             timing: Timing::default(),
+            connections_max: CONNECTIONS_MAX,
             projects: ProjectSettings { sandbox_on_join: false, ..ProjectSettings::default() },
         };
         let running = RunningServer::start_with(&config, providers).await.expect("a server");

@@ -5,6 +5,7 @@ mod broken_apps;
 mod cli;
 mod code_examples;
 mod code_processing;
+mod connection_limits;
 mod crash;
 mod drain;
 mod examiners;

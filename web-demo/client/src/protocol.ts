@@ -855,6 +855,10 @@ participant_connections_max: number,
  */
 project_connections_max: number,
 /**
+ * Connections to the server, of all kinds; whoever comes beyond that waits until one ends.
+ */
+server_connections_max: number,
+/**
  * Projects of the server.
  */
 projects_max: number, };
