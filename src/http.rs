@@ -293,8 +293,7 @@ impl App {
         } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
             redirect
         } else {
-            let begins_max =
-                if is_legacy { self.state.timing.older_answer_begins_max } else { ANSWER_BEGINS_MAX };
+            let begins_max = if is_legacy { self.state.timing.older_answer_begins_max } else { ANSWER_BEGINS_MAX };
             let dialect = is_legacy.then(|| legacy::receive(&self.state, &mut request));
             match (timeout(begins_max, self.router.clone().oneshot(request)).await, dialect) {
                 // A router has an answer to everything; its error type has no values.

@@ -171,8 +171,7 @@ impl Document {
         let path = path.replace("{*", "{");
         let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let id = words.fold(method.to_owned(), |id, word| format!("{id}_{word}"));
-        let mut operation =
-            Operation { generator: &mut self.generator, object: Map::new(), dialect: self.dialect };
+        let mut operation = Operation { generator: &mut self.generator, object: Map::new(), dialect: self.dialect };
         operation.object.insert("operationId".into(), id.into());
         for name in path.split('{').skip(1).filter_map(|part| part.split('}').next()) {
             operation.path_parameter(name);
@@ -411,12 +410,17 @@ mod tests {
         let document = documented(DialectChoice::Auto).document.finish();
         for (path, method) in SHARED {
             let operation = &document["paths"][path][method];
-            let header = operation["parameters"].as_array().and_then(|all| all.iter().find(|one| one["in"] == "header"));
+            let header =
+                operation["parameters"].as_array().and_then(|all| all.iter().find(|one| one["in"] == "header"));
             assert_eq!(header.expect("the header")["required"], false, "{method} {path}");
             for status in ["400", "422", "500", "default"] {
                 let shapes = &operation["responses"][status]["content"]["application/json"]["schema"]["anyOf"];
                 let shapes = shapes.as_array().unwrap_or_else(|| panic!("{method} {path} {status}: one shape"));
-                let is_browsers = |shape: &&Value| shape["$ref"].as_str().is_some_and(|it| it.ends_with("/BrowserError") || it.ends_with("/NotApplied"));
+                let is_browsers = |shape: &&Value| {
+                    shape["$ref"]
+                        .as_str()
+                        .is_some_and(|it| it.ends_with("/BrowserError") || it.ends_with("/NotApplied"))
+                };
                 assert!(shapes.iter().any(|shape| is_browsers(&shape)), "{method} {path} {status}: {shapes:?}");
             }
             let body = &operation["requestBody"]["content"]["application/json"];
@@ -430,7 +434,9 @@ mod tests {
                 assert!(given.contains_key("engine") && given.contains_key("browser"), "{method} {path}: {given:?}");
             }
         }
-        assert!(document["paths"]["/api/create-zip"]["post"]["responses"]["200"]["content"]["application/json"].is_object());
+        assert!(
+            document["paths"]["/api/create-zip"]["post"]["responses"]["200"]["content"]["application/json"].is_object()
+        );
     }
 
     #[test]

@@ -85,9 +85,8 @@ impl Place {
 
 /// Whether nobody has the port, on either of the addresses that `localhost` may mean.
 fn is_free() -> bool {
-    let is_taken = |address: IpAddr| {
-        TcpListener::bind((address, PORT)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
-    };
+    let is_taken =
+        |address: IpAddr| TcpListener::bind((address, PORT)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
     !is_taken(Ipv4Addr::LOCALHOST.into()) && !is_taken(Ipv6Addr::LOCALHOST.into())
 }
 

@@ -22,7 +22,11 @@ impl Operation<'_> {
     }
 
     /// A JSON body of one of two kinds. Whether there must be one depends on both.
-    pub(super) fn takes_either<E: JsonSchema, B: JsonSchema>(&mut self, required: bool, examples: Either<Value>) -> &mut Self {
+    pub(super) fn takes_either<E: JsonSchema, B: JsonSchema>(
+        &mut self,
+        required: bool,
+        examples: Either<Value>,
+    ) -> &mut Self {
         let schema = self.schema_of_either::<E, B>();
         let content = self.of_either(schema, examples);
         self.object

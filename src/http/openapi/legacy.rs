@@ -186,12 +186,11 @@ fn conversation(document: &mut Document) {
                 "userPreferences": { "editStyle": "targeted", "commonRequests": [] }, "currentTopic": "Login" } })
     };
     document.describe("get", "/api/conversation-state", |op| {
-        op.is("Conversation State", "The conversation")
-            .gives_either::<ConversationState, BrowserConversationResponse>(
-                200,
-                "The state.",
-                Either { engine: state(), browser: json!({ "success": true, "state": browsers() }) },
-            );
+        op.is("Conversation State", "The conversation").gives_either::<ConversationState, BrowserConversationResponse>(
+            200,
+            "The state.",
+            Either { engine: state(), browser: json!({ "success": true, "state": browsers() }) },
+        );
         shared(op, &[]);
     });
     document.describe("post", "/api/conversation-state", |op| {
@@ -270,7 +269,9 @@ fn sandboxes(document: &mut Document) {
     });
     document.describe("post", "/api/kill-sandbox", |op| {
         op.is("Sandbox Management", "End the sandbox")
-            .details("The run that uses it ends, too. Prompts of others that wait for their turn stay; they make another.")
+            .details(
+                "The run that uses it ends, too. Prompts of others that wait for their turn stay; they make another.",
+            )
             .takes_either::<KillSandboxRequest, Anything>(false, Either { engine: json!({}), browser: json!({}) })
             .gives_either::<KillSandboxResponse, KillBrowserSandboxResponse>(
                 200,
@@ -325,12 +326,19 @@ fn engine(op: &mut Operation<'_>, more: &[(u16, &str)]) {
 /// What those have in common that browser clients use, too: without the header, in camelCase.
 fn shared(op: &mut Operation<'_>, more: &[(u16, &str)]) {
     match op.dialect {
-        DialectChoice::Auto => op.header("X-Project-Id", &format!("{PROJECT} {WITHOUT_PROJECT}"), false, Some(PROJECT_EXAMPLE)),
-        DialectChoice::Engine | DialectChoice::EngineCamel => op.header("X-Project-Id", PROJECT, true, Some(PROJECT_EXAMPLE)),
+        DialectChoice::Auto => {
+            op.header("X-Project-Id", &format!("{PROJECT} {WITHOUT_PROJECT}"), false, Some(PROJECT_EXAMPLE))
+        }
+        DialectChoice::Engine | DialectChoice::EngineCamel => {
+            op.header("X-Project-Id", PROJECT, true, Some(PROJECT_EXAMPLE))
+        }
         // Whoever sends it, it means nothing.
         DialectChoice::Browser => op,
     };
-    op.fails_with_either::<ErrorDetail, BrowserError>("400", "The request names no project, or something there is not.");
+    op.fails_with_either::<ErrorDetail, BrowserError>(
+        "400",
+        "The request names no project, or something there is not.",
+    );
     for (status, what) in more {
         op.fails_with_either::<ErrorDetail, BrowserError>(&status.to_string(), what);
     }

@@ -28,8 +28,10 @@ async fn an_editors_kill_ends_the_run_and_leaves_what_others_have_waiting() {
     let apply = json!({ "response": "<file path=\"src/b.js\">2</file>" });
     let mut own = ask("/api/apply-ai-code-stream", &bob, apply).await;
     own.chunk().await.expect("bytes").expect("a start");
-    room.event(|frame| matches!(&frame.event, Event::RunQueued(_)).then_some(()).filter(|()| frame.run != Some(waiting)))
-        .await;
+    room.event(|frame| {
+        matches!(&frame.event, Event::RunQueued(_)).then_some(()).filter(|()| frame.run != Some(waiting))
+    })
+    .await;
 
     let killed = ask("/api/kill-sandbox", &bob, json!({})).await;
     assert_eq!(killed.status(), 200, "{:?}", killed.text().await);

@@ -510,7 +510,13 @@ async fn a_pages_first_requests_are_one_browsers() {
     };
     let (one, two, other) = tokio::join!(
         cookie_of(first("Firefox")),
-        cookie_of(server.http.get(server.url("/api/sandbox-status")).header("sec-fetch-site", "same-origin").header("user-agent", "Firefox")),
+        cookie_of(
+            server
+                .http
+                .get(server.url("/api/sandbox-status"))
+                .header("sec-fetch-site", "same-origin")
+                .header("user-agent", "Firefox")
+        ),
         cookie_of(first("Chromium")),
     );
     assert_eq!(one, two);

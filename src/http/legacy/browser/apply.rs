@@ -47,8 +47,7 @@ const NO_MERGE: &str = "the edit quotes no text to replace, and this server has 
 const NO_EDIT: &str = "the edit quotes no text to replace, and the request does not say that it is an edit (isEdit)";
 
 pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let BrowserApplyRequest { response, is_edit, packages } =
-        Fields::read_or_empty(request).await?.read_leniently();
+    let BrowserApplyRequest { response, is_edit, packages } = Fields::read_or_empty(request).await?.read_leniently();
     let reply = response.0.filter(|reply| !reply.trim().is_empty());
     let reply = reply.ok_or_else(|| Refusal::bad_request("response is required"))?;
     let edit = is_edit.unwrap_or(false);
@@ -360,8 +359,7 @@ impl<'a> Telling<'a> {
         done: BrowserFileAction,
     ) -> Result<(), Gone> {
         let file_name = path.to_string();
-        let progress =
-            BrowserApplyEvent::FileProgress { current, total, file_name: file_name.clone(), action: begun };
+        let progress = BrowserApplyEvent::FileProgress { current, total, file_name: file_name.clone(), action: begun };
         self.events.send(progress).await?;
         self.events.send(BrowserApplyEvent::FileComplete { file_name, action: done }).await
     }

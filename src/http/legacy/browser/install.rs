@@ -114,12 +114,7 @@ fn status(message: &str) -> BrowserInstallEvent {
 }
 
 /// Installs and tells; returns the last event, or why it failed.
-async fn install(
-    mut visit: Visit,
-    handle: &ProjectHandle,
-    named: &[String],
-    events: &Events,
-) -> Result<Value, String> {
+async fn install(mut visit: Visit, handle: &ProjectHandle, named: &[String], events: &Events) -> Result<Value, String> {
     let message = "Starting package installation...".into();
     events.tell(BrowserInstallEvent::Start { message, packages: named.to_vec() }).await;
     events.tell(status("Stopping development server...")).await;
