@@ -2157,9 +2157,15 @@ exit_code?: number,
 error?: string, };
 
 /**
- * Ends the sandbox and everything that runs in it. The project's files stay.
+ * Ends the sandbox and every command that runs in it. The project's files stay. Rejected with `conflict` when a run uses
+ * it or waits for it, unless `end_run` is set.
  */
-export type StopSandbox = Record<symbol, never>;
+export type StopSandbox = {
+/**
+ * Ends the run that uses it, too, as `cancel` would. Those that wait stay where they are: they make another sandbox
+ * when their turn comes.
+ */
+end_run?: boolean, };
 
 /**
  * The end of the replay or snapshot.
