@@ -16,9 +16,7 @@ use axum::{
     serve::Listener as _,
 };
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio_util::{io::ReaderStream, task::AbortOnDropHandle};
 
 use super::TlsListener;
