@@ -29,7 +29,8 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
     run.usage && !isDemo(message?.model ?? run.model) && usageWords(run.usage),
   ].filter(Boolean);
   const failure = runFailure(run);
-  const showsError = run.error && run.outcome !== "cancelled";
+  // That somebody stopped it, or the server did, is no fault: the line above says it.
+  const showsError = run.error && run.outcome !== "cancelled" && run.outcome !== "interrupted";
   return (
     <footer className={`run-footer ${run.outcome}`} data-testid="run-footer" data-outcome={run.outcome}>
       <p className="run-line">
@@ -37,6 +38,9 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
         <strong>{words}</strong>
         <span>{facts.join(" · ")}</span>
       </p>
+      {run.outcome === "interrupted" && (
+        <p className="run-hint soft">What was said until then is kept. Send it again to have it done.</p>
+      )}
       {showsError && run.error && (
         <div className="run-error" role="note">
           <strong>{failure.title}</strong>
