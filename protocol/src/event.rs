@@ -131,10 +131,12 @@ pub enum Event {
     PreviewChanged(PreviewChanged),
     /// The preview shows an error instead of the app.
     PreviewError(PreviewError),
+    /// The preview could not be looked at after a change.
+    PreviewUnchecked(PreviewUnchecked),
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 42;
+pub const EVENTS_COUNT: usize = 43;
 
 /// The project exists, with the files of its template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -597,6 +599,13 @@ pub struct PreviewError {
     pub source: PreviewErrorSource,
 }
 
+/// The preview could not be looked at after a change: whether the app works, nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PreviewUnchecked {
+    /// Why.
+    pub reason: String,
+}
+
 /// The model is asked once more in the same run. A run's first call has no such event, unless it is for something else
 /// than the prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -722,6 +731,7 @@ impl Event {
             Self::SandboxChanged(_) => "sandbox_changed",
             Self::PreviewChanged(_) => "preview_changed",
             Self::PreviewError(_) => "preview_error",
+            Self::PreviewUnchecked(_) => "preview_unchecked",
         }
     }
 }

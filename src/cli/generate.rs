@@ -174,7 +174,7 @@ impl Prompted {
     /// how the app can be looked at.
     fn concerns(&self, frame: &EventFrame) -> bool {
         let is_room =
-            matches!(frame.event, Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_));
+            matches!(frame.event, Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_) | Event::PreviewUnchecked(_));
         match (&self.display, self.run) {
             (_, None) => false,
             (Display::Program(_), Some(_)) => true,
