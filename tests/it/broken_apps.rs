@@ -265,3 +265,83 @@ async fn what_cannot_be_looked_at_is_not_called_well() {
     assert_eq!((&preview["state"], &preview["unchecked"]), (&json!("ready"), &json!(reasons[0])));
     client.command(json!({ "type": "stop_sandbox" })).await;
 }
+
+/// An app that is well when the run looks at it, and throws when it finds a file that comes later.
+const LATE: &str = "<file path=\"src/App.jsx\">
+import { useEffect } from 'react'
+
+export default function App() {
+  useEffect(() => {
+    const timer = setInterval(async () => {
+      const answer = await fetch('/go.txt')
+      if ((await answer.text()) !== 'go') return
+      clearInterval(timer)
+      throw new Error('it was too late')
+    }, 200)
+    return () => clearInterval(timer)
+  }, [])
+  return <h1>It works: late</h1>
+}
+</file>";
+
+/// An app whose policy allows no connection at all, and which tries two.
+const GUARDED: &str = "<file path=\"index.html\">
+<!doctype html>
+<html lang=\"en\">
+  <head>
+    <meta charset=\"UTF-8\" />
+    <meta http-equiv=\"Content-Security-Policy\" content=\"connect-src 'none'\" />
+    <title>App</title>
+  </head>
+  <body>
+    <div id=\"root\"></div>
+    <script type=\"module\" src=\"/src/main.jsx\"></script>
+  </body>
+</html>
+</file>
+<file path=\"src/App.jsx\">
+import { useEffect, useState } from 'react'
+
+export default function App() {
+  const [socket, setSocket] = useState('not tried')
+  const [other, setOther] = useState('not tried')
+  useEffect(() => {
+    const watched = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/__cobuild/page`)
+    watched.onopen = () => setSocket('open')
+    watched.onerror = () => setSocket('refused')
+    fetch('/').then(() => setOther('allowed'), () => setOther('refused'))
+    return () => watched.close()
+  }, [])
+  return <h1>Watched: {socket}, fetched: {other}</h1>
+}
+</file>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_throws_after_the_run_is_told_and_its_own_policy_does_not_silence_it() {
+    let fixer =
+        Fixer::new([("late".to_owned(), vec![LATE.to_owned()]), ("guarded".to_owned(), vec![GUARDED.to_owned()])]);
+    let Some(browser) = Browser::start().await else {
+        return not_run("late errors of pages need a browser (Chromium, and the web demo's packages)");
+    };
+    let Some(server) = server("late errors of pages", fixer).await else { return };
+    let mut client = project(&server, "late").await;
+    let address = preview(&server, "late").await;
+    browser.open(&address).await.expect("opened");
+    let run = generate(&mut client, "late").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed);
+    browser.sees(&address, "It works: late").await.expect("it works");
+    assert_eq!(thrown(&client), Vec::<String>::new());
+    client.command(json!({ "type": "write_file", "path": "public/go.txt", "content": "go" })).await;
+    let late = client.event(|frame| match &frame.event {
+        Event::PreviewError(error) => Some((frame.run, error.clone())),
+        _ => None,
+    });
+    let (of, error) = late.await;
+    assert!(of.is_none() && error.source == PreviewErrorSource::Page, "{error:?}");
+    assert!(error.message.contains("it was too late"), "{error:?}");
+
+    let run = generate(&mut client, "guarded").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed);
+    browser.sees(&address, "Watched: open, fetched: refused").await.expect("our socket passes, and nothing else");
+    client.command(json!({ "type": "stop_sandbox" })).await;
+}
