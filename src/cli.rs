@@ -6,6 +6,8 @@ mod bench;
 mod doctor;
 mod export;
 mod generate;
+mod identity;
+mod misuse;
 mod models;
 mod progress;
 mod projects;
@@ -19,13 +21,14 @@ mod wording;
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use cobuild_protocol::{ErrorCode, RunId};
 use tokio_util::sync::CancellationToken;
 
+pub use self::misuse::Misuse;
 use crate::{
     client::{ClientError, CommandError},
-    config::{Config, LOG_LEVEL_DEFAULT},
+    config::{self, Config, LOG_LEVEL_DEFAULT},
     server::StartError,
 };
 
@@ -105,6 +108,17 @@ pub enum CliError {
 }
 
 impl Cli {
+    /// From the process's arguments and environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`], when they make no sense or ask for help.
+    pub fn read() -> Result<Self, Misuse> {
+        let command = config::without_empty_variables(Self::command());
+        let read = command.clone().try_get_matches().and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        read.map_err(|error| Misuse::new(error, &command))
+    }
+
     /// What to log. Commands that print an answer log only what goes wrong, unless asked for more.
     #[must_use]
     pub fn log_level(&self) -> &str {

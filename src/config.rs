@@ -9,7 +9,7 @@ mod models;
 
 use std::{fmt, path::PathBuf};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, Command, ValueEnum};
 
 pub use self::models::ModelConfig;
 pub use crate::{http::legacy::DialectChoice, secret::Secret};
@@ -291,6 +291,27 @@ pub fn load_env_file() -> Result<(), String> {
         }
         Err(error) => Err(format!("the file .env cannot be read: {error}")),
     }
+}
+
+/// The same command line, for which a variable that is set to nothing is not set. Not so for those that say who may come
+/// in: where their value got lost, the server must not stand open.
+#[must_use]
+pub fn without_empty_variables(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let decides = |name: &std::ffi::OsStr| name == "JWT_SECRET" || name == "JWKS_URL";
+        if arg.get_env().is_some_and(|name| is_empty(name) && !decides(name)) { arg.env(None) } else { arg }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// The folder for what this user's programs keep from one run to the next, by the XDG base directory specification;
+/// `None` where there is no home.
+#[must_use]
+pub fn user_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(folder.join("cobuild"))
 }
 
 /// Whether programs may print in colour: `NO_COLOR` (https://no-color.org) forbids it, whatever its value.

@@ -19,6 +19,7 @@ mod models;
 mod openapi;
 mod origin;
 mod preview;
+mod problem_page;
 mod rest;
 mod share_links;
 mod sse;
@@ -44,14 +45,13 @@ use self::{
     leaving::Leaving,
     origin::{OriginPolicy, Target},
 };
-pub use self::{auth::DoorError, models::list as model_list};
+pub use self::{auth::DoorError, listener::CONNECTIONS_MAX, models::list as model_list};
 use crate::{
     config::{Config, Secret},
     project::{
         FILE_SIZE_BYTES_MAX, FILES_MAX, IMAGE_SIZE_BYTES_MAX, IMAGES_MAX, PARTICIPANT_COMMANDS_BURST_MAX,
-        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX,
-        PROMPT_SIZE_BYTES_MAX, ProjectRegistry, QUEUE_MAX, QUEUE_SHARE_MAX, model_provider::ModelProvider,
-        sandbox_provider::SandboxProvider, scraper::Scraper,
+        PARTICIPANT_COMMANDS_PER_SECOND_MAX, PROMPT_SIZE_BYTES_MAX, ProjectRegistry, ProjectSettings, QUEUE_MAX,
+        QUEUE_SHARE_MAX, model_provider::ModelProvider, sandbox_provider::SandboxProvider, scraper::Scraper,
     },
 };
 
@@ -62,9 +62,6 @@ const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Longest time until an answer begins. What handlers do takes milliseconds and streams begin at once, so beyond this a
 /// client sends its body too slowly.
 const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(60);
-/// The same for clients of the older systems: some of their answers begin when packages are installed, behind whatever
-/// waits in the queue. How long their bodies may take is limited where they are read.
-const OLDER_ANSWER_BEGINS_MAX: Duration = Duration::from_secs(900);
 
 /// What HTTP needs of the rest of the server.
 #[derive(Debug)]
@@ -79,6 +76,8 @@ pub struct HttpParts {
     pub scraper: Option<Arc<dyn Scraper>>,
     /// How long things may take.
     pub timing: Timing,
+    /// Most connections at once.
+    pub connections_max: usize,
     /// How people reach the server, without a slash at the end.
     pub url: String,
 }
@@ -95,6 +94,13 @@ pub struct Timing {
     pub write_stall_max: Duration,
     /// How long a connection outlives its token: enough for a refresh that is on its way.
     pub expiry_grace: Duration,
+    /// Longest time until an answer to a client of the older systems begins: some begin when packages are installed,
+    /// behind whatever waits in the queue.
+    pub older_answer_begins_max: Duration,
+    /// Longest time in which the body of such a client's request arrives.
+    pub older_body_within: Duration,
+    /// Longest time for one repository of `POST /code`.
+    pub code_job_max: Duration,
 }
 
 impl Default for Timing {
@@ -104,6 +110,9 @@ impl Default for Timing {
             hello_wait_max: Duration::from_secs(10),
             write_stall_max: Duration::from_secs(10),
             expiry_grace: Duration::from_secs(10),
+            older_answer_begins_max: Duration::from_secs(900),
+            older_body_within: Duration::from_secs(60),
+            code_job_max: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -122,6 +131,7 @@ pub(crate) struct Shared {
     pub(crate) origins: OriginPolicy,
     pub(crate) page_policy: HeaderValue,
     pub(crate) timing: Timing,
+    pub(crate) connections_max: usize,
     pub(crate) url: String,
     pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
@@ -172,6 +182,15 @@ impl Door {
         Access::new(address, config).map(Self)
     }
 
+    /// What can be said of the configuration before anything is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`DoorError`]; then the server must not start.
+    pub fn check(config: &Config) -> Result<(), DoorError> {
+        config.jwt_secret.as_ref().map_or(Ok(()), auth::check_secret)
+    }
+
     /// The token to open the server with, if there is one for all.
     #[must_use]
     pub const fn token(&self) -> Option<&Secret> {
@@ -195,6 +214,7 @@ impl App {
             scraper: parts.scraper,
             access,
             timing: parts.timing,
+            connections_max: parts.connections_max,
             url: parts.url,
             legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
@@ -240,8 +260,9 @@ impl App {
 
     /// Answers one request.
     pub(crate) async fn handle(&self, request: Request) -> Response {
-        match self.state.origins.target(&request) {
-            Ok(Target::Preview(id)) => preview::serve(&self.state, &id, request).await,
+        let wants_page = problem_page::is_wanted(&request);
+        let mut response = match self.state.origins.target(&request) {
+            Ok(Target::Preview(id)) => return preview::serve(&self.state, &id, request).await,
             Ok(Target::App) => {
                 let mut response = self.handle_app(request).await;
                 secure(&mut response);
@@ -249,10 +270,14 @@ impl App {
                 response
             }
             Err(problem) => problem.into_response(),
+        };
+        if wants_page {
+            problem_page::show(&mut response);
         }
+        response
     }
 
-    async fn handle_app(&self, request: Request) -> Response {
+    async fn handle_app(&self, mut request: Request) -> Response {
         let is_legacy = legacy::is_legacy(request.uri().path());
         let origin = match self.state.origins.admit(&request) {
             Ok(origin) => origin,
@@ -268,11 +293,13 @@ impl App {
         } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
             redirect
         } else {
-            let begins_max = if is_legacy { OLDER_ANSWER_BEGINS_MAX } else { ANSWER_BEGINS_MAX };
-            match timeout(begins_max, self.router.clone().oneshot(request)).await {
+            let begins_max = if is_legacy { self.state.timing.older_answer_begins_max } else { ANSWER_BEGINS_MAX };
+            let dialect = is_legacy.then(|| legacy::receive(&self.state, &mut request));
+            match (timeout(begins_max, self.router.clone().oneshot(request)).await, dialect) {
                 // A router has an answer to everything; its error type has no values.
-                Ok(answer) => answer.unwrap_or_else(|never| match never {}),
-                Err(_) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
+                (Ok(answer), _) => answer.unwrap_or_else(|never| match never {}),
+                (Err(_), Some(dialect)) => legacy::late(dialect),
+                (Err(_), None) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
                     .with_status(StatusCode::REQUEST_TIMEOUT)
                     .into_response(),
             }
@@ -287,7 +314,7 @@ impl App {
 }
 
 fn routes(state: HttpState) -> Router {
-    let router = openapi::routes().merge(legacy::routes());
+    let router = openapi::routes(state.legacy.dialect).merge(legacy::routes());
     #[cfg(test)]
     let router = router.route("/echo", any(ws::echo::upgrade));
     router
@@ -319,7 +346,7 @@ fn secure(response: &mut Response) {
 }
 
 /// What clients are told about the limits.
-fn limits(projects_max: u64) -> Limits {
+fn limits(settings: &ProjectSettings, connections_max: usize) -> Limits {
     Limits {
         frame_size_bytes_max: FRAME_SIZE_BYTES_MAX as u64,
         prompt_size_bytes_max: PROMPT_SIZE_BYTES_MAX as u64,
@@ -334,8 +361,9 @@ fn limits(projects_max: u64) -> Limits {
         commands_under_way_max: ws::COMMANDS_UNDER_WAY_MAX as u64,
         participant_commands_per_second_max: PARTICIPANT_COMMANDS_PER_SECOND_MAX.into(),
         participant_commands_burst_max: PARTICIPANT_COMMANDS_BURST_MAX.into(),
-        participant_connections_max: PARTICIPANT_CONNECTIONS_MAX as u64,
-        project_connections_max: PROJECT_CONNECTIONS_MAX as u64,
-        projects_max,
+        participant_connections_max: settings.participant_connections_max as u64,
+        project_connections_max: settings.project_connections_max as u64,
+        server_connections_max: connections_max as u64,
+        projects_max: settings.projects_max,
     }
 }

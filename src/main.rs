@@ -3,9 +3,8 @@
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use cobuild::{
-    cli::Cli,
+    cli::{Cli, Misuse},
     config::{LogFormat, load_env_file},
     sandbox::local,
 };
@@ -34,7 +33,11 @@ fn main() -> ExitCode {
 
 fn start() -> anyhow::Result<ExitCode> {
     load_env_file().map_err(anyhow::Error::msg)?;
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(Misuse::Setting(sentence)) => anyhow::bail!(sentence),
+        Err(Misuse::CommandLine(error)) => error.exit(),
+    };
     start_logging(&cli)?;
     raise_descriptor_limit();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);

@@ -69,6 +69,5 @@ pub use self::{
     history::{Cause, Point},
     queue::{QUEUE_MAX, QUEUE_SHARE_MAX},
     registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
-    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
 };
 pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};

@@ -2,6 +2,7 @@
 //!
 //! Knows every room and none of their insides. Reads no environment, prints nothing, ends no process.
 
+mod elsewhere;
 mod port;
 
 use std::{
@@ -17,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::{Config, Dollars, PublicUrl, SandboxChoice},
-    http::{App, Door, DoorError, HttpParts, Timing},
+    http::{App, CONNECTIONS_MAX, Door, DoorError, HttpParts, Timing},
     model::{
         Models,
         catalogue::{Catalogue, CatalogueError, RENEWED_FILE},
@@ -65,6 +66,8 @@ pub struct Providers {
     pub sandboxes: Arc<dyn SandboxProvider>,
     /// How long connections may take over things.
     pub timing: Timing,
+    /// Most connections at once; whoever comes beyond that waits.
+    pub connections_max: usize,
     /// What projects may choose; the previews' address and the git hosts are filled in.
     pub projects: ProjectSettings,
 }
@@ -123,6 +126,7 @@ pub enum StartError {
 pub struct RunningServer {
     address: SocketAddr,
     url: PublicUrl,
+    elsewhere: Option<PublicUrl>,
     owner_link: Option<String>,
     app: App,
     registry: ProjectRegistry,
@@ -146,6 +150,7 @@ impl Providers {
             models: models(config).await?,
             sandboxes: sandboxes(config),
             timing: Timing::default(),
+            connections_max: CONNECTIONS_MAX,
             projects: ProjectSettings {
                 projects_max: config.projects_max,
                 log_limits: LogLimits { frames: config.log_frames_max, ..LogLimits::default() },
@@ -164,7 +169,8 @@ impl RunningServer {
     ///
     /// [`StartError`]; then nothing was started.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        // The port first: a second server on the same port must not touch the data.
+        Door::check(config)?;
+        // The port before all else: a second server on the same port must not touch the data.
         let listener = port::listen(&config.host, config.port).await?;
         Self::start_on(listener, config, Providers::configured(config).await?)
     }
@@ -181,9 +187,10 @@ impl RunningServer {
     fn start_on(listener: TcpListener, config: &Config, providers: Providers) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|reason| port::unreachable_address(&config.host, reason))?;
         let url = public_url(config, address);
+        let elsewhere = elsewhere(config, address);
         let door = Door::new(address, config)?;
         let owner_link = door.token().map(|token| format!("{url}/#token={}", token.expose()));
-        let Providers { store, models, sandboxes, timing, projects } = providers;
+        let Providers { store, models, sandboxes, timing, connections_max, projects } = providers;
         let pages = WebPages::new(&config.page_hosts).map_err(|error| StartError::Tls(error.to_string()))?;
         let pages = Arc::new(pages);
         let scraper = scraper(config, &pages)?;
@@ -200,15 +207,33 @@ impl RunningServer {
                 ..projects
             }),
         });
-        let url_text = url.to_string();
-        let parts = HttpParts { registry: registry.clone(), models, sandboxes, scraper, timing, url: url_text };
+        let parts = HttpParts {
+            registry: registry.clone(),
+            models,
+            sandboxes,
+            scraper,
+            timing,
+            connections_max,
+            // Whoever is invited may be at another machine.
+            url: elsewhere.as_ref().unwrap_or(&url).to_string(),
+        };
         let app = App::new(parts, config, door);
         registry.resume_waiting();
         let stop = CancellationToken::new();
         tokio::spawn(app.clone().serve(listener, stop.clone()));
         let connections = app.connections().drop_guard();
         let drain = Duration::from_millis(config.drain_ms);
-        Ok(Self { address, url, owner_link, app, registry, drain, stop: stop.drop_guard(), _connections: connections })
+        Ok(Self {
+            address,
+            url,
+            elsewhere,
+            owner_link,
+            app,
+            registry,
+            drain,
+            stop: stop.drop_guard(),
+            _connections: connections,
+        })
     }
 
     /// Where it listens.
@@ -227,6 +252,14 @@ impl RunningServer {
     #[must_use]
     pub fn owner_link(&self) -> Option<&str> {
         self.owner_link.as_deref()
+    }
+
+    /// The same link – or, where there is none, address – for other machines, as far as it is known and another one.
+    #[must_use]
+    pub fn link_elsewhere(&self) -> Option<String> {
+        let elsewhere = self.elsewhere.as_ref()?.to_string();
+        let owners = self.owner_link.as_ref().and_then(|link| link.strip_prefix(&self.url.to_string()));
+        Some(format!("{elsewhere}{}", owners.unwrap_or_default()))
     }
 
     /// Begins nothing new and waits for the runs under way, for as long as `DRAIN_MS` says; whoever comes meanwhile is
@@ -338,6 +371,15 @@ async fn warm_up(local: Arc<LocalProvider>) {
     if let Err(error) = local.warm_up().await {
         tracing::warn!("no sandboxes on this machine: {error}");
     }
+}
+
+/// What people at other machines type, where that is something else.
+fn elsewhere(config: &Config, address: SocketAddr) -> Option<PublicUrl> {
+    if config.public_url.is_some() {
+        return None;
+    }
+    let own = elsewhere::own_address(address.ip())?;
+    Some(public_url(config, SocketAddr::new(own, address.port())))
 }
 
 /// What people type: as configured, or the address with a name that browsers know for loopback and "all addresses".

@@ -252,6 +252,9 @@ pub struct Limits {
     /// Connections to one project.
     #[serde(default)]
     pub project_connections_max: u64,
+    /// Connections to the server, of all kinds; whoever comes beyond that waits until one ends.
+    #[serde(default)]
+    pub server_connections_max: u64,
     /// Projects of the server.
     #[serde(default)]
     pub projects_max: u64,

@@ -16,10 +16,10 @@ use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CliError,
+    CliError, identity,
     remote::{Display, RemoteArgs},
 };
-use crate::client::{CommandError, Commander, Notice, Phase, Replica, Reply, Room, RoomOptions, Server, new_id};
+use crate::client::{CommandError, Commander, Notice, Phase, Replica, Reply, Room, Server, new_id};
 
 /// Of a process that was asked to stop, as shells have it.
 const EXIT_CODE_CANCELLED: u8 = 130;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: GenerateArgs, shutdown: CancellationToken) -> Resu
         _ => args.prompt,
     };
     make_sure_of(&server, &args.project).await?;
-    let mut room = server.room(&args.project, RoomOptions::named(&args.name));
+    let mut room = server.room(&args.project, identity::room_options(&server, &args.name));
     let model = match <[String; 1]>::try_from(args.model) {
         Ok([name]) => Some(ModelChoice::One(name)),
         Err(names) => (!names.is_empty()).then_some(ModelChoice::Several(names)),
@@ -173,8 +173,10 @@ impl Prompted {
     /// Whether an event is shown. A program gets all there is from the prompt on; a person what belongs to the run, and
     /// how the app can be looked at.
     fn concerns(&self, frame: &EventFrame) -> bool {
-        let is_room =
-            matches!(frame.event, Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_) | Event::PreviewUnchecked(_));
+        let is_room = matches!(
+            frame.event,
+            Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_) | Event::PreviewUnchecked(_)
+        );
         match (&self.display, self.run) {
             (_, None) => false,
             (Display::Program(_), Some(_)) => true,

@@ -65,7 +65,7 @@ async fn list(config: &Config) -> Result<ExitCode, CliError> {
 
 fn say_how<W: std::io::Write>(to: &mut Terminal<W>, report: &ProviderReport) -> std::io::Result<()> {
     let (sign, tone, word) = match report.state {
-        ProviderState::Ready => ("+", Tone::Good, format!("{} models", report.models)),
+        ProviderState::Ready => ("+", Tone::Good, wording::several(report.models, "model")),
         ProviderState::Failing => ("!", Tone::Bad, "cannot be used".to_owned()),
         ProviderState::NotConfigured => ("-", Tone::Faint, "not set up".to_owned()),
         ProviderState::NotFound => ("-", Tone::Faint, "not found on this machine".to_owned()),

@@ -146,7 +146,10 @@ impl Progress {
             }
             Outcome::Interrupted => (Tone::Notice, "■ Interrupted: the server stopped in the middle of it".to_owned()),
         };
-        if let (Outcome::Failed, Some(error)) = (finished.outcome, &finished.error) {
+        let said = |message: &str| run.is_some_and(|run| run.steps.iter().any(|step| step.error() == Some(message)));
+        if let (Outcome::Failed, Some(error)) = (finished.outcome, &finished.error)
+            && !said(&error.message)
+        {
             words = format!("{words}: {}", error.message);
         }
         let took = run.and_then(|run| wording::duration(run.started_at.as_deref()?, &frame.at));

@@ -22,6 +22,9 @@ pub(super) async fn run(config: &Config, shutdown: CancellationToken) -> Result<
         None => writeln!(stdout, "Cobuild is ready: {}", server.url())?,
         Some(link) => writeln!(stdout, "Cobuild is ready. Whoever has this link is an owner of every project: {link}")?,
     }
+    if let Some(link) = server.link_elsewhere() {
+        writeln!(stdout, "From other machines: {link}")?;
+    }
     if !server.address().ip().is_loopback() && config.public_url.is_none() {
         writeln!(stdout, "{ELSEWHERE}")?;
     }

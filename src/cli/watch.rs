@@ -7,11 +7,11 @@ use cobuild_protocol::ProjectId;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CliError,
+    CliError, identity,
     remote::{Display, RemoteArgs},
     status,
 };
-use crate::client::{Notice, Replica, RoomOptions};
+use crate::client::{Notice, Replica};
 
 /// Which room.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -36,7 +36,7 @@ pub(super) async fn run(args: WatchArgs, shutdown: CancellationToken) -> Result<
         status::print(terminal, &found)?;
         terminal.line("")?;
     }
-    let mut room = server.room(&args.project, RoomOptions::named(&args.name));
+    let mut room = server.room(&args.project, identity::room_options(&server, &args.name));
     let mut replica = Replica::default();
     loop {
         let notice = tokio::select! {

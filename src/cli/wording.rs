@@ -10,6 +10,11 @@ pub(super) fn count(number: u64) -> String {
     groups.join(",")
 }
 
+/// `1 model`, `2 models`
+pub(super) fn several(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// `812 B`, `1.2 kB`
 pub(super) fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // one digit after the point is shown
@@ -83,6 +88,7 @@ mod tests {
     fn numbers() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 999, 1000, 1250, 2_340_000].map(size), ["0 B", "999 B", "1.0 kB", "1.2 kB", "2.3 MB"]);
+        assert_eq!([0, 1, 1200].map(|number| several(number, "model")), ["0 models", "1 model", "1,200 models"]);
         assert_eq!([0, 1_200_000, 12_345_678_901].map(cost), ["$0.0000", "$0.0012", "$12.3456"]);
     }
 

@@ -35,6 +35,13 @@ pub(crate) struct ProblemDetails<'a> {
     models: &'a [String],
 }
 
+/// What of a problem a person reads; goes with the answer to where it may become a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+}
+
 impl Problem {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::from(ErrorBody::new(code, message))
@@ -43,6 +50,12 @@ impl Problem {
     /// What is wrong, for an answer in another shape.
     pub(crate) fn into_body(self) -> ErrorBody {
         self.body
+    }
+
+    /// What all problems of this kind have in common: of its code, or of the more exact status.
+    fn title(&self) -> &'static str {
+        let exact = Some(self.status).filter(|exact| *exact != status(self.body.code));
+        exact.and_then(|status| status.canonical_reason()).unwrap_or(title(self.body.code))
     }
 
     /// The same problem under another status than its code's, where HTTP has a more exact one.
@@ -95,9 +108,10 @@ impl From<JsonRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let shown = Shown { title: self.title(), detail: self.body.message.clone() };
         let details = ProblemDetails {
             r#type: format!("urn:cobuild:error:{}", name(self.body.code)),
-            title: title(self.body.code),
+            title: self.title(),
             status: self.status.as_u16(),
             detail: &self.body.message,
             code: self.body.code,
@@ -106,6 +120,7 @@ impl IntoResponse for Problem {
             models: &self.body.models,
         };
         let mut response = (self.status, Json(details)).into_response();
+        response.extensions_mut().insert(shown);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -190,5 +205,12 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(name(ErrorCode::StaleBase), "stale_base");
+    }
+
+    #[test]
+    fn a_more_exact_status_has_its_own_title() {
+        let problem = Problem::new(ErrorCode::Forbidden, "x");
+        assert_eq!(problem.title(), "Forbidden");
+        assert_eq!(problem.with_status(StatusCode::MISDIRECTED_REQUEST).title(), "Misdirected Request");
     }
 }

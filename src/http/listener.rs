@@ -30,7 +30,7 @@ use super::{App, HttpState};
 
 /// Connections at once. Each costs a descriptor and, idle, about 8 KB; 20,000 fit in the memory of a small machine.
 /// More wait in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 20_000;
+pub const CONNECTIONS_MAX: usize = 20_000;
 /// How long a client may take to send a request's head, and how long it may keep an idle connection.
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Largest request head.
@@ -43,13 +43,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Connection {
     /// Bytes the socket has taken so far.
     pub(crate) written: Arc<AtomicU64>,
-    /// The connection's place among [`CONNECTIONS_MAX`]. Whoever goes on using the socket after an upgrade keeps it.
+    /// The connection's place among all that may be there at once. Whoever goes on using the socket after an upgrade keeps it.
     pub(crate) place: Arc<OwnedSemaphorePermit>,
 }
 
 /// Accepts and serves until `stop` is cancelled; connections under way then finish their request.
 pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(app.state().connections_max));
     let tasks = app.state().tasks.clone();
     loop {
         let accepted = tokio::select! {

@@ -21,6 +21,7 @@ mod pages;
 use axum::{extract::Request, http::HeaderValue, response::Response};
 
 use self::page::Waiting;
+pub(super) use self::page::escape;
 use super::HttpState;
 use crate::project::Preview;
 

@@ -208,7 +208,7 @@ async fn attach(
         participant: subscription.member.participant(),
         role: subscription.member.role(),
         heartbeat_ms: u64::try_from(state.timing.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        limits: super::limits(state.registry.parts().settings.projects_max),
+        limits: super::limits(&state.registry.parts().settings, state.connections_max),
         default_model: super::models::notice(state.models.default_model()),
     }));
     Ok(Attached { handle, subscription, pass, welcome, pace })

@@ -247,9 +247,8 @@ mod tests {
 
     #[test]
     fn addresses_of_others_are_named_not_shown() {
-        let place = |provider, url: &str| {
-            Endpoint::new(provider, &settings(provider, "key", url)).expect("valid").place()
-        };
+        let place =
+            |provider, url: &str| Endpoint::new(provider, &settings(provider, "key", url)).expect("valid").place();
         for (provider, url, expected) in [
             (Provider::Groq, "", "https://api.groq.com/openai/v1"),
             (Provider::Compatible, "http://127.0.0.1:9000/v1", "http://127.0.0.1:9000/v1"),

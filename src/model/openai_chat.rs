@@ -397,7 +397,9 @@ mod tests {
     fn content_may_be_a_list() {
         let list = |parts: Value| json!({"choices": [{"index": 0, "delta": {"content": parts}}]});
         let frames = [
-            list(json!([{"type": "thinking", "thinking": [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]}])),
+            list(
+                json!([{"type": "thinking", "thinking": [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]}]),
+            ),
             list(json!([{"type": "thinking", "thinking": "."}, {"type": "text", "text": "Hel"}])),
             list(json!([{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "l"}, "o"])),
             text("!"),
@@ -420,7 +422,8 @@ mod tests {
     #[test]
     fn reasoning_that_the_prompt_began_is_no_answer() {
         let said = |model: &str, frames: &[Value]| {
-            let role = json!({"model": model, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+            let role =
+                json!({"model": model, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
             read(&[&[role], frames].concat()).expect("complete")
         };
         let text_of = |chunks: &[ModelChunk]| {
@@ -430,7 +433,8 @@ mod tests {
             };
             chunks.iter().filter_map(text).collect::<String>()
         };
-        let begun = [text("<file path=\"a.js\">"), text("no</file></th"), text("ink>\n\nHello"), finish("stop"), done()];
+        let begun =
+            [text("<file path=\"a.js\">"), text("no</file></th"), text("ink>\n\nHello"), finish("stop"), done()];
         for model in ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "qwq:32b", "Qwen3-30B-A3B-Thinking-2507"] {
             let chunks = said(model, &begun);
             assert_eq!(text_of(&chunks), "Hello", "{model}");

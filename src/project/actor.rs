@@ -6,9 +6,13 @@
 //! itself waits for nothing slow: models, processes and sandboxes are jobs that report back.
 
 mod compaction;
+mod decisions;
+mod file_updates;
 mod intake;
+mod joining;
 mod life;
 mod outcome;
+mod updates;
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -167,7 +167,7 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::RenameFile(command) => files::rename(desk, command),
         Command::Exec(command) => exec::accept(desk, command),
         Command::StartSandbox(_) => sandbox::start(desk),
-        Command::StopSandbox(_) => sandbox::stop(desk),
+        Command::StopSandbox(stop) => sandbox::stop(desk, &stop),
         Command::RestartPreview(_) => sandbox::restart_preview(desk),
         Command::LockFile(command) => locks::lock(desk, command),
         Command::UnlockFile(command) => locks::unlock(desk, command),

@@ -55,6 +55,7 @@ enum Wish {
     Delete { file: u8 },
     Cancel { run: u64 },
     RemoveQueued { run: u64 },
+    MoveQueued { run: u64, position: u32 },
     SetRole { person: usize, role: Role },
     Nonsense,
 }
@@ -118,6 +119,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
         4 => run().prop_map(|run| Wish::Cancel { run }),
         1 => run().prop_map(|run| Wish::RemoveQueued { run }),
+        2 => (run(), 0..5_u32).prop_map(|(run, position)| Wish::MoveQueued { run, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
         1 => Just(Wish::Nonsense),
     ]
@@ -155,8 +157,15 @@ impl StateMachineTest for Promises {
     }
 }
 
+/// Samples, when `COBUILD_SAMPLES` does not say how many.
+const SAMPLES: u32 = 800;
+
+fn samples() -> u32 {
+    std::env::var("COBUILD_SAMPLES").map_or(SAMPLES, |text| text.parse().expect("a number of samples"))
+}
+
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(800) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(samples()) })]
 
     fn every_sample_keeps_its_promises(sequential 1..120 => Promises);
 }

@@ -32,6 +32,7 @@ use super::{
     preview_pages::PreviewPages,
     remembered::RejectedCommands,
     repository::GitHost,
+    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -77,6 +78,10 @@ pub struct ProjectSettings {
     pub project_budget: Budget,
     /// Most projects of this server.
     pub projects_max: u64,
+    /// Most connections of one project at once.
+    pub project_connections_max: usize,
+    /// Most connections of one participant in one project at once.
+    pub participant_connections_max: usize,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
     /// The model that merges edits which say only what is new: `provider/model`. `None`: nobody does.
@@ -122,6 +127,8 @@ impl Default for ProjectSettings {
             run_budget: Budget::default(),
             project_budget: Budget::default(),
             projects_max: 10_000,
+            project_connections_max: PROJECT_CONNECTIONS_MAX,
+            participant_connections_max: PARTICIPANT_CONNECTIONS_MAX,
             git_hosts: vec![GitHost::github()],
             merge_model: None,
         }
@@ -140,6 +147,8 @@ struct Shared {
     /// One slot per project in use. Its lock is held while the project is loaded or removed, so there is never a second
     /// actor.
     slots: DashMap<ProjectId, Arc<Mutex<Slot>>>,
+    /// Held while a project is made.
+    creating: Mutex<()>,
     actors: TaskTracker,
     cancel: CancellationToken,
     /// Cancelled when nothing new is to begin any more.
@@ -207,6 +216,7 @@ impl ProjectRegistry {
         let shared = Shared {
             parts,
             slots: DashMap::new(),
+            creating: Mutex::default(),
             actors: TaskTracker::new(),
             cancel: CancellationToken::new(),
             draining: CancellationToken::new(),
@@ -236,15 +246,24 @@ impl ProjectRegistry {
     /// [`ProjectError::QuotaExceeded`] when there are as many as there may be.
     pub async fn create(&self, id: Option<ProjectId>, name: Option<String>) -> Result<ProjectHandle, ProjectError> {
         let id = id.unwrap_or_else(random_project_id);
+        let taken = || ProjectError::Conflict(format!("there is a project {id} already"));
         let projects_max = self.shared.parts.settings.projects_max;
+        // One after the other, so that none is counted before another is made.
+        let turn = self.shared.creating.lock().await;
         if self.store().count_projects().await? >= projects_max {
+            if self.store().open_project(&id).await?.is_some() {
+                return Err(taken());
+            }
             let full = format!("this server keeps at most {projects_max} projects; delete one first");
             return Err(ProjectError::QuotaExceeded(full));
         }
         let new = first_events(&self.shared.parts, &id, name);
         match self.store().create_project(new).await {
-            Ok(()) => self.get(&id).await,
-            Err(StoreError::Conflict) => Err(ProjectError::Conflict(format!("there is a project {id} already"))),
+            Ok(()) => {
+                drop(turn);
+                self.get(&id).await
+            }
+            Err(StoreError::Conflict) => Err(taken()),
             Err(error) => Err(error.into()),
         }
     }

@@ -12,10 +12,10 @@ use super::allowance::Allowance;
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
 
 /// Connections of one project at once: half of what a server takes.
-pub const PROJECT_CONNECTIONS_MAX: usize = 10_000;
+pub(crate) const PROJECT_CONNECTIONS_MAX: usize = 10_000;
 /// Connections of one participant in one project at once. A person has a dozen; programs that show the same token, or
 /// none, are one participant together.
-pub const PARTICIPANT_CONNECTIONS_MAX: usize = 2_000;
+pub(crate) const PARTICIPANT_CONNECTIONS_MAX: usize = 2_000;
 
 /// The present participants.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ mod sandbox;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cobuild_protocol::{
-    Command, Cursor, ErrorCode, Event, EventFrame, ProjectState,
+    Command, Cursor, ErrorCode, Event, EventFrame, ProjectState, RunId,
     command::{
         Apply, ConflictSide, DeleteFile, Delivery, Exec, Generate, Install, LockFile, ModelChoice, MoveQueued,
         ReadFile, RemoveQueued, RenameFile, ResolveConflict, Restore, SetRole, UnlockFile, WriteFile,

@@ -1,12 +1,14 @@
 //! Who is let in, as what, and for how long: over every way in.
 
 mod expiry;
+mod guests;
 mod key_sets;
 mod metrics;
+mod older_clients;
 mod process;
 mod removal;
 mod share_links;
-mod signer;
+pub(crate) mod signer;
 mod tokens;
 
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -242,8 +242,10 @@ async fn what_cannot_be_looked_at_is_not_called_well() {
     let app = |text: &str| {
         format!("<file path=\"src/App.jsx\">\nexport default function App() {{\n  return <h1>{text}</h1>\n}}\n</file>")
     };
-    let fixer =
-        Fixer::new([("blind".to_owned(), vec![config.to_owned()]), ("unseen".to_owned(), vec![app("Nobody sees this")])]);
+    let fixer = Fixer::new([
+        ("blind".to_owned(), vec![config.to_owned()]),
+        ("unseen".to_owned(), vec![app("Nobody sees this")]),
+    ]);
     let Some(server) = server("a dev server that does not notice", fixer).await else { return };
     let mut client = project(&server, "p").await;
     let run = generate(&mut client, "blind").await;

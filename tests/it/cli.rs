@@ -1,5 +1,8 @@
 //! `cobuild` as a client: the real program, a server, and a network between them that breaks.
 
+mod identity;
+mod tokens;
+
 use std::{
     net::SocketAddr,
     path::Path,

@@ -13,7 +13,8 @@ fn cobuild(folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .env_clear()
         .env("FIND_LOCAL_MODELS", "false")
-        .args(["--sandbox-provider", "none", "--log-level", "error"])
+        .args(if arguments.contains(&"--sandbox-provider") { &[][..] } else { &["--sandbox-provider", "none"] })
+        .args(if arguments.contains(&"--log-level") { &[][..] } else { &["--log-level", "error"] })
         .args(arguments);
     command
 }
@@ -31,7 +32,10 @@ impl Drop for Running {
 impl Running {
     /// Starts a server and waits for its one line.
     fn start(folder: &Path, arguments: &[&str]) -> (Self, String) {
-        let mut command = cobuild(folder, arguments);
+        Self::start_as(cobuild(folder, arguments))
+    }
+
+    fn start_as(mut command: Command) -> (Self, String) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -105,12 +109,58 @@ fn a_second_server_on_the_same_data_is_one_sentence() {
     assert!(text.contains("data"), "{text}");
 }
 
+/// Whoever ends while a sandbox is being made has said all there is to say.
+#[test]
+fn the_helper_of_a_server_that_is_gone_says_nothing() {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    drop(ours);
+    let mut helper = Command::new(env!("CARGO_BIN_EXE_cobuild"));
+    let output = helper.env_clear().arg("__netns-helper").stdin(std::os::fd::OwnedFd::from(theirs)).output();
+    let output = output.expect("ran");
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_secret_that_is_too_short_touches_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = cobuild(folder.path(), &["--port", "0", "--sandbox-provider", "local", "--log-level", "warn"]);
+    let text = refused(&command.env("JWT_SECRET", "short").output().expect("ran"));
+    assert!(text.contains("at least 32 characters"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0);
+}
+
+/// As compose files and shells have it for what nobody has set.
+#[test]
+fn a_variable_set_to_nothing_is_not_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = cobuild(folder.path(), &["--port", "0"]);
+    for name in ["HOST", "DATA_DIR", "NPM_REGISTRY", "CORS_ORIGINS", "DRAIN_MS", "RUN_BUDGET_USD", "LOG_FORMAT"] {
+        command.env(name, "");
+    }
+    let (_running, line) = Running::start_as(command);
+    assert!(line.starts_with("Cobuild is ready: http://localhost:"), "{line}");
+    assert!(folder.path().join("data").exists());
+    let help = cobuild(folder.path(), &["serve", "--help"]).env("PORT", "").output().expect("ran");
+    assert!(help.status.success(), "{help:?}");
+    for name in ["JWT_SECRET", "JWKS_URL"] {
+        let text = refused(&cobuild(folder.path(), &["--port", "0"]).env(name, "").output().expect("ran"));
+        assert!(text.contains(name), "who may come in is not decided by what is missing: {text}");
+    }
+}
+
 #[test]
 fn settings_that_make_no_sense_are_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = cobuild(folder.path(), &["--port", "0"]).env("CORS_ORIGINS", "example").output().expect("ran");
-    assert_eq!(output.status.code(), Some(2), "as for every wrong argument");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("https://app.example.com"));
+    let text = refused(&cobuild(folder.path(), &["--port", "0"]).env("CORS_ORIGINS", "example").output().expect("ran"));
+    for word in ["--cors-origins", "CORS_ORIGINS", "`example`", "https://app.example.com"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let text = refused(&cobuild(folder.path(), &[]).env("PORT", "abc").output().expect("ran"));
+    assert!(text.contains("--port") && text.contains("PORT") && text.contains("`abc`"), "{text}");
+    let output = cobuild(folder.path(), &["--prot", "0"]).output().expect("ran");
+    assert_eq!(output.status.code(), Some(2), "a command line that makes no sense is something else");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--prot"));
     std::fs::write(folder.path().join(".env"), "this is no setting\n").expect("written");
     let text = refused(&cobuild(folder.path(), &["--port", "0"]).output().expect("ran"));
     assert!(text.contains(".env") && !text.contains("no setting"), "{text}");

@@ -165,6 +165,33 @@ async fn every_address_of_the_app_is_its_page() {
     }
 }
 
+/// A person sees a page, a program what it can read – and whoever asks the API gets JSON, with a browser too.
+#[tokio::test]
+async fn an_unknown_address_is_a_page_to_a_browser() {
+    let server = TestServer::start().await;
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    for (path, host, accept, status, kind, words) in [
+        ("/nowhere", None, browser, 404, "text/html; charset=utf-8", "there is no such page"),
+        ("/nowhere", None, "*/*", 404, "application/problem+json", "there is no such page"),
+        ("/nowhere", None, "application/json", 404, "application/problem+json", "there is no such page"),
+        ("/api/v1/nowhere", None, browser, 404, "application/problem+json", "there is no such endpoint"),
+        ("/", Some("evil.example"), browser, 421, "text/html; charset=utf-8", "Misdirected Request"),
+        ("/", Some("evil.example"), "*/*", 421, "application/problem+json", r#""title":"Misdirected Request""#),
+    ] {
+        let mut request = server.http.get(server.url(path)).header("accept", accept);
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{path} {accept}");
+        assert_eq!(answer.headers()["content-type"], kind, "{path} {accept}");
+        let policy = answer.headers().get("content-security-policy").map(|policy| policy.to_str().expect("ASCII"));
+        assert_eq!(policy.is_some_and(|policy| policy.starts_with("default-src 'none'")), kind.starts_with("text"));
+        let text = answer.text().await.expect("text");
+        assert!(text.contains(words), "{path} {accept}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn other_names_and_foreign_pages_are_kept_out() {
     let server = TestServer::start().await;
@@ -217,6 +244,13 @@ async fn beyond_loopback_a_token_is_asked_for() {
     let server = TestServer::start_with(Setup::with_arguments(&["--host", "0.0.0.0"])).await;
     let link = server.running().owner_link().expect("a link").to_owned();
     let (_, token) = link.split_once("/#token=").expect("in the fragment, which is never sent");
+    // Where this machine has a way out, there is a link for those at the other end of it.
+    if let Some(elsewhere) = server.running().link_elsewhere() {
+        assert!(!elsewhere.contains("localhost") && elsewhere.ends_with(&format!("/#token={token}")), "{elsewhere}");
+        let (address, _) = elsewhere.split_once("/#").expect("a token");
+        let answer = server.http.get(format!("{address}/health")).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
     let url = format!("http://127.0.0.1:{}/api/v1/projects", server.address.port());
     for (header, status) in
         [(None, 401), (Some("Bearer wrong".to_owned()), 401), (Some(format!("Bearer {token}")), 200)]

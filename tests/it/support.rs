@@ -23,7 +23,7 @@ use clap::Parser as _;
 use cobuild::{
     cli::Cli,
     config::Config,
-    http::Timing,
+    http::{CONNECTIONS_MAX, Timing},
     project::{ProjectSettings, model_provider::ModelProvider, sandbox_provider::SandboxProvider},
     server::{Providers, RunningServer},
     store::sqlite::{SqliteOptions, SqliteStore},
@@ -45,8 +45,8 @@ pub(crate) use self::{
 };
 use crate::fakes::{FakeSandboxes, PreviewSwitch, ScriptedModel};
 
-/// The longest any single step of a test may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// The longest any single step of a test may take, also on a machine that has much else to do.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Names the file to which `scripts/test` wants to be told what could not be tested: a test that passes is not heard.
 const NOT_RUN_FILE: &str = "COBUILD_TEST_SKIPPED";
@@ -90,6 +90,8 @@ pub(crate) struct TestServer {
 pub(crate) struct Setup {
     pub(crate) arguments: Vec<String>,
     pub(crate) timing: Timing,
+    /// Most connections of the server.
+    pub(crate) connections_max: usize,
     /// The model's pause before each chunk.
     pub(crate) pause: Duration,
     /// Other sandboxes than the fake ones.
@@ -106,6 +108,7 @@ impl Default for Setup {
         Self {
             arguments: Vec::new(),
             timing: Timing::default(),
+            connections_max: CONNECTIONS_MAX,
             pause: Duration::ZERO,
             sandboxes: None,
             models: None,
@@ -208,6 +211,7 @@ async fn start(folder: &Path, setup: &Setup, model: &ScriptedModel, preview: &Pr
         models: setup.models.clone().unwrap_or_else(|| Arc::new(model.clone())),
         sandboxes: setup.sandboxes.clone().unwrap_or_else(|| Arc::new(FakeSandboxes::new(preview.clone()))),
         timing: setup.timing,
+        connections_max: setup.connections_max,
         projects: setup.projects.clone(),
     };
     RunningServer::start_with(&config, providers).await.expect("a server")

@@ -855,6 +855,10 @@ participant_connections_max: number,
  */
 project_connections_max: number,
 /**
+ * Connections to the server, of all kinds; whoever comes beyond that waits until one ends.
+ */
+server_connections_max: number,
+/**
  * Projects of the server.
  */
 projects_max: number, };
@@ -2166,9 +2170,15 @@ exit_code?: number,
 error?: string, };
 
 /**
- * Ends the sandbox and everything that runs in it. The project's files stay.
+ * Ends the sandbox and every command that runs in it. The project's files stay. Rejected with `conflict` when a run uses
+ * it or waits for it, unless `end_run` is set.
  */
-export type StopSandbox = Record<symbol, never>;
+export type StopSandbox = {
+/**
+ * Ends the run that uses it, too, as `cancel` would. Those that wait stay where they are: they make another sandbox
+ * when their turn comes.
+ */
+end_run?: boolean, };
 
 /**
  * The end of the replay or snapshot.

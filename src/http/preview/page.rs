@@ -109,7 +109,8 @@ fn html(waiting: &Waiting) -> Response {
     (headers, body).into_response()
 }
 
-fn escape(text: &str) -> String {
+/// A text as HTML shows it.
+pub(in crate::http) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

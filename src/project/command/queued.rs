@@ -16,11 +16,12 @@ pub(super) fn move_to(desk: &mut Desk<'_>, command: &MoveQueued) -> Result<Accep
     let place = usize::try_from(command.position.saturating_sub(1)).unwrap_or(usize::MAX).min(queue.len());
     queue.insert(place, command.run);
     if queue == desk.runs.queue.order() {
-        return Ok(Acceptance { run: Some(command.run), seq: None });
+        return Ok(Acceptance { run: None, seq: None });
     }
     desk.batch.after.push(After::Reorder(queue.clone()));
     let seq = desk.batch.push(Event::QueueChanged(QueueChanged { queue }), desk.stamp(None));
-    Ok(Acceptance { run: Some(command.run), seq: Some(seq) })
+    // The event belongs to no run, and what is not in it would be missing in the reply to the same command sent again.
+    Ok(Acceptance { run: None, seq: Some(seq) })
 }
 
 pub(super) fn remove(desk: &mut Desk<'_>, command: &RemoveQueued) -> Result<Acceptance, ProjectError> {

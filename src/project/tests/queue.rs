@@ -129,3 +129,48 @@ async fn waiting_runs_can_be_moved_and_removed_by_their_author_and_owners() {
     assert_eq!(room.call().await.request.turns.last().unwrap().text, "3");
     assert_eq!(rejected(&ada.send(Command::RemoveQueued(RemoveQueued { run: second })).await), ErrorCode::NotFound);
 }
+
+/// Whoever moved a prompt finds it where they put it: an interruption goes before all that waits and changes nothing else,
+/// and a restart keeps the line as it was.
+#[tokio::test]
+async fn what_was_moved_stays_in_its_place_through_an_interruption_and_a_crash() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    ada.generate("1").await;
+    let _first = room.call().await;
+    let (second, third) = (ada.generate("2").await, ada.generate("3").await);
+    let (fourth, fifth) = (bob.generate("4").await, bob.generate("5").await);
+    assert_eq!(line(&ada).await, [fourth, second, fifth, third], "by turns");
+    let to = |run, position| Command::MoveQueued(MoveQueued { run, position });
+    let first = ada.send_as("to-the-front", to(third, 1)).await;
+    assert!(matches!(first, ControlFrame::Accepted(_)), "{first:?}");
+    assert_eq!(ada.send_as("to-the-front", to(third, 1)).await, first, "sent again");
+    assert!(matches!(bob.send(to(fourth, 9)).await, ControlFrame::Accepted(_)), "behind all others");
+    let moved = [third, second, fifth, fourth];
+    assert_eq!(line(&ada).await, moved);
+
+    let urgent = accepted_run(&ada.send(urgent("now")).await);
+    let _interrupting = room.call().await;
+    assert_eq!(line(&ada).await, moved, "what interrupts is no part of the line");
+    assert!(matches!(ada.send(to(second, 1)).await, ControlFrame::Accepted(_)));
+    let moved = [second, third, fifth, fourth];
+    assert_eq!(line(&ada).await, moved);
+
+    let mut room = room.crash();
+    let mut ada = room.enter("Ada").await;
+    let state = ada.state().await;
+    let interrupted = state.runs.iter().find(|info| info.run == urgent).unwrap();
+    assert_eq!(interrupted.outcome, Some(Outcome::Interrupted));
+    for (run, prompt) in moved.into_iter().zip(["2", "3", "5", "4"]) {
+        let call = room.call().await;
+        assert_eq!(call.request.turns.last().unwrap().text, prompt, "still in the order they were moved to");
+        call.stop();
+        assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    }
+}
+
+/// The runs that wait, next first.
+async fn line(client: &Client) -> Vec<RunId> {
+    let runs = client.state().await.runs;
+    runs.iter().filter(|info| info.state == RunState::Queued).map(|info| info.run).collect()
+}

@@ -30,6 +30,8 @@ pub const HELPER_ARGUMENT: &str = "__netns-helper";
 pub fn helper_main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
+        // The server has ended: there is nobody to be told, and nothing has gone wrong.
+        Err(error) if error.is_end_of_server() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("cobuild {HELPER_ARGUMENT}: {error}");
             ExitCode::FAILURE
@@ -43,6 +45,12 @@ pub fn helper_main() -> ExitCode {
 struct StepError {
     step: &'static str,
     source: std::io::Error,
+}
+
+impl StepError {
+    fn is_end_of_server(&self) -> bool {
+        matches!(self.source.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
+    }
 }
 
 /// Names the step an error came from.
@@ -59,8 +67,12 @@ impl<T, E: Into<std::io::Error>> Step<T> for Result<T, E> {
 fn run() -> Result<(), StepError> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().step("socket")?;
     let mut buffer = vec![0; wire::RECORD_SIZE_BYTES_MAX];
-    let Some((ToHelper::Setup(setup), _)) = wire::receive(&socket, &mut buffer).step("receiving the set-up")? else {
-        return Err(std::io::Error::other("the first record must be the set-up")).step("receiving the set-up");
+    let setup = match wire::receive(&socket, &mut buffer).step("receiving the set-up")? {
+        Some((ToHelper::Setup(setup), _)) => setup,
+        Some(_) => {
+            return Err(std::io::Error::other("the first record must be the set-up")).step("receiving the set-up");
+        }
+        None => return Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)).step("receiving the set-up"),
     };
     match build(&setup) {
         Ok((listener, server)) => {

@@ -70,6 +70,8 @@ impl Pool {
                 while pool.count() < pool.size {
                     match make(&ground, &templates).await {
                         Ok(sandbox) => pool.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(sandbox),
+                        // It was interrupted by the server's end.
+                        Err(_) if ground.stop.is_cancelled() => return,
                         Err(error) => {
                             tracing::warn!(%error, "no sandbox can be kept ready");
                             tokio::time::sleep(RETRY_DELAY).await;

@@ -440,7 +440,9 @@ impl Reply<'_> {
             "cr" => frame.text("\r"),
             "comments" => format!(": OPENROUTER PROCESSING\n\n{}:\n", frame.text("\n")),
             // A field that nobody knows, in front of those that everybody needs.
-            "giant" => frame.text("\n").replacen('{', &format!("{{\"padding\":\"{}\",", "x".repeat(GIANT_SIZE_BYTES)), 1),
+            "giant" => {
+                frame.text("\n").replacen('{', &format!("{{\"padding\":\"{}\",", "x".repeat(GIANT_SIZE_BYTES)), 1)
+            }
             _ => frame.text("\n"),
         });
         let texts: Vec<String> = texts.collect();

@@ -13,10 +13,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-pub(super) const SECRET: &str = "a secret of the test, long enough to be one";
+pub(crate) const SECRET: &str = "a secret of the test, long enough to be one";
 
 /// Seconds since 1970.
-pub(super) fn now() -> f64 {
+pub(crate) fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
@@ -31,7 +31,7 @@ pub(super) fn token(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> 
     format!("{message}.{signature}")
 }
 
-pub(super) fn hs256(claims: Value) -> String {
+pub(crate) fn hs256(claims: Value) -> String {
     hmac_token("HS256", hmac::HMAC_SHA256, SECRET.as_bytes(), &claims)
 }
 

@@ -34,11 +34,25 @@ impl ServerProcess {
 
     /// Waits for the line that says where it is.
     pub(crate) async fn ready(&mut self) -> SocketAddr {
+        let line = self.first_line().await;
+        let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("not started: {line}"))))
+    }
+
+    /// Waits for the line with the owner's link, and takes it apart: where the server is, and the token.
+    pub(crate) async fn ready_for_owners(&mut self) -> (SocketAddr, String) {
+        let line = self.first_line().await;
+        let (before, token) = line.trim().split_once("/#token=").unwrap_or_else(|| panic!("no link: {line}"));
+        let port = before.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port: {line}"));
+        (SocketAddr::from(([127, 0, 0, 1], port)), token.to_owned())
+    }
+
+    async fn first_line(&mut self) -> String {
         let mut line = String::new();
         let mut output = BufReader::new(self.child.stdout.take().expect("asked once"));
         within("the first line", output.read_line(&mut line)).await.expect("text");
-        let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("not started: {line}"))))
+        line
     }
 
     /// Its number.

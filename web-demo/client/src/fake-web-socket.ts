@@ -63,6 +63,7 @@ export function welcome(overrides: Partial<Welcome> = {}): ServerFrame {
       participant_commands_burst_max: 1,
       participant_connections_max: 1,
       project_connections_max: 1,
+      server_connections_max: 1,
       projects_max: 1,
     },
     default_model: { model: "demo/scripted" },

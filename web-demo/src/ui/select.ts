@@ -49,6 +49,11 @@ export function isWithoutSandboxes({ provider }: Pick<SandboxInfo, "provider">):
   return provider === "none";
 }
 
+/** Whether the server's sandboxes hold the files and run nothing, so that there is no app to see. */
+export function runsNothing({ provider }: Pick<SandboxInfo, "provider">): boolean {
+  return provider === "memory";
+}
+
 /** The models whose answers are in the conversation. */
 export function answerersOf({ messages }: ProjectState): (string | undefined)[] {
   return messages.filter(({ role }) => role === "assistant").map(({ model }) => model);

@@ -214,7 +214,13 @@ impl<'a> Talk<'a> {
     async fn announce(&mut self, reason: TurnReason, detail: Option<String>) -> Result<(), ProjectError> {
         let round = self.rounds.entry(reason).or_default();
         *round += 1;
-        let started = TurnStarted { message: self.message, turn: self.context.spending.next_call(), reason, round: *round, detail };
+        let started = TurnStarted {
+            message: self.message,
+            turn: self.context.spending.next_call(),
+            reason,
+            round: *round,
+            detail,
+        };
         Ok(self.context.reporter.event(Event::TurnStarted(started)).await?)
     }
 

@@ -111,4 +111,3 @@ async fn with_app() -> (TestRoom, Client) {
     ada.seen.clear();
     (room, ada)
 }
-

@@ -40,7 +40,7 @@ export function RunFooter({ run, message, by }: { run: RunInfo; message?: Messag
       {showsError && run.error && (
         <div className="run-error" role="note">
           <strong>{failure.title}</strong>
-          <ErrorText text={failure.text} />
+          {failure.text && <ErrorText text={failure.text} />}
           {run.error.retryable && <p className="soft">It may work when you try again.</p>}
         </div>
       )}

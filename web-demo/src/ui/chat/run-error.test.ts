@@ -13,6 +13,20 @@ it("says of a command that ran and failed that it failed", () => {
   expect(runFailure({ ...run, steps: [] }).title).toBe("That cannot be done");
 });
 
+it("does not repeat what a step has said", () => {
+  const install = {
+    type: "install",
+    packages: ["no-such"],
+    output: "",
+    finished: true,
+    error: error.message,
+  };
+  const run = { kind: "install", steps: [install], error } as unknown as RunInfo;
+  expect(runFailure(run)).toEqual({ title: "The packages could not be installed", text: "" });
+  const other = { ...run, error: { ...error, message: "took too long" } };
+  expect(runFailure(other).text).toBe("took too long");
+});
+
 it("folds what npm says about a package that does not exist", () => {
   const npm =
     "npm: code E404; 404 Not Found - GET https://registry.example/no-such; 404; 404 The requested resource 'no-such@*' could not be found or you do not have permission to access it.";

@@ -11,8 +11,10 @@ export interface RunFailure {
   text: string;
 }
 
+/** What a step has said already is not repeated. */
 export function runFailure({ kind, steps, error }: Pick<RunInfo, "kind" | "steps" | "error">): RunFailure {
-  const text = error?.message ?? "";
+  const said = error && steps.some((step) => step.error === error.message);
+  const text = said ? "" : (error?.message ?? "");
   if (kind === "exec") {
     const command = steps.findLast((step) => step.type === "command");
     const code = command?.type === "command" ? command.exit_code : undefined;

@@ -3,7 +3,7 @@ import type { PreviewInfo, SandboxInfo } from "../../protocol.ts";
 import { Logo } from "../parts/Logo.tsx";
 import { Spinner } from "../parts/Spinner.tsx";
 import { useCanEdit, useRoom, useView } from "../room.ts";
-import { isWithoutSandboxes } from "../select.ts";
+import { isWithoutSandboxes, runsNothing } from "../select.ts";
 
 interface Notice {
   tone: "busy" | "idle" | "bad";
@@ -51,6 +51,10 @@ function describe(sandbox: SandboxInfo, preview: PreviewInfo): Notice {
   if (isWithoutSandboxes(sandbox)) {
     const text = sandbox.error ?? "The files are written all the same; the app does not run here.";
     return { tone: "idle", title: "No sandboxes on this server", text };
+  }
+  if (runsNothing(sandbox) && preview.state === "ready") {
+    const text = "This server keeps sandboxes in memory only. The files are written all the same.";
+    return { tone: "idle", title: "Nothing runs here", text };
   }
   if (sandbox.state === "creating")
     return { tone: "busy", title: "Preparing the sandbox", text: sandbox.detail };

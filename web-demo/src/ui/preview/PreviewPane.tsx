@@ -2,6 +2,7 @@ import { ExternalLink, Monitor, RotateCw, Smartphone } from "lucide-react";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 import type { RunId, RunInfo } from "../../protocol.ts";
 import { useRoom, useView } from "../room.ts";
+import { runsNothing } from "../select.ts";
 import { PreviewErrorBar } from "./PreviewErrorBar.tsx";
 import { PreviewOverlay } from "./PreviewOverlay.tsx";
 import "./preview.css";
@@ -22,7 +23,8 @@ export function PreviewPane() {
   const reload = useCallback(() => setLoads((loads) => loads + 1), []);
   const [phone, setPhone] = useState(false);
   const frame = useRef<HTMLIFrameElement>(null);
-  const isReady = preview.state === "ready";
+  const isEmpty = useView((view) => runsNothing(view.state.sandbox));
+  const isReady = preview.state === "ready" && !isEmpty;
   const address = preview.url && new URL(path, preview.url).href;
 
   // A server that was away has nothing to do with the page that is still shown.
@@ -115,7 +117,7 @@ export function PreviewPane() {
         </a>
       </div>
       <div className={phone ? "preview-stage phone" : "preview-stage"}>
-        {address && (isReady || loads > 0) && (
+        {address && !isEmpty && (isReady || loads > 0) && (
           <iframe
             ref={frame}
             key={loads}

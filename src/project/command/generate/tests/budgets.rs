@@ -71,7 +71,9 @@ async fn a_cancelled_call_costs_what_it_said_not_what_the_vendor_knew_at_its_beg
 
 /// An edit that a model merges.
 fn to_merge(path: &str) -> String {
-    format!("<edit path=\"{path}\">\n<instructions>Louder</instructions>\n<update>\n// ... existing code ...\n</update>\n</edit>")
+    format!(
+        "<edit path=\"{path}\">\n<instructions>Louder</instructions>\n<update>\n// ... existing code ...\n</update>\n</edit>"
+    )
 }
 
 #[tokio::test]

@@ -138,7 +138,8 @@ async fn a_model_with_more_room_gets_more() {
     ada.wait_for_end(run).await;
     let run = ada.generate("Say more").await;
     let call = room.call().await;
-    let has_words = |call: &Call| call.request.files.iter().any(|file| file.path.name() == "words.js" && file.text.is_some());
+    let has_words =
+        |call: &Call| call.request.files.iter().any(|file| file.path.name() == "words.js" && file.text.is_some());
     assert!(!has_words(&call));
     call.switch(&with_window(200_000));
     let call = room.call().await;
