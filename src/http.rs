@@ -62,9 +62,6 @@ const FRAME_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Longest time until an answer begins. What handlers do takes milliseconds and streams begin at once, so beyond this a
 /// client sends its body too slowly.
 const ANSWER_BEGINS_MAX: Duration = Duration::from_secs(60);
-/// The same for clients of the older systems: some of their answers begin when packages are installed, behind whatever
-/// waits in the queue. How long their bodies may take is limited where they are read.
-const OLDER_ANSWER_BEGINS_MAX: Duration = Duration::from_secs(900);
 
 /// What HTTP needs of the rest of the server.
 #[derive(Debug)]
@@ -97,6 +94,13 @@ pub struct Timing {
     pub write_stall_max: Duration,
     /// How long a connection outlives its token: enough for a refresh that is on its way.
     pub expiry_grace: Duration,
+    /// Longest time until an answer to a client of the older systems begins: some begin when packages are installed,
+    /// behind whatever waits in the queue.
+    pub older_answer_begins_max: Duration,
+    /// Longest time in which the body of such a client's request arrives.
+    pub older_body_within: Duration,
+    /// Longest time for one repository of `POST /code`.
+    pub code_job_max: Duration,
 }
 
 impl Default for Timing {
@@ -106,6 +110,9 @@ impl Default for Timing {
             hello_wait_max: Duration::from_secs(10),
             write_stall_max: Duration::from_secs(10),
             expiry_grace: Duration::from_secs(10),
+            older_answer_begins_max: Duration::from_secs(900),
+            older_body_within: Duration::from_secs(60),
+            code_job_max: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -270,7 +277,7 @@ impl App {
         response
     }
 
-    async fn handle_app(&self, request: Request) -> Response {
+    async fn handle_app(&self, mut request: Request) -> Response {
         let is_legacy = legacy::is_legacy(request.uri().path());
         let origin = match self.state.origins.admit(&request) {
             Ok(origin) => origin,
@@ -286,11 +293,13 @@ impl App {
         } else if let Some(redirect) = legacy::redirect(scheme, origin::request_authority(&request), request.uri()) {
             redirect
         } else {
-            let begins_max = if is_legacy { OLDER_ANSWER_BEGINS_MAX } else { ANSWER_BEGINS_MAX };
-            match timeout(begins_max, self.router.clone().oneshot(request)).await {
+            let begins_max = if is_legacy { self.state.timing.older_answer_begins_max } else { ANSWER_BEGINS_MAX };
+            let dialect = is_legacy.then(|| legacy::receive(&self.state, &mut request));
+            match (timeout(begins_max, self.router.clone().oneshot(request)).await, dialect) {
                 // A router has an answer to everything; its error type has no values.
-                Ok(answer) => answer.unwrap_or_else(|never| match never {}),
-                Err(_) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
+                (Ok(answer), _) => answer.unwrap_or_else(|never| match never {}),
+                (Err(_), Some(dialect)) => legacy::late(dialect),
+                (Err(_), None) => Problem::new(ErrorCode::BadRequest, "the request took too long to arrive")
                     .with_status(StatusCode::REQUEST_TIMEOUT)
                     .into_response(),
             }
@@ -305,7 +314,7 @@ impl App {
 }
 
 fn routes(state: HttpState) -> Router {
-    let router = openapi::routes().merge(legacy::routes());
+    let router = openapi::routes(state.legacy.dialect).merge(legacy::routes());
     #[cfg(test)]
     let router = router.route("/echo", any(ws::echo::upgrade));
     router

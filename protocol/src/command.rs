@@ -469,9 +469,17 @@ pub struct Exec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct StartSandbox {}
 
-/// Ends the sandbox and everything that runs in it. The project's files stay.
+/// Ends the sandbox and every command that runs in it. The project's files stay. Rejected with `conflict` when a run uses
+/// it or waits for it, unless `end_run` is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
-pub struct StopSandbox {}
+#[ts(optional_fields)]
+pub struct StopSandbox {
+    /// Ends the run that uses it, too, as `cancel` would. Those that wait stay where they are: they make another sandbox
+    /// when their turn comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub end_run: bool,
+}
 
 /// Ends the preview's dev server and starts it again; `preview_changed` tells how it goes. Rejected with `conflict` when
 /// there is no sandbox.

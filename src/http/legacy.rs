@@ -40,17 +40,17 @@ pub(crate) mod wire;
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{HeaderMap, Method, Uri, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
 use cobuild_protocol::ErrorBody;
 
 pub use self::dialect::DialectChoice;
-use self::{browser::Browsers, dialect::Dialect};
+use self::{body::BodyWithin, browser::Browsers, dialect::Dialect, refusal::Refusal};
 pub(crate) use self::{browser::PAGES_MAX, refusal::no_such_path};
 use super::{HttpState, assets};
-use crate::config::Config;
+use crate::{config::Config, project::ProjectError};
 
 /// Paths of these systems, for what is decided before a route is looked at.
 const PATHS: [&str; 12] = [
@@ -101,11 +101,15 @@ pub(crate) fn routes() -> Router<HttpState> {
     macro_rules! either {
         ($method:ident, $engine:path, $browser:path) => {
             $method(async |State(state): State<HttpState>, request: Request| {
-                match Dialect::of(state.legacy.dialect, request.headers()) {
-                    Dialect::Engine => $engine(State(state), request).await.into_response(),
-                    Dialect::Browser => browser::answer(state, request, $browser).await,
-                    Dialect::Camel => camel::answer(state, request).await,
-                }
+                let dialect = Dialect::of(state.legacy.dialect, request.headers());
+                to_its_end(&state.clone(), dialect, async move {
+                    match dialect {
+                        Dialect::Engine => $engine(State(state), request).await.into_response(),
+                        Dialect::Browser => browser::answer(state, request, $browser).await,
+                        Dialect::Camel => camel::answer(state, request).await,
+                    }
+                })
+                .await
             })
         };
     }
@@ -114,8 +118,12 @@ pub(crate) fn routes() -> Router<HttpState> {
         ($method:ident, $browser:path) => {
             $method(async |State(state): State<HttpState>, request: Request| match state.legacy.dialect {
                 DialectChoice::Engine => no_such_path(),
-                DialectChoice::EngineCamel => camel::answer(state, request).await,
-                DialectChoice::Auto | DialectChoice::Browser => browser::answer(state, request, $browser).await,
+                DialectChoice::EngineCamel => {
+                    to_its_end(&state.clone(), Dialect::Camel, camel::answer(state, request)).await
+                }
+                DialectChoice::Auto | DialectChoice::Browser => {
+                    to_its_end(&state.clone(), Dialect::Browser, browser::answer(state, request, $browser)).await
+                }
             })
         };
     }
@@ -165,9 +173,41 @@ async fn posted_status(state: State<HttpState>, request: Request) -> Response {
     sandbox::status(state, request).await.into_response()
 }
 
+/// Says for which system a request below `/api` is written, and how long its body may take.
+pub(crate) fn receive(state: &HttpState, request: &mut Request) -> Dialect {
+    request.extensions_mut().insert(BodyWithin(state.timing.older_body_within));
+    Dialect::of(state.legacy.dialect, request.headers())
+}
+
+/// The answer to a request that has none in time. What it began goes on.
+pub(crate) fn late(dialect: Dialect) -> Response {
+    let sentence = "The answer takes too long to begin; what was begun goes on";
+    Refusal::Detail(StatusCode::REQUEST_TIMEOUT, sentence.into()).in_dialect(dialect)
+}
+
+/// Answers a request to its end, also when its client goes away before the answer begins: what was begun for it – a
+/// sandbox, and what is to be done there – is the project's. Only the server's own end ends it.
+async fn to_its_end(
+    state: &HttpState,
+    dialect: Dialect,
+    answer: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let shutdown = state.shutdown.clone();
+    let answering = state.tasks.spawn(async move { shutdown.run_until_cancelled(answer).await });
+    let refusal = match answering.await {
+        Ok(Some(response)) => return response,
+        Ok(None) => Refusal::from(ProjectError::Closing),
+        Err(error) => {
+            tracing::error!(%error, "answering an older client's request panicked");
+            Refusal::from(ProjectError::Internal)
+        }
+    };
+    refusal.in_dialect(dialect)
+}
+
 /// A refusal that comes before any endpoint.
 pub(crate) fn refuse(error: ErrorBody) -> Response {
-    refusal::Refusal::from(error).into_response()
+    Refusal::from(error).into_response()
 }
 
 /// Whether a path is one of these systems', so that CORS and errors are theirs.

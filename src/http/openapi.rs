@@ -6,6 +6,7 @@
 
 mod browser_calls;
 mod browser_pages;
+mod either;
 mod legacy;
 mod native;
 
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{HttpState, assets, error::ProblemDetails};
+use super::{HttpState, assets, error::ProblemDetails, legacy::DialectChoice};
 
 /// The pages that show the document, below the page's own files.
 const SWAGGER: &str = "api-docs/swagger.html";
@@ -65,17 +66,20 @@ pub(crate) struct Api {
 struct Document {
     generator: SchemaGenerator,
     paths: BTreeMap<String, Map<String, Value>>,
+    /// Which of the older systems' clients are answered on the paths they share.
+    dialect: DialectChoice,
 }
 
 /// One operation's description, in the making.
 pub(crate) struct Operation<'a> {
     generator: &'a mut SchemaGenerator,
     object: Map<String, Value>,
+    dialect: DialectChoice,
 }
 
 /// All documented routes, and those of the document itself.
-pub(crate) fn routes() -> Router<HttpState> {
-    let api = documented();
+pub(crate) fn routes(dialect: DialectChoice) -> Router<HttpState> {
+    let api = documented(dialect);
     let text = Bytes::from(api.document.finish().to_string());
     let document = async move || {
         let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
@@ -89,8 +93,8 @@ pub(crate) fn routes() -> Router<HttpState> {
 }
 
 /// Everything that is described. The older systems' routes are their own façade's.
-fn documented() -> Api {
-    let mut api = Api::new();
+fn documented(dialect: DialectChoice) -> Api {
+    let mut api = Api::new(dialect);
     // First: of two types with one name, theirs keeps it, as their clients know it.
     legacy::describe(&mut api.document);
     let mut api = native::routes(api);
@@ -119,9 +123,9 @@ async fn page(state: State<HttpState>, method: Method, file: &'static str, heade
 }
 
 impl Api {
-    fn new() -> Self {
+    fn new(dialect: DialectChoice) -> Self {
         let generator = SchemaSettings::openapi3().into_generator();
-        Self { router: Router::new(), document: Document { generator, paths: BTreeMap::new() } }
+        Self { router: Router::new(), document: Document { generator, paths: BTreeMap::new(), dialect } }
     }
 
     fn get<H, T>(self, path: &str, handler: H, describe: impl FnOnce(&mut Operation<'_>)) -> Self
@@ -167,7 +171,7 @@ impl Document {
         let path = path.replace("{*", "{");
         let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let id = words.fold(method.to_owned(), |id, word| format!("{id}_{word}"));
-        let mut operation = Operation { generator: &mut self.generator, object: Map::new() };
+        let mut operation = Operation { generator: &mut self.generator, object: Map::new(), dialect: self.dialect };
         operation.object.insert("operationId".into(), id.into());
         for name in path.split('{').skip(1).filter_map(|part| part.split('}').next()) {
             operation.path_parameter(name);
@@ -262,11 +266,15 @@ impl Operation<'_> {
         self
     }
 
-    pub(crate) fn header(&mut self, name: &str, description: &str, required: bool) -> &mut Self {
-        self.parameter(json!({
+    pub(crate) fn header(&mut self, name: &str, description: &str, required: bool, example: Option<&str>) -> &mut Self {
+        let mut parameter = json!({
             "name": name, "in": "header", "required": required, "description": description,
             "schema": { "type": "string" },
-        }));
+        });
+        if let Some(example) = example {
+            parameter["example"] = example.into();
+        }
+        self.parameter(parameter);
         self
     }
 
@@ -297,6 +305,10 @@ impl Operation<'_> {
     /// `x-event-data`.
     pub(crate) fn gives_events<T: JsonSchema>(&mut self, example: &Value) -> &mut Self {
         let event = self.schema::<T>();
+        self.gives_events_of(&event, example)
+    }
+
+    fn gives_events_of(&mut self, event: &Value, example: &Value) -> &mut Self {
         let data = json!({ "type": "string", "description": "A JSON object.", "example": example.to_string() });
         let schema = json!({
             "type": "object",
@@ -306,13 +318,6 @@ impl Operation<'_> {
             "x-event-data": event,
         });
         self.gives_as(200, "The events, each in a write of its own.", "text/event-stream", schema)
-    }
-
-    /// What is answered on the same path to browser clients, which do not send the header.
-    pub(crate) fn gives_browsers<T: JsonSchema>(&mut self) -> &mut Self {
-        let schema = self.schema::<T>();
-        self.object.insert("x-without-project-header".into(), json!({ "200": { "application/json": schema } }));
-        self
     }
 
     pub(crate) fn gives_nothing(&mut self, status: u16, what: &str) -> &mut Self {
@@ -353,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_id_is_one() {
-        let document = documented().document.finish();
+        let document = documented(DialectChoice::Auto).document.finish();
         let text = document.to_string();
         assert!(!text.contains("$defs") && !text.contains("\"const\""), "that is no OpenAPI 3.0");
         for reference in
@@ -371,18 +376,86 @@ mod tests {
 
     #[test]
     fn every_stream_of_the_older_systems_says_what_its_events_are() {
-        let document = documented().document.finish();
+        let document = documented(DialectChoice::Auto).document.finish();
         for path in ["/api/generate-ai-code-stream", "/api/apply-ai-code-stream", "/api/install-packages", "/code"] {
             let event = &document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"];
-            let name = event["x-event-data"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
-            let schema = &document["components"]["schemas"][name.expect("a type of its own")];
-            assert!(schema["oneOf"].is_array() || schema["properties"]["type"].is_object(), "{path}: {schema}");
+            let event = &event["x-event-data"];
+            let kinds = event["anyOf"].as_array().cloned().unwrap_or_else(|| vec![event.clone()]);
+            assert_eq!(kinds.len(), if path == "/code" { 1 } else { 2 }, "{path}: {event}");
+            for kind in kinds {
+                let name = kind["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+                let schema = &document["components"]["schemas"][name.expect("a type of its own")];
+                assert!(schema["oneOf"].is_array() || schema["properties"]["type"].is_object(), "{path}: {schema}");
+            }
+        }
+    }
+
+    /// The operations that clients with a project header share with those without.
+    const SHARED: [(&str, &str); 11] = [
+        ("/api/generate-ai-code-stream", "post"),
+        ("/api/apply-ai-code-stream", "post"),
+        ("/api/install-packages", "post"),
+        ("/api/detect-and-install-packages", "post"),
+        ("/api/conversation-state", "get"),
+        ("/api/conversation-state", "post"),
+        ("/api/conversation-state", "delete"),
+        ("/api/create-ai-sandbox-v2", "post"),
+        ("/api/get-sandbox-files", "get"),
+        ("/api/kill-sandbox", "post"),
+        ("/api/create-zip", "post"),
+    ];
+
+    #[test]
+    fn what_two_kinds_of_clients_share_is_described_for_both() {
+        let document = documented(DialectChoice::Auto).document.finish();
+        for (path, method) in SHARED {
+            let operation = &document["paths"][path][method];
+            let header =
+                operation["parameters"].as_array().and_then(|all| all.iter().find(|one| one["in"] == "header"));
+            assert_eq!(header.expect("the header")["required"], false, "{method} {path}");
+            for status in ["400", "422", "500", "default"] {
+                let shapes = &operation["responses"][status]["content"]["application/json"]["schema"]["anyOf"];
+                let shapes = shapes.as_array().unwrap_or_else(|| panic!("{method} {path} {status}: one shape"));
+                let is_browsers = |shape: &&Value| {
+                    shape["$ref"]
+                        .as_str()
+                        .is_some_and(|it| it.ends_with("/BrowserError") || it.ends_with("/NotApplied"))
+                };
+                assert!(shapes.iter().any(|shape| is_browsers(&shape)), "{method} {path} {status}: {shapes:?}");
+            }
+            let body = &operation["requestBody"]["content"]["application/json"];
+            if !body.is_null() {
+                let given = body["examples"].as_object().expect("examples");
+                assert!(given.contains_key("engine") && given.contains_key("browser"), "{method} {path}: {given:?}");
+            }
+            let answer = &operation["responses"]["200"]["content"];
+            if answer["application/json"].is_object() && answer["application/zip"].is_null() {
+                let given = answer["application/json"]["examples"].as_object().expect("examples");
+                assert!(given.contains_key("engine") && given.contains_key("browser"), "{method} {path}: {given:?}");
+            }
+        }
+        assert!(
+            document["paths"]["/api/create-zip"]["post"]["responses"]["200"]["content"]["application/json"].is_object()
+        );
+    }
+
+    #[test]
+    fn where_one_kind_is_chosen_only_that_is_described() {
+        for (dialect, header) in [(DialectChoice::Engine, Some(true)), (DialectChoice::Browser, None)] {
+            let document = documented(dialect).document.finish();
+            for (path, method) in SHARED {
+                let operation = &document["paths"][path][method];
+                assert!(!operation.to_string().contains("anyOf"), "{method} {path}: {operation}");
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let found = parameters.iter().find(|one| one["in"] == "header").map(|one| one["required"] == true);
+                assert_eq!(found, header, "{dialect:?} {method} {path}");
+            }
         }
     }
 
     #[test]
     fn the_older_systems_schemas_have_the_names_they_had() {
-        let document = documented().document.finish();
+        let document = documented(DialectChoice::Auto).document.finish();
         let schemas = &document["components"]["schemas"];
         for name in [
             "GenerateCodeRequest",
@@ -412,7 +485,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_known_group_and_says_how_it_answers() {
-        let document = documented().document.finish();
+        let document = documented(DialectChoice::Auto).document.finish();
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for (method, operation) in methods.as_object().expect("methods") {
                 let tag = operation["tags"][0].as_str().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! into the batch; commands that begin a run also have a `perform`, the job.
 
 pub(crate) mod apply;
+mod aside;
 pub(crate) mod cancel;
 pub(crate) mod conflicts;
 pub(crate) mod conversation;
@@ -14,6 +15,7 @@ pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
 mod merge;
+mod meter;
 mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;
@@ -165,7 +167,7 @@ pub(crate) fn accept(desk: &mut Desk<'_>, command: Command) -> Result<Answer, Pr
         Command::RenameFile(command) => files::rename(desk, command),
         Command::Exec(command) => exec::accept(desk, command),
         Command::StartSandbox(_) => sandbox::start(desk),
-        Command::StopSandbox(_) => sandbox::stop(desk),
+        Command::StopSandbox(stop) => sandbox::stop(desk, &stop),
         Command::RestartPreview(_) => sandbox::restart_preview(desk),
         Command::LockFile(command) => locks::lock(desk, command),
         Command::UnlockFile(command) => locks::unlock(desk, command),

@@ -83,8 +83,13 @@ impl Runs {
     }
 
     /// Whether something that runs or waits would miss the sandbox. Commands would not: whoever stops the sandbox ends them.
-    pub(crate) fn uses_sandbox(&self) -> bool {
-        self.active.as_ref().is_some_and(|(_, job)| job.needs_sandbox && !job.over) || self.queue.needs_sandbox()
+    pub(crate) fn is_sandbox_needed(&self) -> bool {
+        self.using_sandbox().is_some() || self.queue.needs_sandbox()
+    }
+
+    /// The run that would miss the sandbox at once.
+    pub(crate) fn using_sandbox(&self) -> Option<RunId> {
+        self.active.as_ref().filter(|(_, job)| job.needs_sandbox && !job.over).map(|(run, _)| *run)
     }
 
     /// How many commands run.

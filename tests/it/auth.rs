@@ -4,6 +4,7 @@ mod expiry;
 mod guests;
 mod key_sets;
 mod metrics;
+mod older_clients;
 mod process;
 mod removal;
 mod share_links;

@@ -3,7 +3,9 @@
 //! configuration, and nothing else is.
 
 use std::{
-    net::TcpListener,
+    fs::File,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -13,7 +15,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -26,6 +28,12 @@ use crate::{
 const DOCUMENT: &str = include_str!("../fixtures/legacy/code-processing-backend.md");
 const PORT: u16 = 8000;
 const REQUIREMENTS: &str = "aiohttp==3.14.5\n";
+/// How long the port is waited for: as long as another run of this test takes.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(300);
+/// How often the server is started where somebody else takes the port at the last moment.
+const STARTS_MAX: usize = 3;
+/// How often it is looked whether it is free.
+const PLACE_CHECK: Duration = Duration::from_millis(200);
 /// Longest a step may take on a busy machine; the first one builds the sandboxes' template.
 const STEP_TIME_MAX: Duration = Duration::from_secs(400);
 
@@ -40,6 +48,46 @@ struct Server {
     _child: Child,
     _git: GitServer,
     folder: PathBuf,
+    _place: Place,
+}
+
+/// The port that the documentation names, and the folder that goes with it. Whoever else runs this test on this machine,
+/// from another copy of the repository too, waits.
+struct Place {
+    _lock: File,
+}
+
+impl Place {
+    /// `None`: something else has the port and keeps it.
+    async fn take() -> Option<Self> {
+        let path = std::env::temp_dir().join(format!("cobuild-test-port-{PORT}.lock"));
+        // Another user's file can be neither written nor locked; the port decides then.
+        let lock = File::options().create(true).append(true).open(path).ok()?;
+        let taken = timeout(PLACE_WAIT_MAX, async {
+            while lock.try_lock().is_err() {
+                sleep(PLACE_CHECK).await;
+            }
+        });
+        let place = taken.await.is_ok().then_some(Self { _lock: lock })?;
+        place.is_free_in_time().await.then_some(place)
+    }
+
+    /// Whether the port is free, now or soon.
+    async fn is_free_in_time(&self) -> bool {
+        let freed = timeout(PLACE_WAIT_MAX, async {
+            while !is_free() {
+                sleep(PLACE_CHECK).await;
+            }
+        });
+        freed.await.is_ok()
+    }
+}
+
+/// Whether nobody has the port, on either of the addresses that `localhost` may mean.
+fn is_free() -> bool {
+    let is_taken =
+        |address: IpAddr| TcpListener::bind((address, PORT)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+    !is_taken(Ipv4Addr::LOCALHOST.into()) && !is_taken(Ipv6Addr::LOCALHOST.into())
 }
 
 impl Server {
@@ -48,10 +96,10 @@ impl Server {
             not_run("the documented examples of POST /code: there is no git with an HTTP backend");
             return None;
         }
-        if TcpListener::bind(("127.0.0.1", PORT)).is_err() {
+        let Some(place) = Place::take().await else {
             not_run("the documented examples of POST /code: port 8000, which they name, is taken");
             return None;
-        }
+        };
         let git = GitServer::start().await;
         git.host("fastapi/fastapi", "master", Some("mkdir fastapi && echo 'x = 1' > fastapi/main.py"));
         // Kept for its template; everything else is made anew.
@@ -63,23 +111,47 @@ impl Server {
                 std::fs::remove_file(path).expect("removed");
             }
         }
+        for _ in 0..STARTS_MAX {
+            if !place.is_free_in_time().await {
+                break;
+            }
+            // Between looking and binding, somebody else may have been quicker.
+            if let Some(child) = Self::start_on(&folder, &git).await {
+                return Some(Self { _child: child, _git: git, folder, _place: place });
+            }
+        }
+        not_run("the documented examples of POST /code: port 8000, which they name, is taken again and again");
+        None
+    }
+
+    /// `None`: it ended at once.
+    async fn start_on(folder: &Path, git: &GitServer) -> Option<Child> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
-        command.current_dir(&folder).env_clear().kill_on_drop(true);
+        command.current_dir(folder).env_clear().kill_on_drop(true);
         for name in ["PATH", "HOME"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         // What the deployment of this backend had to be told, and as `make run` starts it.
         command.env("PORT", PORT.to_string());
         command.args(["serve", "--legacy-stand-ins", "--demo-speed", "0", "--log-level", "error"]);
-        command.arg("--data-dir").arg(&folder);
+        command.arg("--data-dir").arg(folder);
         command.args(["--git-hosts", &git.hosts()]).arg("--sandbox-ca-file").arg(git.ca_file());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("started");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
         timeout(STEP_TIME_MAX, output.read_line(&mut line)).await.expect("in time").expect("text");
+        if line.is_empty() {
+            let ended = timeout(STEP_TIME_MAX, child.wait_with_output()).await.expect("in time").expect("ended");
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert!(said.contains("in use"), "it does not start: {said}");
+            return None;
+        }
         assert!(line.contains(&PORT.to_string()), "{line}");
         tokio::spawn(async move { while output.read_line(&mut String::new()).await.is_ok_and(|read| read > 0) {} });
-        Some(Self { _child: child, _git: git, folder })
+        let mut errors = BufReader::new(child.stderr.take().expect("piped"));
+        tokio::spawn(async move { while errors.read_line(&mut String::new()).await.is_ok_and(|read| read > 0) {} });
+        Some(child)
     }
 
     async fn run(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Output {

@@ -6,33 +6,31 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::{fakes::ScriptedModel, import_repository::CodeServer};
+use cobuild::{
+    http::Timing,
+    sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
+};
+use cobuild_protocol::value::Outcome;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::{
+    fakes::ScriptedModel,
+    import_repository::{self, CodeServer},
+    legacy::{
+        client,
+        raw::{Writes, reads_of, request, written_one_by_one},
+    },
+    support::{Setup, TestServer, WsClient, within},
+};
 
 /// Longest a whole job may take on a busy machine; the first one builds the template.
 const JOB_TIME_MAX: Duration = Duration::from_secs(400);
 
-/// What `POST /code` says, event by event, with each network read on its own.
+/// What `POST /code` says, event by event, each in a read of its own.
 async fn process(server: &CodeServer, url: &str, prompt: &str) -> Vec<Value> {
-    let body = json!({ "repoUrl": url, "prompt": prompt });
-    let answer = server.http.post(server.url("/code")).json(&body).send().await.expect("an answer");
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
-    let mut chunks = answer.bytes_stream();
-    let mut events = Vec::new();
-    let reading = async {
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.expect("the stream ends properly");
-            assert!(chunk.is_ascii());
-            let text = std::str::from_utf8(&chunk).expect("ASCII").to_owned();
-            if text.starts_with(':') {
-                continue;
-            }
-            let json = text.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n"));
-            let json = json.unwrap_or_else(|| panic!("not one whole event: {text:?}"));
-            events.push(serde_json::from_str::<Value>(json).expect("one event"));
-        }
-    };
-    timeout(JOB_TIME_MAX, reading).await.expect("the job ends");
+    let body = json!({ "repoUrl": url, "prompt": prompt }).to_string();
+    let reads = reads_of(server.running.address(), &request("POST", "/code", None, &body)).await;
+    let events = written_one_by_one(&reads, url);
     for event in &events {
         assert!(event["type"].is_string() && event["message"].is_string() && event["timestamp"].is_u64(), "{event}");
     }
@@ -50,12 +48,21 @@ fn last_error<'a>(events: &'a [Value], step: &str) -> &'a str {
 
 #[tokio::test]
 async fn a_good_job_has_the_seven_steps_and_a_summary_of_what_was_done() {
+    // The server runs on this thread.
+    let writes = Writes::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(writes.clone()));
     let Some(server) = CodeServer::start("code").await else { return };
     let commands = "echo 'print(1)' > main.py && mkdir lib && echo 'x = 1' > lib/x.py && echo '# T' > README.md
         ln -s / root";
     server.git.host("fastapi/fastapi", "master", Some(commands));
     let prompt = "Grüße ✓: add better error handling";
-    let events = process(&server, "https://github.com/fastapi/fastapi.git", prompt).await;
+    Writes::begin();
+    let body = json!({ "repoUrl": "https://github.com/fastapi/fastapi.git", "prompt": prompt }).to_string();
+    let reads = reads_of(server.running.address(), &request("POST", "/code", None, &body)).await;
+    let events = written_one_by_one(&reads, "a good job");
+    let kinds = writes.one_per_event(&reads.concat(), "a good job");
+    assert_eq!(kinds.last(), Some(&json!("summary")));
+    assert_eq!(kinds.len(), events.len());
 
     let mut order: Vec<&str> = events.iter().filter_map(|event| event["step"].as_str()).collect();
     order.dedup();
@@ -129,10 +136,7 @@ async fn what_cannot_be_ends_in_one_error() {
         sentence.starts_with("Processing failed: Failed to clone repository. Exit code: 128. Error: fatal:"),
         "{sentence}"
     );
-
-    let project = server.json("/api/v1/projects").await["projects"][0]["project"].clone();
-    let state = server.json(&format!("/api/v1/projects/{}", project.as_str().expect("an id"))).await;
-    assert_eq!(state["state"]["sandbox"]["state"], "stopped", "it was released");
+    assert_eq!(server.json("/api/v1/projects").await["projects"], json!([]), "nothing came, and nothing stays");
 }
 
 #[tokio::test]
@@ -240,15 +244,69 @@ async fn repositories_that_cannot_be_fetched_end_in_one_error_each() {
         let sentence = last_error(&events, "clone");
         assert!(sentence.starts_with("Processing failed: ") && sentence.contains(reason), "{name}: {sentence}");
     }
+    // The same by the command. It takes long to make one that large, so it is used twice.
+    import_repository::is_too_large(&server, "a/large").await;
     server.git.stop().await;
     let events = process(&server, "https://github.com/a/large", "p").await;
     let sentence = last_error(&events, "clone");
     assert!(sentence.contains("Failed to clone repository. Exit code: 128. Error: fatal:"), "no network: {sentence}");
-    for project in server.json("/api/v1/projects").await["projects"].as_array().expect("a list") {
-        let project = project["project"].as_str().expect("an id");
-        let state = server.json(&format!("/api/v1/projects/{project}")).await;
-        assert_eq!(state["state"]["sandbox"]["state"], "stopped", "each was released");
-    }
+    let projects = server.json("/api/v1/projects").await["projects"].clone();
+    let left: Vec<&Value> = projects.as_array().expect("a list").iter().map(|project| &project["project"]).collect();
+    assert_eq!(left, ["large"], "what was made for a repository that did not come is gone; what was there is not");
+}
+
+/// A server whose sandboxes never get a repository, and jobs that are given up soon.
+async fn with_clones_that_hang() -> TestServer {
+    let clone = MemoryProgram::new("env NO_PROXY=", "Cloning", Ending::Hang);
+    TestServer::start_with(Setup {
+        sandboxes: Some(Arc::new(MemoryProvider::new(vec![clone]))),
+        timing: Timing { code_job_max: Duration::from_secs(3), ..Timing::default() },
+        ..Setup::default()
+    })
+    .await
+}
+
+const HANGING: &str = "https://github.com/a/b";
+
+#[tokio::test]
+async fn a_job_at_its_limit_ends_its_run_and_says_so_once() {
+    let server = with_clones_that_hang().await;
+    let body = json!({ "repoUrl": HANGING, "prompt": "p" }).to_string();
+    let mut answer = client::send(&server, "POST", "/code", None, Some(&body)).await;
+    let mut text = String::new();
+    let project = loop {
+        let piece = within("an event", answer.chunk()).await.expect("bytes").expect("not the end");
+        text.push_str(std::str::from_utf8(&piece).expect("ASCII"));
+        if let Some((_, rest)) = text.split_once("/p/") {
+            break rest.split('"').next().expect("an id").to_owned();
+        }
+    };
+    // Somebody who looks on keeps the project.
+    let mut viewer = WsClient::attach(&server, &project).await;
+    let outcome = viewer
+        .event(|frame| match &frame.event {
+            cobuild_protocol::Event::RunFinished(finished) => Some(finished.outcome),
+            _ => None,
+        })
+        .await;
+    assert_eq!(outcome, Outcome::Cancelled);
+    text.push_str(&within("the end", answer.text()).await.expect("a whole stream"));
+    let told = client::events(&text);
+    let sentence = last_error(&told, "clone");
+    assert_eq!(sentence, "Processing failed: it took longer than this server lets it take");
+    assert!(told.iter().all(|event| event["type"] != "warning"), "its sandbox was released: {told:?}");
+    let state = server.json(&format!("/api/v1/projects/{project}")).await;
+    assert_eq!(state["state"]["sandbox"]["state"], "stopped");
+}
+
+#[tokio::test]
+async fn what_nobody_looks_at_goes_with_the_job_that_failed() {
+    let server = with_clones_that_hang().await;
+    let body = json!({ "repoUrl": HANGING, "prompt": "p" }).to_string();
+    let answer = client::send(&server, "POST", "/code", None, Some(&body)).await;
+    let told = client::events(&within("the end", answer.text()).await.expect("a whole stream"));
+    last_error(&told, "clone");
+    assert_eq!(server.json("/api/v1/projects").await["projects"], json!([]));
 }
 
 #[tokio::test]

@@ -229,15 +229,16 @@ async fn a_submodule_is_left_out_and_named() {
     assert_eq!(server.paths("super").await, [".gitmodules", "file"]);
 }
 
-#[tokio::test]
-async fn too_large_missing_and_private_ones_are_refused_and_change_nothing() {
-    let Some(server) = CodeServer::start("import").await else { return };
-    let large = "for n in 1 2 3 4 5 6; do head -c 50000000 /dev/urandom > part$n; done";
-    server.git.host("a/large", "main", Some(large));
-    let frames = server.import("large", "a/large").await;
+/// Imports a repository that is too large into the project `large`, which stays as it was.
+pub(crate) async fn is_too_large(server: &CodeServer, name: &str) {
+    let frames = server.import("large", name).await;
     assert_eq!(failure(&frames).0, "too_large", "{frames:?}");
     assert!(server.paths("large").await.contains(&"src/App.jsx".to_owned()), "the project is as it was");
+}
 
+#[tokio::test]
+async fn missing_and_private_ones_are_refused_and_change_nothing() {
+    let Some(server) = CodeServer::start("import").await else { return };
     let frames = server.import("missing", "a/missing").await;
     let (code, sentence) = failure(&frames);
     assert!(

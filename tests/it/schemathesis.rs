@@ -5,7 +5,10 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::{process::Command, time::timeout};
 
-use crate::support::{Setup, TestServer, python_programs};
+use crate::{
+    fakes::firecrawl::ScrapingService,
+    support::{Setup, TestServer, python_programs},
+};
 
 const REQUIREMENTS: &str = "schemathesis==4.32.5\n";
 /// Longest run, on a busy machine too.
@@ -14,9 +17,10 @@ const RUN_TIME_MAX: Duration = Duration::from_secs(540);
 /// them: unknown fields are ignored on purpose.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
 
-/// What browser clients call beyond the endpoints they share with others. Pages of the web are none of a test's business.
-const BROWSER_PATHS: [&str; 11] = [
+/// What only browser clients call. `sandbox-status` is posted by others.
+const BROWSER_PATHS: [&str; 17] = [
     "/api/create-ai-sandbox",
+    "/api/sandbox-status",
     "/api/restart-vite",
     "/api/run-command",
     "/api/run-command-v2",
@@ -27,25 +31,43 @@ const BROWSER_PATHS: [&str; 11] = [
     "/api/report-vite-error",
     "/api/clear-vite-errors-cache",
     "/api/analyze-edit-intent",
+    "/api/scrape-url-enhanced",
+    "/api/scrape-website",
+    "/api/scrape-screenshot",
+    "/api/search",
+    "/api/extract-brand-styles",
 ];
+
+/// Makes the sandboxes of a client with a project header and of one without: most answers need one.
+async fn with_sandboxes(server: &TestServer) {
+    for project in [Some("my-project"), None] {
+        let mut request = server.http.post(server.url("/api/create-ai-sandbox-v2")).json(&serde_json::json!({}));
+        if let Some(project) = project {
+            request = request.header("x-project-id", project);
+        }
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+    }
+}
 
 #[tokio::test]
 async fn no_answer_is_a_fault_or_undescribed() {
     let Some(programs) = python_programs("schemathesis", REQUIREMENTS) else { return };
-    // Without its header a request is a browser's, on the same paths and in another shape; the document describes the
-    // clients that send it.
-    let server = TestServer::start_with(Setup::with_arguments(&["--legacy-dialect", "engine"])).await;
+    let server = TestServer::start().await;
     server.create("todo").await;
+    with_sandboxes(&server).await;
     // The stream of events does not end, so there is no whole answer to look at.
-    examine(&server, &programs, &["--exclude-path", "/api/v1/projects/{project}/events"]).await;
+    let others = ["/api/v1/projects/{project}/events"].into_iter().chain(BROWSER_PATHS);
+    let paths: Vec<&str> = others.flat_map(|path| ["--exclude-path", path]).collect();
+    examine(&server, &programs, &paths).await;
 }
 
 #[tokio::test]
 async fn no_answer_to_a_browser_is_a_fault_or_undescribed() {
     let Some(programs) = python_programs("schemathesis", REQUIREMENTS) else { return };
-    let server = TestServer::start().await;
-    let made = server.http.post(server.url("/api/create-ai-sandbox")).send().await.expect("an answer");
-    assert_eq!(made.status(), 200);
+    // Pages of the web are none of a test's business: a stand-in reads them.
+    let pages = ScrapingService::start().await;
+    let server = TestServer::start_with(Setup::with_arguments(&["--firecrawl-base-url", &pages.url()])).await;
+    with_sandboxes(&server).await;
     let paths: Vec<&str> = BROWSER_PATHS.iter().flat_map(|path| ["--include-path", path]).collect();
     examine(&server, &programs, &paths).await;
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::browser::wire::BrowserContext;
 use crate::project::BACKGROUND_SIZE_BYTES_MAX;
 
 /// Copies of what the server has itself, in either spelling.
@@ -37,20 +38,21 @@ pub(super) fn of_engine(context: Option<Map<String, Value>>) -> Option<String> {
 }
 
 /// The `context` of browsers: of its parts, the pages they had read and what they call their work.
-pub(super) fn of_browser(context: Option<&Value>) -> Option<String> {
-    let conversation = &context?["conversationContext"];
+pub(super) fn of_browser(context: Option<BrowserContext>) -> Option<String> {
+    let conversation = context?.conversation_context?;
     let mut parts = Vec::new();
-    if let Some(name) = conversation["currentProject"].as_str().filter(|name| !name.trim().is_empty()) {
+    if let Some(name) = conversation.current_project.filter(|name| !name.trim().is_empty()) {
         parts.push(format!("They call what they work on: {}", name.chars().take(NAME_CHARS_MAX).collect::<String>()));
     }
-    let pages = conversation["scrapedWebsites"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for page in &pages[pages.len().saturating_sub(PAGES_MAX)..] {
-        let content = match &page["content"] {
-            Value::String(text) => text.clone(),
-            Value::Null => continue,
-            other => other.to_string(),
+    let pages = conversation.scraped_websites.unwrap_or_default();
+    let skipped = pages.len().saturating_sub(PAGES_MAX);
+    for page in pages.into_iter().skip(skipped).filter_map(|page| page.0) {
+        let content = match page.content {
+            Some(Value::String(text)) => text,
+            None | Some(Value::Null) => continue,
+            Some(other) => other.to_string(),
         };
-        let address: String = page["url"].as_str().unwrap_or("a page").chars().take(NAME_CHARS_MAX).collect();
+        let address: String = page.url.as_deref().unwrap_or("a page").chars().take(NAME_CHARS_MAX).collect();
         parts.push(format!("{address} says:\n{}", cut(&content, PAGE_SIZE_BYTES_MAX)));
     }
     (!parts.is_empty()).then(|| parts.join("\n\n"))
@@ -93,16 +95,17 @@ mod tests {
 
     #[test]
     fn of_browsers_the_last_pages_count() {
-        assert_eq!(of_browser(None), None);
-        assert_eq!(of_browser(Some(&json!({ "currentFiles": {}, "conversationContext": "x" }))), None);
+        let of_browser = |context: Value| of_browser(serde_json::from_value(context).expect("any context is read"));
+        assert_eq!(of_browser(Value::Null), None);
+        assert_eq!(of_browser(json!({ "currentFiles": {}, "conversationContext": "x" })), None);
         let page = |n: usize| json!({ "url": format!("https://p{n}.example"), "content": "x".repeat(30_000) });
         let pages: Vec<Value> = (0..5).map(page).collect();
         let context = json!({ "conversationContext": { "scrapedWebsites": pages, "currentProject": "A shop" } });
-        let told = of_browser(Some(&context)).expect("something");
+        let told = of_browser(context).expect("something");
         assert!(told.starts_with("They call what they work on: A shop\n\nhttps://p2.example says:\nxxx"), "{told:.80}");
         assert!(told.contains("https://p4.example") && !told.contains("https://p1.example"));
         assert!(told.len() <= BACKGROUND_SIZE_BYTES_MAX);
         let structured = json!({ "conversationContext": { "scrapedWebsites": [{ "content": { "title": "T" } }] } });
-        assert_eq!(of_browser(Some(&structured)).as_deref(), Some("a page says:\n{\"title\":\"T\"}"));
+        assert_eq!(of_browser(structured).as_deref(), Some("a page says:\n{\"title\":\"T\"}"));
     }
 }

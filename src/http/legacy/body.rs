@@ -1,21 +1,35 @@
 //! Bodies of requests, checked against the types they are read as, with the complaints that the first engine's clients know.
 
-use std::time::Duration;
+use std::{
+    any::TypeId,
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     body::Bytes,
     extract::{FromRequest as _, Request},
     http::{HeaderMap, StatusCode, header},
 };
-use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::de::DeserializeOwned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use super::{refusal::Refusal, wire::ValidationError};
+use crate::http::Timing;
 
-/// Longest time a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(60);
+/// Longest time a body may take to arrive, on a request that is read here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyWithin(pub(super) Duration);
+
+impl Default for BodyWithin {
+    fn default() -> Self {
+        Self(Timing::default().older_body_within)
+    }
+}
 
 /// A body that is an object.
 #[derive(Debug)]
@@ -27,16 +41,7 @@ impl Fields {
     /// Reads the body of a request.
     pub(crate) async fn read(request: Request) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
-        let body = timeout(BODY_WITHIN, Bytes::from_request(request, &())).await;
-        let slow = |_| Refusal::Detail(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive".into());
-        let body = body.map_err(slow)?.map_err(|rejection| {
-            let sentence = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than this server takes",
-                _ => "The body could not be read",
-            };
-            Refusal::Detail(rejection.status(), sentence.into())
-        })?;
-        Self::parse(&headers, &body)
+        Self::parse(&headers, &bytes(request).await?)
     }
 
     /// The same where nothing at all is as good as an empty object.
@@ -70,26 +75,23 @@ impl Fields {
         }
     }
 
-    /// What stands there, for those who complain in their own words.
-    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.given(name)
-    }
-
     /// A text, if there is one.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.given(name)?.as_str().map(str::to_owned)
+        self.object.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// A list, if there is one.
-    pub(crate) fn list(&self, name: &str) -> Option<Vec<Value>> {
-        self.given(name)?.as_array().cloned()
+    /// As what it is meant to be: a type of which each field may be absent. For those who complain in their own words.
+    pub(crate) fn read_leniently<T: DeserializeOwned + Default>(self) -> T {
+        serde_json::from_value(Value::Object(self.object)).unwrap_or_else(|error| {
+            tracing::error!(%error, "a body whose fields may all be absent could not be read");
+            T::default()
+        })
     }
 
     /// As what it must be; the refusal complains of each field that is not. What the type allows is what counts, so that
     /// the API's description, which is made from the same type, says it too.
-    pub(crate) fn read_as<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Refusal> {
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    pub(crate) fn read_as<T: DeserializeOwned + JsonSchema + 'static>(self) -> Result<T, Refusal> {
+        let schema = schema_of::<T>();
         let (mut body, mut complaints) = (Value::Object(self.object), Vec::new());
         check(&schema, &mut body, &mut vec!["body".into()], &mut complaints);
         if !complaints.is_empty() {
@@ -100,15 +102,76 @@ impl Fields {
             Refusal::bad_request("The body could not be read")
         })
     }
+}
 
-    fn given(&self, name: &str) -> Option<&Value> {
-        self.object.get(name).filter(|value| !value.is_null())
-    }
+/// The body of a request as it is.
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, Refusal> {
+    let BodyWithin(within) = request.extensions().get().copied().unwrap_or_default();
+    let slow = |_| Refusal::Detail(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive".into());
+    timeout(within, Bytes::from_request(request, &())).await.map_err(slow)?.map_err(|rejection| {
+        let sentence = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than this server takes",
+            _ => "The body could not be read",
+        };
+        Refusal::Detail(rejection.status(), sentence.into())
+    })
 }
 
 /// Reads the body of a request as what it must be.
-pub(crate) async fn read<T: DeserializeOwned + JsonSchema>(request: Request) -> Result<T, Refusal> {
+pub(crate) async fn read<T: DeserializeOwned + JsonSchema + 'static>(request: Request) -> Result<T, Refusal> {
     Fields::read(request).await?.read_as()
+}
+
+/// What a type allows. Made once: that takes longer than reading a body.
+fn schema_of<T: JsonSchema + 'static>() -> Arc<Value> {
+    static SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Arc<Value>>>> = LazyLock::new(Mutex::default);
+    let mut schemas = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
+    let schema = schemas.entry(TypeId::of::<T>()).or_insert_with(|| {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        Arc::new(settings.into_generator().into_root_schema_for::<T>().to_value())
+    });
+    Arc::clone(schema)
+}
+
+/// A field that is needed, in a body whose reader complains in its own words: absent, null or of another type is all the
+/// same to it. Described as if it were there.
+#[derive(Debug, Clone)]
+pub(crate) struct Lenient<T>(pub(crate) Option<T>);
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Lenient<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A field that is as good as absent when it is of another type.
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// Checks a value against a schema, and puts flags into their one spelling.
@@ -253,7 +316,7 @@ mod tests {
         InstallPackagesRequest,
     };
 
-    fn read<T: DeserializeOwned + JsonSchema>(kind: Option<&str>, body: &str) -> Result<T, Value> {
+    fn read<T: DeserializeOwned + JsonSchema + 'static>(kind: Option<&str>, body: &str) -> Result<T, Value> {
         let mut headers = HeaderMap::new();
         if let Some(kind) = kind {
             headers.insert(header::CONTENT_TYPE, kind.parse().expect("valid"));
@@ -265,7 +328,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check<T: DeserializeOwned + JsonSchema>(kind: Option<&str>, body: &str, expected: Value) {
+    fn check<T: DeserializeOwned + JsonSchema + 'static>(kind: Option<&str>, body: &str, expected: Value) {
         assert_eq!(read::<T>(kind, body).err().unwrap_or_default(), expected, "{body}");
     }
 
@@ -347,6 +410,35 @@ mod tests {
             r#"{"response":"","packages":null}"#,
             json!([{"type":"list_type","loc":["body","packages"],"msg":"Input should be a valid list","input":null}]),
         );
+    }
+
+    #[test]
+    fn what_a_type_allows_is_worked_out_once() {
+        let first = schema_of::<GenerateCodeRequest>();
+        assert!(Arc::ptr_eq(&first, &schema_of::<GenerateCodeRequest>()));
+        assert_ne!(first, schema_of::<ApplyCodeRequest>());
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_as_good_as_none() {
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        struct Wish {
+            text: Lenient<String>,
+            #[serde(default, deserialize_with = "lenient")]
+            flag: Option<bool>,
+        }
+        for (body, text, flag) in [
+            (r#"{"text":"x","flag":true}"#, Some("x"), Some(true)),
+            (r#"{"text":5,"flag":"yes"}"#, None, None),
+            (r#"{"text":null,"flag":null,"more":1}"#, None, None),
+            ("{}", None, None),
+        ] {
+            let fields = Fields::parse(&HeaderMap::new(), body.as_bytes()).expect("an object");
+            let wish: Wish = fields.read_leniently();
+            assert_eq!((wish.text.0.as_deref(), wish.flag), (text, flag), "{body}");
+        }
+        let schema = schema_of::<Wish>();
+        assert_eq!((&schema["required"], &schema["properties"]["text"]["type"]), (&json!(["text"]), &json!("string")));
     }
 
     #[test]

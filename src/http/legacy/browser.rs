@@ -53,7 +53,7 @@ where
     };
     let answer = endpoint(browser, request).await;
     let mut response = answer.unwrap_or_else(|refusal| refusal.in_dialect(Dialect::Browser)).into_response();
-    if let Some(cookie) = cookie {
+    if let Some(cookie) = cookie.as_ref().and_then(caller::Cookie::header) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response

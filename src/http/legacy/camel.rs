@@ -8,7 +8,7 @@ mod translation;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{FromRequest as _, Request},
+    extract::Request,
     http::{Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -51,9 +51,7 @@ async fn respond(state: HttpState, request: Request) -> Result<Response, Refusal
     let endpoint = path.strip_prefix("/api/").unwrap_or_default();
     let grant = state.access.admit_request(&parts.headers).await?;
     let request = Request::from_parts(parts.clone(), body);
-    let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
-        Refusal::Detail(rejection.status(), "The body is larger than this server takes, or could not be read".into())
-    })?;
+    let body = body::bytes(request).await?;
     let request = |body: Bytes| Request::from_parts(parts.clone(), Body::from(body));
     let project = project(&request(Bytes::new()), &body)?;
     let connection = parts.extensions.get::<Connection>().cloned();

@@ -11,7 +11,7 @@ use axum::{
 };
 use cobuild_protocol::{
     Command, ErrorBody, ErrorCode, Event, ProjectId, ProjectState, RunId,
-    command::{Generate, ImportRepository, StopSandbox},
+    command::{Cancel, Generate, ImportRepository, StopSandbox},
     event::RepositoryImported,
     value::{Role, SandboxState},
 };
@@ -39,8 +39,6 @@ pub(crate) const JOBS_MAX: usize = 4;
 const RETRY_AFTER_MS: u64 = 10_000;
 /// Longest time for the sandbox: the first one installs its template.
 const SANDBOX_TIME_MAX: Duration = Duration::from_secs(300);
-/// Longest time for all of it.
-const JOB_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// How long a sandbox may take to be gone before the client is told that it is not.
 const RELEASE_TIME_MAX: Duration = Duration::from_secs(20);
 /// How many changed files get an event each; the summary counts all.
@@ -64,6 +62,17 @@ struct Job {
     /// As it was sent, for what is said about it.
     url: Result<RepositoryUrl, String>,
     prompt: String,
+    /// Longest time for all of it.
+    within: Duration,
+}
+
+/// Where a job is done.
+struct Workplace {
+    visit: Visit,
+    /// The run under way, or the last one.
+    run: Option<RunId>,
+    /// Whether the repository is there.
+    has_repository: bool,
 }
 
 pub(super) async fn process(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
@@ -78,7 +87,7 @@ pub(super) async fn process(State(state): State<HttpState>, request: Request) ->
     let hosts = &state.registry.parts().settings.git_hosts;
     let url = RepositoryUrl::parse(&repo_url, hosts).map_err(|error| error.to_string());
     let (listener, (steps, mut told)) = (call.listener(), Steps::new());
-    let job = Job { call, url, prompt };
+    let job = Job { call, url, prompt, within: state.timing.code_job_max };
     let shutdown = state.shutdown.clone();
     // On its own: it goes on when the client goes away.
     state.tasks.spawn(async move {
@@ -123,9 +132,9 @@ impl Job {
     /// Does it, and ends with one last event, after the sandbox is released.
     async fn run(self, mut steps: Steps) {
         let began = Instant::now();
-        let mut visit = None;
-        let work = self.work(&mut steps, &mut visit);
-        let done = timeout(JOB_TIME_MAX, work).await.unwrap_or_else(|_| {
+        let mut place = None;
+        let work = self.work(&mut steps, &mut place);
+        let done = timeout(self.within, work).await.unwrap_or_else(|_| {
             Err(ErrorBody::new(ErrorCode::SandboxTimeout, "it took longer than this server lets it take"))
         });
         let failed_step = steps.step();
@@ -133,8 +142,8 @@ impl Job {
             steps.begin(Step::Complete);
             steps.say(Kind::Info, None, "Cleaning up sandbox...");
         }
-        if let Some(visit) = &mut visit
-            && let Err(error) = release(visit).await
+        if let Some(place) = &mut place
+            && let Err(error) = self.leave(place).await
         {
             steps.say(Kind::Warning, None, &format!("The sandbox was not released: {}", error.message));
         }
@@ -154,7 +163,21 @@ impl Job {
         }
     }
 
-    async fn work(&self, steps: &mut Steps, place: &mut Option<Visit>) -> Result<Done, ErrorBody> {
+    /// Leaves nothing behind but what there is to look at: ends the run of the job, if it did not end by itself, and the
+    /// sandbox; a project whose repository did not come goes, too, unless somebody else is in it.
+    async fn leave(&self, place: &mut Workplace) -> Result<(), ErrorBody> {
+        let Workplace { visit, run, has_repository } = place;
+        if let Some(run) = run.take() {
+            // One that has ended stays as it ended.
+            visit.submit(Command::Cancel(Cancel { run })).await?;
+        }
+        if *has_repository || is_shared(visit).await? {
+            return release(visit).await;
+        }
+        self.call.state.registry.delete(&self.call.project).await.map_err(|error| error.body())
+    }
+
+    async fn work(&self, steps: &mut Steps, place: &mut Option<Workplace>) -> Result<Done, ErrorBody> {
         let state = &self.call.state;
         steps.begin(Step::Init);
         let provider = match state.sandboxes.name() {
@@ -174,7 +197,9 @@ impl Job {
         let (project, name) = (self.call.project.clone(), url.name().to_owned());
         let handle = state.registry.create(Some(project.clone()), Some(name.clone())).await.map_err(|e| e.body())?;
         let subscription = self.call.enter(&handle).await.map_err(|error| error.body())?;
-        let visit = place.insert(Visit::new(handle, subscription));
+        let visit = Visit::new(handle, subscription);
+        let Workplace { visit, run, has_repository } =
+            place.insert(Workplace { visit, run: None, has_repository: false });
         steps.say(Kind::Info, None, &format!("Watch and edit it at {}/p/{project}", state.url));
         visit.start_sandbox(SANDBOX_TIME_MAX).await?;
         let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
@@ -187,7 +212,9 @@ impl Job {
 
         steps.begin(Step::Clone);
         steps.say(Kind::Info, Some(35), &format!("Cloning repository: {url}"));
-        let imported = import(visit, url).await?;
+        let command = ImportRepository { url: url.to_string() };
+        let imported = imported(visit, *run.insert(visit.begin(Command::ImportRepository(command)).await?)).await?;
+        *has_repository = true;
         steps.say(Kind::Success, Some(50), &format!("Repository cloned successfully: {name}"));
         warn_of(steps, &imported);
 
@@ -198,7 +225,7 @@ impl Job {
 
         steps.begin(Step::Planning);
         steps.say(Kind::Info, Some(70), &format!("Planning changes based on prompt: '{}'", self.prompt));
-        let run = visit.begin(Command::Generate(Generate::new(self.prompt.clone()))).await?;
+        let run = *run.insert(visit.begin(Command::Generate(Generate::new(self.prompt.clone()))).await?);
         let files_modified = implement(visit, run, steps).await?;
         Ok(Done { repository: name, files_modified, sandbox })
     }
@@ -218,9 +245,8 @@ struct Done {
     sandbox: String,
 }
 
-async fn import(visit: &mut Visit, url: &RepositoryUrl) -> Result<RepositoryImported, ErrorBody> {
-    let command = ImportRepository { url: url.to_string() };
-    let run = visit.begin(Command::ImportRepository(command)).await?;
+/// What the run of an import has brought.
+async fn imported(visit: &mut Visit, run: RunId) -> Result<RepositoryImported, ErrorBody> {
     let mut imported = None;
     loop {
         match visit.next_of(run).await? {
@@ -312,6 +338,14 @@ fn begin_implementation(steps: &mut Steps) {
         steps.begin(Step::Implementation);
         steps.say(Kind::Info, Some(92), "Implementing planned changes...");
     }
+}
+
+/// Whether somebody else is in the room, or has done something there.
+async fn is_shared(visit: &Visit) -> Result<bool, ErrorBody> {
+    let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
+    let own = visit.participant();
+    let is_there = view.participants.values().any(|other| other.participant != own && other.present);
+    Ok(is_there || view.runs.iter().any(|run| run.by != Some(own)))
 }
 
 /// Ends the sandbox and waits until it is gone.

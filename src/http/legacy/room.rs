@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use cobuild_protocol::{
-    Command, CommandFrame, ErrorBody, ErrorCode, Event, EventFrame, RequestId, RunId,
+    Command, CommandFrame, ErrorBody, ErrorCode, Event, EventFrame, ParticipantId, RequestId, RunId,
     frame::{Accepted, ControlFrame},
     value::{Outcome, SandboxState},
 };
@@ -31,6 +31,11 @@ impl Visit {
     pub(crate) fn new(handle: ProjectHandle, subscription: Subscription) -> Self {
         let Subscription { member, feed, .. } = subscription;
         Self { handle, member, feed, taken: VecDeque::new() }
+    }
+
+    /// Who it is that is there.
+    pub(crate) fn participant(&self) -> ParticipantId {
+        self.member.participant()
     }
 
     /// Gives a command; the error says why it was refused.

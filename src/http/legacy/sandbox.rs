@@ -9,10 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{
-    Command, ErrorCode, ProjectState,
-    command::Cancel,
+    Command, ProjectState,
+    command::{Cancel, StopSandbox},
     state::RunState,
-    value::{RunKind, SandboxInfo, SandboxState},
+    value::{SandboxInfo, SandboxState},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -33,9 +33,6 @@ use crate::{http::HttpState, project::ProjectHandle};
 /// How long a request waits for a sandbox: less than an answer may take to begin. The first sandbox of a server installs
 /// its template, which takes some ten seconds.
 pub(crate) const START_WITHIN: Duration = Duration::from_secs(50);
-/// How often a run that uses the sandbox is ended before it is given up: as many as may wait, and those that come
-/// meanwhile.
-const KILL_ATTEMPTS_MAX: usize = 32;
 /// The only template.
 const TEMPLATE: &str = "react-vite";
 /// What clients are told when there is none.
@@ -198,32 +195,23 @@ pub(super) async fn kill(State(state): State<HttpState>, request: Request) -> Re
     Ok(Json(body).into_response())
 }
 
-/// Ends the sandbox, and before it the runs that use it.
+/// Ends the sandbox, the run that uses it, and what the caller has waiting. What others have waiting is not theirs to end,
+/// whoever they are: it makes another sandbox when its turn comes.
 pub(crate) async fn end(call: &Call, handle: &ProjectHandle) -> Result<(), Refusal> {
     let mut visit = Visit::new(handle.clone(), call.enter(handle).await?);
-    let ended = handle.state().await?.1.sandbox.sandbox.clone();
-    for _ in 0..KILL_ATTEMPTS_MAX {
-        match visit.submit(Command::StopSandbox(Default::default())).await {
-            // Somebody else may have ended it before, or asked for another since.
-            Ok(_) => loop {
-                let (_, view) = handle.state().await?;
-                if view.sandbox.parked || view.sandbox.sandbox != ended {
-                    return Ok(());
-                }
-                visit.next().await?;
-            },
-            Err(error) if error.code == ErrorCode::Conflict => cancel_runs(&mut visit).await?,
-            Err(error) => return Err(error.into()),
+    let (_, view) = handle.state().await?;
+    let own = Some(visit.participant());
+    for run in view.runs.iter().filter(|run| run.state == RunState::Queued && run.by == own) {
+        visit.submit(Command::Cancel(Cancel { run: run.run })).await?;
+    }
+    let ended = view.sandbox.sandbox;
+    visit.submit(Command::StopSandbox(StopSandbox { end_run: true })).await?;
+    // Somebody else may have ended it before, or asked for another since.
+    loop {
+        let (_, view) = handle.state().await?;
+        if view.sandbox.parked || view.sandbox.sandbox != ended {
+            return Ok(());
         }
+        visit.next().await?;
     }
-    Err(Refusal::Later("The sandbox is in use again and again; try later".into(), 1000))
-}
-
-async fn cancel_runs(visit: &mut Visit) -> Result<(), Refusal> {
-    let (_, view) = visit.handle.state().await?;
-    let using = view.runs.iter().filter(|run| run.state != RunState::Finished && run.kind != RunKind::Exec);
-    for run in using.map(|run| run.run).collect::<Vec<_>>() {
-        visit.submit(Command::Cancel(Cancel { run })).await?;
-    }
-    Ok(())
 }

@@ -1,51 +1,19 @@
-//! What else browser clients of the older systems call: commands, logs, packages in one piece, plans. Answers are described
-//! by the types that are written; what such clients send is read field by field, so those types only describe.
-#![expect(dead_code, reason = "requests are read field by field")]
+//! What else browser clients of the older systems call: commands, logs, packages in one piece, plans. Described by the
+//! types that are read and written.
 
-use schemars::JsonSchema;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     Document, Operation,
     browser_pages::{AnyRefusal, NoSuchPath},
 };
 use crate::http::legacy::browser::wire::{
-    AnalyzeEditResponse, BrowserError, BrowserSandboxStatus, CreateBrowserSandboxResponse, Done,
-    InstallInOnePieceResponse, ReportErrorResponse, RunCommandResponse, SandboxLogs, ViteErrors,
+    AnalyzeEditRequest, AnalyzeEditResponse, BrowserError, BrowserInstallRequest, BrowserSandboxStatus,
+    BrowserStatusFailure, CreateBrowserSandboxResponse, Done, InstallInOnePieceResponse, ReportErrorRequest,
+    ReportErrorResponse, RunCommandRequest, RunCommandResponse, SandboxLogs, ViteErrors,
 };
 
 const TAG: &str = "Browser Clients";
-
-#[derive(JsonSchema)]
-struct RunCommandRequest {
-    command: String,
-}
-
-#[derive(JsonSchema)]
-struct InstallInOnePieceRequest {
-    #[schemars(length(min = 1))]
-    packages: Vec<String>,
-}
-
-#[derive(JsonSchema)]
-struct ReportErrorRequest {
-    error: String,
-    #[serde(default)]
-    file: Option<String>,
-    #[serde(default)]
-    r#type: Option<String>,
-}
-
-#[derive(JsonSchema)]
-struct AnalyzeEditRequest {
-    #[schemars(length(min = 1))]
-    prompt: String,
-    /// As `get-sandbox-files` gives it; the names of `componentTree` are looked for.
-    manifest: Map<String, Value>,
-    /// Not needed: no model is asked.
-    #[serde(default)]
-    model: Option<String>,
-}
 
 pub(super) fn describe(document: &mut Document) {
     sandboxes(document);
@@ -88,6 +56,7 @@ fn sandboxes(document: &mut Document) {
                 "message": "No active sandbox" }),
         );
         refusals(op);
+        op.fails_with::<BrowserStatusFailure>("500", "It could not be found out.");
     });
     document.describe("post", "/api/restart-vite", |op| {
         op.is(TAG, "Restart the dev server").gives::<Done>(
@@ -115,7 +84,7 @@ fn commands(document: &mut Document) {
     }
     document.describe("post", "/api/install-packages-v2", |op| {
         op.is(TAG, "Install packages, answered when it is done")
-            .takes::<InstallInOnePieceRequest>(json!({ "packages": ["axios"] }))
+            .takes::<BrowserInstallRequest>(json!({ "packages": ["axios"] }))
             .gives::<InstallInOnePieceResponse>(
                 200,
                 "It has ended; `success` says how.",

@@ -1,53 +1,19 @@
-//! The calls by which browser clients have pages of the web read. Answers are described by the types that are
-//! written; what such clients send is read field by field, so those types only describe.
-#![expect(dead_code, reason = "requests are read field by field")]
+//! The calls by which browser clients have pages of the web read. Described by the types that are read and written.
 
 use schemars::JsonSchema;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{Document, Operation};
 use crate::http::legacy::browser::wire::{
-    BrowserError, ExtractBrandStylesResponse, ScrapeScreenshotResponse, ScrapeUrlResponse, ScrapeWebsiteResponse,
-    SearchResponse,
+    BrowserError, ExtractBrandStylesRequest, ExtractBrandStylesResponse, ScrapeScreenshotResponse, ScrapeUrlRequest,
+    ScrapeUrlResponse, ScrapeWebsiteRequest, ScrapeWebsiteResponse, SearchRequest, SearchResponse,
 };
 
 const TAG: &str = "Pages of the Web";
 
-#[derive(JsonSchema)]
-struct ScrapeUrlRequest {
-    /// The page; without a scheme, `https`. Public addresses only.
-    url: String,
-}
-
-#[derive(JsonSchema)]
-struct ScrapeWebsiteRequest {
-    /// The page; without a scheme, `https`. Public addresses only.
-    url: String,
-    /// Of `markdown`, `html`, `links`, `screenshot`; the first two if absent.
-    #[serde(default)]
-    formats: Option<Vec<String>>,
-    /// `onlyMainContent`: false for the whole page.
-    #[serde(default)]
-    options: Option<Map<String, Value>>,
-}
-
-#[derive(JsonSchema)]
-struct SearchRequest {
-    #[schemars(length(min = 1, max = 500))]
-    query: String,
-}
-
-#[derive(JsonSchema)]
-struct ExtractBrandStylesRequest {
-    /// The page; without a scheme, `https`. Public addresses only.
-    url: String,
-    /// What the styles are wanted for; not needed.
-    #[serde(default)]
-    prompt: Option<String>,
-}
-
 /// These clients are switched off.
 #[derive(JsonSchema)]
+#[expect(dead_code, reason = "it only describes")]
 pub(super) struct NoSuchPath {
     detail: String,
 }
@@ -55,6 +21,7 @@ pub(super) struct NoSuchPath {
 /// A refusal, possibly one that comes before it is known for whom the request is.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "either of two types, which are what is written")]
 pub(super) enum AnyRefusal {
     /// As browser clients read it.
     Browser(BrowserError),
@@ -125,7 +92,7 @@ pub(super) fn describe(document: &mut Document) {
     document.describe("post", "/api/extract-brand-styles", |op| {
         op.is(TAG, "Colours and fonts of a page")
             .details("By the scraping service; else what the page's own style sheets state, and nothing else.")
-            .takes::<ExtractBrandStylesRequest>(json!({ "url": "https://example.com/", "prompt": "A landing page" }))
+            .takes::<ExtractBrandStylesRequest>(json!({ "url": "https://example.com/" }))
             .gives::<ExtractBrandStylesResponse>(
                 200,
                 "What it looks like.",

@@ -77,7 +77,7 @@ pub(super) fn routes(api: Api) -> Api {
                      first. The stream does not end by itself.",
                 )
                 .query::<sse::Since>()
-                .header("Last-Event-ID", "The last `id` a reader has seen; browsers send it by themselves.", false)
+                .header("Last-Event-ID", "The last `id` a reader has seen; browsers send it by themselves.", false, None)
                 .gives_as(200, "The stream.", "text/event-stream", json!({ "type": "string" }))
                 .fails(&[REFUSED, STRANGER, FORBIDDEN, MISSING]);
         })

@@ -27,9 +27,14 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: &Cancel) -> Result<Acceptance
     if info.state == RunState::Queued {
         desk.may_decide_for(info.by)?;
     }
-    let stamp = desk.stamp(Some(run));
-    let seq = push_end(desk.batch, desk.state, run, desk.by, stamp);
+    let seq = end(desk, run);
     Ok(Acceptance { run: Some(run), seq: Some(seq) })
+}
+
+/// Ends a run as this command asks.
+pub(super) fn end(desk: &mut Desk<'_>, run: RunId) -> Seq {
+    let stamp = desk.stamp(Some(run));
+    push_end(desk.batch, desk.state, run, desk.by, stamp)
 }
 
 /// Ends a run as part of another command.

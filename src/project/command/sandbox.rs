@@ -1,9 +1,9 @@
 //! `start_sandbox`, `stop_sandbox`, `restart_preview`: the actor does the work when the reply is on its way;
 //! `sandbox_changed` and `preview_changed` tell how it goes.
 
-use cobuild_protocol::value::SandboxState;
+use cobuild_protocol::{command::StopSandbox, value::SandboxState};
 
-use super::{Acceptance, Desk, SandboxWish};
+use super::{Acceptance, Desk, SandboxWish, cancel};
 use crate::project::error::ProjectError;
 
 pub(super) fn start(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
@@ -11,12 +11,14 @@ pub(super) fn start(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
     Ok(Acceptance { run: None, seq: None })
 }
 
-pub(super) fn stop(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {
-    if desk.runs.uses_sandbox() {
+pub(super) fn stop(desk: &mut Desk<'_>, command: &StopSandbox) -> Result<Acceptance, ProjectError> {
+    if !command.end_run && desk.runs.is_sandbox_needed() {
         return Err(ProjectError::Conflict("a run is using the sandbox; cancel it first".into()));
     }
+    // In one step: between a cancel and a stop the next one of the queue could begin.
+    let seq = desk.runs.using_sandbox().map(|run| cancel::end(desk, run));
     *desk.sandbox_wanted = SandboxWish::Stop;
-    Ok(Acceptance { run: None, seq: None })
+    Ok(Acceptance { run: None, seq })
 }
 
 pub(super) fn restart_preview(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {

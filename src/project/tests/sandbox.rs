@@ -224,7 +224,7 @@ async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
     let room = TestRoom::new().await;
     let mut ada = room.enter("Ada").await;
     accepted_run_end(&mut ada, exec("echo hi")).await;
-    ada.send(Command::StopSandbox(cobuild_protocol::command::StopSandbox {})).await;
+    ada.send(Command::StopSandbox(cobuild_protocol::command::StopSandbox::default())).await;
     ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Stopped)).await;
     let preview = within(ada.handle.preview()).await.unwrap();
     assert!(
@@ -234,6 +234,29 @@ async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
     assert_eq!(room.sandboxes.living(), 0);
     ada.send(Command::StartSandbox(cobuild_protocol::command::StartSandbox {})).await;
     ada.wait_for(|frame| is_sandbox(frame, cobuild_protocol::value::SandboxState::Ready)).await;
+    assert_eq!(room.sandboxes.living(), 1);
+}
+
+#[tokio::test]
+async fn an_editors_stop_ends_the_run_and_no_prompt_that_waits() {
+    let mut room = TestRoom::new().await;
+    let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);
+    accepted_run_end(&mut ada, exec("echo hi")).await;
+    let first = ada.generate("first").await;
+    let call = room.call().await;
+    let second = ada.generate("second").await;
+    let stop = |end_run| Command::StopSandbox(cobuild_protocol::command::StopSandbox { end_run });
+    let refused = bob.send(stop(false)).await;
+    assert!(matches!(&refused, ControlFrame::Rejected(it) if it.error.code == ErrorCode::Conflict), "{refused:?}");
+    let stopped = bob.send(stop(true)).await;
+    assert!(matches!(&stopped, ControlFrame::Accepted(_)), "{stopped:?}");
+    assert_eq!(ada.wait_for_end(first).await, Outcome::Cancelled);
+    within(call.closed()).await;
+    // What waited has its turn now, and what it needs.
+    let next = room.call().await;
+    next.text("<file path=\"src/a.js\">1</file>");
+    next.stop();
+    assert_eq!(ada.wait_for_end(second).await, Outcome::Completed);
     assert_eq!(room.sandboxes.living(), 1);
 }
 

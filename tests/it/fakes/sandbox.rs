@@ -35,7 +35,7 @@ pub(crate) struct PreviewSwitch {
     pub(crate) broken: Arc<AtomicBool>,
     /// The dev server takes no connections.
     pub(crate) refuses: Arc<AtomicBool>,
-    /// Making a sandbox never ends.
+    /// Making a sandbox does not end.
     pub(crate) slow: Arc<AtomicBool>,
 }
 
@@ -69,8 +69,8 @@ impl SandboxProvider for FakeSandboxes {
 
     async fn create(&self, spec: SandboxSpec, progress: ProgressSender) -> Result<Arc<dyn Sandbox>, SandboxError> {
         progress.send_replace("Unpacking the fake".into());
-        if self.switch.slow.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        while self.switch.slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         if self.switch.broken.load(Ordering::SeqCst) {
             return Err(SandboxError::Unavailable("bubblewrap is not installed: apt install bubblewrap".into()));

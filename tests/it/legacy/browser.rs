@@ -1,6 +1,9 @@
 //! Browser clients without a project header.
 
-use std::io::Cursor;
+use std::{
+    io::Cursor,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -12,19 +15,24 @@ use crate::support::{Setup, TestServer, WsClient, within};
 struct Browser<'a> {
     server: &'a TestServer,
     http: reqwest::Client,
+    /// What it calls itself: no two are the same.
+    agent: String,
     cookie: std::sync::Mutex<Option<String>>,
 }
 
 impl<'a> Browser<'a> {
     fn new(server: &'a TestServer) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { server, http, cookie: std::sync::Mutex::default() }
+        static BROWSERS: AtomicUsize = AtomicUsize::new(0);
+        let agent = format!("Browser/{}", BROWSERS.fetch_add(1, Ordering::Relaxed));
+        Self { server, http, agent, cookie: std::sync::Mutex::default() }
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, String) {
         let method = method.parse().expect("a method");
         let mut request =
             self.http.request(method, self.server.url(&format!("/api/{path}"))).header("sec-fetch-site", "same-origin");
+        request = request.header("user-agent", &self.agent);
         if let Some(cookie) = self.cookie.lock().expect("not poisoned").as_ref() {
             request = request.header("cookie", cookie);
         }
@@ -484,4 +492,48 @@ async fn browsers_share_nothing_and_a_program_is_the_default() {
     let viewer = WsClient::attach(&server, "default").await;
     let sandbox = viewer.snapshot.as_ref().and_then(|snapshot| snapshot.state.sandbox.sandbox.clone());
     assert_eq!(sandbox.as_deref(), made.body["sandboxId"].as_str(), "a viewer sees what it did");
+}
+
+/// The value of the cookie an answer sets.
+async fn cookie_of(request: reqwest::RequestBuilder) -> String {
+    let answer = within("an answer", request.send()).await.expect("an answer");
+    let cookie = answer.headers()["set-cookie"].to_str().expect("ASCII");
+    cookie.split(';').next().expect("a cookie").to_owned()
+}
+
+#[tokio::test]
+async fn a_pages_first_requests_are_one_browsers() {
+    let server = TestServer::start().await;
+    let first = |agent: &str| {
+        let request = server.http.post(server.url("/api/create-ai-sandbox-v2")).header("sec-fetch-site", "same-origin");
+        request.header("user-agent", agent).header("origin", "http://localhost:5173")
+    };
+    let (one, two, other) = tokio::join!(
+        cookie_of(first("Firefox")),
+        cookie_of(
+            server
+                .http
+                .get(server.url("/api/sandbox-status"))
+                .header("sec-fetch-site", "same-origin")
+                .header("user-agent", "Firefox")
+        ),
+        cookie_of(first("Chromium")),
+    );
+    assert_eq!(one, two);
+    assert_ne!(one, other);
+    // What either did is where the browser is.
+    let status = server.http.get(server.url("/api/sandbox-status")).header("cookie", &two).send().await;
+    let status: Value = status.expect("an answer").json().await.expect("JSON");
+    assert_eq!(status["active"], true, "{status}");
+}
+
+#[tokio::test]
+async fn where_a_token_is_asked_for_nobody_is_taken_for_another() {
+    let server = TestServer::start_with(Setup::with_arguments(&["--host", "0.0.0.0"])).await;
+    let link = server.running().owner_link().expect("a link").to_owned();
+    let (_, token) = link.split_once("/#token=").expect("a token");
+    let url = format!("http://127.0.0.1:{}/api/sandbox-status", server.address.port());
+    let first = || server.http.get(&url).bearer_auth(token).header("sec-fetch-site", "same-origin");
+    let (one, two) = tokio::join!(cookie_of(first()), cookie_of(first()));
+    assert_ne!(one, two);
 }

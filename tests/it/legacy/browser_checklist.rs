@@ -1,8 +1,17 @@
 //! The contract's checklist for browser clients, endpoint by endpoint.
 
-use cobuild_protocol::{Event, value::Outcome};
+use std::sync::atomic::Ordering;
+
+use cobuild_protocol::{
+    Event, EventFrame,
+    value::{Outcome, SandboxState},
+};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::client::{call, events, send};
 use crate::support::{TestServer, WsClient, within};
@@ -178,6 +187,36 @@ async fn whatever_stream_a_browser_leaves_the_run_goes_on() {
         });
         assert_eq!(within(endpoint.path, finished).await, Outcome::Completed, "{}", endpoint.path);
     }
+}
+
+#[tokio::test]
+async fn whoever_leaves_before_the_answer_begins_ends_nothing_either() {
+    let server = TestServer::start().await;
+    server.create("default").await;
+    let mut viewer = WsClient::attach(&server, "default").await;
+    server.preview.slow.store(true, Ordering::SeqCst);
+    let body = json!({ "response": "<file path=\"src/left.js\">1</file>" }).to_string();
+    let head = "POST /api/apply-ai-code-stream HTTP/1.1\r\nhost: localhost";
+    let mut socket = TcpStream::connect(server.address).await.expect("a connection");
+    let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let is_being_made = |frame: &EventFrame| match &frame.event {
+        Event::SandboxChanged(changed) => (changed.state == SandboxState::Creating).then_some(()),
+        _ => None,
+    };
+    viewer.event(is_being_made).await;
+    socket.shutdown().await.expect("an end");
+    let mut answer = Vec::new();
+    within("the server takes leave", socket.read_to_end(&mut answer)).await.expect("an end");
+    assert!(answer.is_empty(), "there was no answer yet: {}", String::from_utf8_lossy(&answer));
+    server.preview.slow.store(false, Ordering::SeqCst);
+    let finished = viewer.event(|frame| match &frame.event {
+        Event::RunFinished(finished) => Some(finished.outcome),
+        _ => None,
+    });
+    assert_eq!(finished.await, Outcome::Completed);
+    let files = server.json("/api/v1/projects/default/files").await["files"].to_string();
+    assert!(files.contains("src/left.js"), "{files}");
 }
 
 #[tokio::test]

@@ -1,9 +1,16 @@
 //! Refusals, in status and body.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
+use cobuild::http::Timing;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::client::{call, create_sandbox, send};
-use crate::support::{Setup, TestServer};
+use crate::support::{Setup, TestServer, within};
 
 const GENERATE: &str = "/api/generate-ai-code-stream";
 const APPLY: &str = "/api/apply-ai-code-stream";
@@ -230,4 +237,42 @@ async fn a_provider_with_a_key_is_not_pretended() {
     assert_eq!((answer.status, &answer.body["provider"]), (200, &json!("memory")));
     assert!(answer.body["notice"].as_str().is_some_and(|notice| notice.contains("E2B_API_KEY")), "{}", answer.body);
     create_sandbox(&server, "p").await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_and_an_answer_that_takes_too_long_are_given_up() {
+    let timing = Timing {
+        older_body_within: Duration::from_millis(200),
+        older_answer_begins_max: Duration::from_millis(600),
+        ..Timing::default()
+    };
+    let server = TestServer::start_with(Setup { timing, ..Setup::default() }).await;
+    server.preview.slow.store(true, Ordering::SeqCst);
+    let sentence = |answer: &str, name: &str| {
+        let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        body[name].as_str().unwrap_or_else(|| panic!("no {name}: {answer}")).to_owned()
+    };
+    for (project, name) in [("x-project-id: p\r\n", "detail"), ("", "error")] {
+        let head = format!("host: localhost\r\nconnection: close\r\n{project}");
+        // Half of a body, and never the rest of it.
+        let half = format!("POST {GENERATE} HTTP/1.1\r\n{head}content-length: 100\r\n\r\n{{");
+        let answer = answer_to(&server, &half).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(sentence(&answer, name), "The body took too long to arrive");
+        // A sandbox that takes for ever.
+        let create = format!("POST {CREATE} HTTP/1.1\r\n{head}content-length: 2\r\n\r\n{{}}");
+        let answer = answer_to(&server, &create).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(sentence(&answer, name).starts_with("The answer takes too long to begin"), "{answer}");
+    }
+}
+
+/// What a request that is written by hand is answered, up to the end of the connection.
+async fn answer_to(server: &TestServer, request: &str) -> String {
+    let mut socket = TcpStream::connect(server.address).await.expect("a connection");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    within("an answer", socket.read_to_string(&mut answer)).await.expect("a whole answer");
+    answer
 }

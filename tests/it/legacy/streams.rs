@@ -1,20 +1,15 @@
 //! Streams as they arrive, and what becomes of them when somebody leaves or interferes.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use cobuild_protocol::{Event, value::Outcome};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
-use tracing::{Subscriber, field};
-use tracing_subscriber::{Layer, layer, layer::SubscriberExt as _};
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::client::{call, create_sandbox, events, send, stream, types};
+use super::{
+    client::{call, create_sandbox, events, send, stream, types},
+    raw::{Writes, reads_of, request, written_one_by_one},
+};
 use crate::support::{Setup, TestServer, WsClient, within};
 
 const GENERATE: &str = "/api/generate-ai-code-stream";
@@ -22,73 +17,6 @@ const APPLY: &str = "/api/apply-ai-code-stream";
 
 fn paced(pause_ms: u64) -> Setup {
     Setup { pause: Duration::from_millis(pause_ms), ..Setup::default() }
-}
-
-/// What a socket gives, read by read, up to the end of a chunked answer.
-async fn reads_of(server: &TestServer, request: &str) -> Vec<Vec<u8>> {
-    let mut socket = TcpStream::connect(server.address).await.expect("a connection");
-    socket.write_all(request.as_bytes()).await.expect("sent");
-    let (mut reads, mut end): (Vec<Vec<u8>>, Vec<u8>) = (Vec::new(), Vec::new());
-    within("the end of the stream", async {
-        while !end.ends_with(b"\r\n0\r\n\r\n") {
-            let mut buffer = vec![0; 64 * 1024];
-            let length = socket.read(&mut buffer).await.expect("bytes");
-            assert_ne!(length, 0, "cut off");
-            buffer.truncate(length);
-            end.extend_from_slice(&buffer);
-            reads.push(buffer);
-        }
-    })
-    .await;
-    reads
-}
-
-fn request(method: &str, path: &str, project: Option<&str>, body: &str) -> String {
-    let project = project.map(|project| format!("x-project-id: {project}\r\n")).unwrap_or_default();
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{project}content-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// Each event is a chunk, and a write, of its own – the last one too.
-#[track_caller]
-fn written_one_by_one(reads: &[Vec<u8>], what: &str) -> Vec<Value> {
-    let all = reads.concat();
-    let end_of_head = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    let head = String::from_utf8_lossy(&all[..end_of_head]).to_lowercase();
-    for header in [
-        "content-type: text/event-stream; charset=utf-8",
-        "cache-control: no-cache",
-        "x-accel-buffering: no",
-        "transfer-encoding: chunked",
-        "connection: keep-alive",
-    ] {
-        assert!(head.contains(header), "{what}: {head}");
-    }
-    assert!(!head.contains("content-encoding"), "{what}: {head}");
-    assert!(all.is_ascii(), "{what}");
-    let (mut rest, mut told) = (&all[end_of_head..], Vec::new());
-    loop {
-        let line = rest.windows(2).position(|two| two == b"\r\n").expect("a length");
-        let length =
-            usize::from_str_radix(std::str::from_utf8(&rest[..line]).expect("ASCII"), 16).expect("hexadecimal");
-        if length == 0 {
-            break;
-        }
-        let chunk = std::str::from_utf8(&rest[line + 2..line + 2 + length]).expect("ASCII");
-        let of_chunk = events(chunk);
-        assert_eq!(of_chunk.len(), 1, "{what}: one event per chunk: {chunk:?}");
-        assert!(chunk.starts_with("data: {") && chunk.ends_with("}\n\n"), "{what}: {chunk:?}");
-        told.extend(of_chunk);
-        rest = &rest[line + 2 + length + 2..];
-    }
-    // What one read holds ends where an event ends: no event is held back or sent in two pieces.
-    for read in reads {
-        assert!(read.ends_with(b"\r\n"), "{what}: {:?}", String::from_utf8_lossy(read));
-    }
-    told
 }
 
 #[tokio::test]
@@ -114,45 +42,14 @@ async fn each_event_of_each_stream_arrives_in_a_write_of_its_own() {
         ("/code", None, json!({ "repoUrl": "ftp://grüße", "prompt": "✓" }), "error"),
     ] {
         let what = format!("{path} {project:?} {body}");
-        let reads = reads_of(&server, &request("POST", path, project, &body.to_string())).await;
+        let reads = reads_of(server.address, &request("POST", path, project, &body.to_string())).await;
         let told = written_one_by_one(&reads, &what);
         assert_eq!(told.last().expect("events")["type"], last, "{what}");
         let ends = told.iter().filter(|event| event["type"] == "complete" || event["type"] == "error").count();
         assert_eq!(ends, 1, "{what}: one end, and nothing behind it: {told:?}");
     }
-    let reads = reads_of(&server, &request("GET", "/stream-dummy", None, "")).await;
+    let reads = reads_of(server.address, &request("GET", "/stream-dummy", None, "")).await;
     assert_eq!(written_one_by_one(&reads, "stream-dummy").len(), 5);
-}
-
-/// How much the server's sockets took at once, write by write.
-#[derive(Clone, Default)]
-struct Writes(Arc<Mutex<Vec<usize>>>);
-
-impl Writes {
-    fn take(&self) -> Vec<usize> {
-        std::mem::take(&mut self.0.lock().expect("not poisoned"))
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Writes {
-    fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
-        struct Size(Option<usize>);
-        impl field::Visit for Size {
-            fn record_u64(&mut self, _: &field::Field, value: u64) {
-                self.0 = usize::try_from(value).ok();
-            }
-            fn record_debug(&mut self, field: &field::Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "size_bytes" {
-                    self.0 = format!("{value:?}").parse().ok();
-                }
-            }
-        }
-        if event.metadata().target() == "cobuild::http::listener" {
-            let mut size = Size(None);
-            event.record(&mut size);
-            self.0.lock().expect("not poisoned").extend(size.0);
-        }
-    }
 }
 
 #[tokio::test]
@@ -162,8 +59,7 @@ async fn each_event_is_one_write_of_the_server_and_the_last_one_another() {
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(writes.clone()));
     let server = TestServer::start().await;
     create_sandbox(&server, "p").await;
-    // Another test's thread, which listens to nothing, may have been the first to write: that counts for all until now.
-    tracing::callsite::rebuild_interest_cache();
+    Writes::begin();
     let apply = json!({ "response": "<file path=\"src/a.js\">ü</file><command>echo hi</command>" });
     for (path, project, body, last) in [
         (GENERATE, Some("p"), json!({ "prompt": "words 30" }), "complete"),
@@ -175,27 +71,8 @@ async fn each_event_is_one_write_of_the_server_and_the_last_one_another() {
         ("/code", None, json!({ "repoUrl": "ftp://x", "prompt": "p" }), "error"),
     ] {
         writes.take();
-        let all = reads_of(&server, &request("POST", path, project, &body.to_string())).await.concat();
-        let mut bounds = vec![0];
-        bounds.extend(writes.take().into_iter().scan(0, |sum, size| {
-            *sum += size;
-            Some(*sum)
-        }));
-        assert_eq!(bounds.last(), Some(&all.len()), "{path}: every write was seen");
-        // From the line with a chunk's length to the line end behind it.
-        let text = String::from_utf8(all).expect("ASCII");
-        let mut at = text.find("\r\n\r\n").expect("a head") + 4;
-        let mut kinds = Vec::new();
-        while let Some(length) = text[at..].find("\r\n").map(|end| &text[at..at + end]).filter(|length| *length != "0")
-        {
-            let start = at + length.len() + 2;
-            let end = start + usize::from_str_radix(length, 16).expect("hexadecimal");
-            let place = bounds.iter().position(|bound| *bound == at);
-            let event = &text[start..end];
-            assert_eq!(place.and_then(|place| bounds.get(place + 1)), Some(&(end + 2)), "{path}: one write: {event}");
-            kinds.push(events(event)[0]["type"].clone());
-            at = end + 2;
-        }
+        let all = reads_of(server.address, &request("POST", path, project, &body.to_string())).await.concat();
+        let kinds = writes.one_per_event(&all, path);
         assert_eq!(kinds.last(), Some(&json!(last)), "{path}");
     }
 }

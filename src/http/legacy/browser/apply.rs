@@ -13,9 +13,16 @@ use cobuild_protocol::{
     event::{ExecFinished, InstallFinished, RunFinished},
     value::OutputStream,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{caller::Browser, install::output};
+use super::{
+    caller::Browser,
+    install::lines,
+    wire::{
+        ApplyResults, BrowserApplyComplete, BrowserApplyEvent, BrowserApplyRequest, BrowserCommandAction,
+        BrowserFileAction, BrowserOutputStream, NotAppliedResponse,
+    },
+};
 use crate::{
     codegen::reply::{ParsedReply, ReplyChange, ReplyMerge},
     http::legacy::{
@@ -40,11 +47,11 @@ const NO_MERGE: &str = "the edit quotes no text to replace, and this server has 
 const NO_EDIT: &str = "the edit quotes no text to replace, and the request does not say that it is an edit (isEdit)";
 
 pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let reply = fields.text("response").filter(|reply| !reply.trim().is_empty());
+    let BrowserApplyRequest { response, is_edit, packages } = Fields::read_or_empty(request).await?.read_leniently();
+    let reply = response.0.filter(|reply| !reply.trim().is_empty());
     let reply = reply.ok_or_else(|| Refusal::bad_request("response is required"))?;
-    let edit = fields.value("isEdit").and_then(Value::as_bool).unwrap_or(false);
-    let named = fields.list("packages").unwrap_or_default();
+    let edit = is_edit.unwrap_or(false);
+    let named = packages.unwrap_or_default();
     let named = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     browser.call.may_change()?;
     let handle = browser.handle().await?;
@@ -70,23 +77,22 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
 }
 
 fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": reason })
+    events::value(BrowserApplyEvent::Error { error: reason.to_owned(), message: reason.to_owned() })
 }
 
 /// There is nowhere to apply it.
 fn no_sandbox(error: &ErrorBody, parsed: &ParsedReply) -> Response {
     let reason = format!("Failed to create sandbox: {}", error.message);
-    let results = Results { errors: vec![reason.clone()], ..Results::default() };
-    let files: Vec<&FilePath> = parsed.files.iter().map(|file| &file.path).collect();
-    let body = json!({
-        "success": false,
-        "error": reason,
-        "results": results.body(),
-        "explanation": parsed.explanation,
-        "structure": parsed.structure,
-        "parsedFiles": files,
-        "message": format!("Parsed {} files, but there is no sandbox to put them into", files.len()),
-    });
+    let files: Vec<String> = parsed.files.iter().map(|file| file.path.to_string()).collect();
+    let body = NotAppliedResponse {
+        success: false,
+        error: reason.clone(),
+        results: ApplyResults { errors: vec![reason], ..ApplyResults::default() },
+        explanation: parsed.explanation.clone(),
+        structure: parsed.structure.clone(),
+        message: format!("Parsed {} files, but there is no sandbox to put them into", files.len()),
+        parsed_files: files,
+    };
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
@@ -152,32 +158,6 @@ fn written(parsed: &ParsedReply) -> String {
     text
 }
 
-/// What came of it, in the seven lists these clients read.
-#[derive(Debug, Default)]
-struct Results {
-    created: Vec<String>,
-    updated: Vec<String>,
-    installed: Vec<String>,
-    already_installed: Vec<String>,
-    failed: Vec<String>,
-    executed: Vec<String>,
-    errors: Vec<String>,
-}
-
-impl Results {
-    fn body(&self) -> Value {
-        json!({
-            "filesCreated": self.created,
-            "filesUpdated": self.updated,
-            "packagesInstalled": self.installed,
-            "packagesAlreadyInstalled": self.already_installed,
-            "packagesFailed": self.failed,
-            "commandsExecuted": self.executed,
-            "errors": self.errors,
-        })
-    }
-}
-
 /// What the client is told: the packages, then the files – which the project writes before, all at once – then the
 /// commands.
 struct Telling<'a> {
@@ -193,7 +173,7 @@ struct Telling<'a> {
     files_told: bool,
     commands_told: usize,
     command: Option<String>,
-    results: Results,
+    results: ApplyResults,
 }
 
 impl<'a> Telling<'a> {
@@ -215,7 +195,7 @@ impl<'a> Telling<'a> {
             files_told: false,
             commands_told: 0,
             command: None,
-            results: Results::default(),
+            results: ApplyResults::default(),
         }
     }
 
@@ -225,24 +205,23 @@ impl<'a> Telling<'a> {
             Ok(run) => run,
             Err(error) => return Ok(Err(error.message)),
         };
-        self.events
-            .send(json!({ "type": "start", "message": "Starting code application...", "totalSteps": 3 }))
-            .await?;
-        let named: Vec<&str> =
-            self.order.command.packages.iter().chain(&self.order.parsed.packages).map(|p| p.as_str()).collect();
+        let message = "Starting code application...".into();
+        self.events.send(BrowserApplyEvent::Start { message, total_steps: 3 }).await?;
+        let named = self.order.command.packages.iter().chain(&self.order.parsed.packages);
+        let named: Vec<String> = named.map(|package| package.as_str().to_owned()).collect();
         let message = if named.is_empty() {
             "Checking packages...".to_owned()
         } else {
             format!("Installing {} packages...", named.len())
         };
-        self.events.tell(json!({ "type": "step", "step": 1, "message": message, "packages": named })).await;
+        self.events.tell(BrowserApplyEvent::Step { step: 1, message, packages: Some(named) }).await;
         for path in &self.skipped {
             let message = format!("{path} was not written: the project's configuration is left as it is");
-            self.events.tell(json!({ "type": "warning", "message": message })).await;
+            self.events.tell(BrowserApplyEvent::Warning { message }).await;
         }
         for (path, reason) in &self.not_written {
             let message = format!("{path} was not edited: {reason}");
-            self.events.tell(json!({ "type": "warning", "message": message })).await;
+            self.events.tell(BrowserApplyEvent::Warning { message }).await;
         }
         // Where the reply has the whole file, too, it does without the edit.
         let whole =
@@ -278,9 +257,18 @@ impl<'a> Telling<'a> {
             Event::InstallStarted(started) => {
                 self.wanted = names(&started.packages);
                 let message = format!("Installing packages: {}", self.wanted.join(", "));
-                self.events.send(json!({ "type": "status", "message": message })).await
+                self.events.send(BrowserApplyEvent::Status { message }).await
             }
-            Event::InstallOutput(said) => output(said.stream, &said.text, self.events).await,
+            Event::InstallOutput(said) => {
+                for message in lines(&said.text) {
+                    let event = match said.stream {
+                        OutputStream::Stdout => BrowserApplyEvent::Output { message },
+                        OutputStream::Stderr => BrowserApplyEvent::Warning { message },
+                    };
+                    self.events.tell(event).await;
+                }
+                Ok(())
+            }
             Event::InstallFinished(finished) => self.installed(finished).await,
             Event::ExecStarted(started) => {
                 self.files().await?;
@@ -288,12 +276,11 @@ impl<'a> Telling<'a> {
             }
             Event::ExecOutput(said) => {
                 let stream = match said.stream {
-                    OutputStream::Stdout => "stdout",
-                    OutputStream::Stderr => "stderr",
+                    OutputStream::Stdout => BrowserOutputStream::Stdout,
+                    OutputStream::Stderr => BrowserOutputStream::Stderr,
                 };
-                let (command, output) = (&self.command, said.text);
-                let event = json!({ "type": "command-output", "command": command, "output": output, "stream": stream });
-                self.events.send(event).await
+                let (command, output) = (self.command.clone(), said.text);
+                self.events.send(BrowserApplyEvent::CommandOutput { command, output, stream }).await
             }
             Event::ExecFinished(finished) => self.command_finished(finished).await,
             _ => Ok(()),
@@ -302,21 +289,21 @@ impl<'a> Telling<'a> {
 
     async fn package_failed(&mut self, name: String, reason: String) -> Result<(), Gone> {
         let message = format!("'{name}' was not installed: {reason}");
-        self.results.failed.push(name);
+        self.results.packages_failed.push(name);
         self.results.errors.push(message.clone());
-        self.events.send(json!({ "type": "warning", "message": message })).await
+        self.events.send(BrowserApplyEvent::Warning { message }).await
     }
 
     async fn installed(&mut self, finished: InstallFinished) -> Result<(), Gone> {
         if let Some(reason) = finished.error {
-            self.results.failed.append(&mut self.wanted);
+            self.results.packages_failed.append(&mut self.wanted);
             self.results.errors.push(reason.clone());
-            return self.events.send(json!({ "type": "warning", "message": reason })).await;
+            return self.events.send(BrowserApplyEvent::Warning { message: reason }).await;
         }
-        self.results.installed = names(&finished.installed);
-        let message = format!("Installed packages: {}", self.results.installed.join(", "));
-        let installed = &self.results.installed;
-        self.events.send(json!({ "type": "success", "message": message, "installedPackages": installed })).await
+        let installed_packages = names(&finished.installed);
+        self.results.packages_installed.clone_from(&installed_packages);
+        let message = format!("Installed packages: {}", installed_packages.join(", "));
+        self.events.send(BrowserApplyEvent::Success { message, installed_packages }).await
     }
 
     /// The second step, once.
@@ -341,49 +328,56 @@ impl<'a> Telling<'a> {
         let written: Vec<FilePath> = parsed.files.iter().map(|file| file.path.clone()).filter(is_whole).collect();
         let total = merged.len() + written.len() + self.not_written.len();
         let message = format!("Creating {total} files...");
-        self.events.send(json!({ "type": "step", "step": 2, "message": message })).await?;
+        self.events.send(BrowserApplyEvent::Step { step: 2, message, packages: None }).await?;
         for (at, path) in merged.iter().enumerate() {
-            self.progress("file-progress", "fileName", at + 1, total, path.as_str(), "morph-applying").await?;
-            self.results.updated.push(path.to_string());
-            self.events.send(json!({ "type": "file-complete", "fileName": path, "action": "morph-updated" })).await?;
+            let (begun, done) = (BrowserFileAction::MorphApplying, BrowserFileAction::MorphUpdated);
+            self.file(at + 1, total, path, begun, done).await?;
+            self.results.files_updated.push(path.to_string());
         }
         for (at, path) in written.iter().enumerate() {
-            let current = merged.len() + at + 1;
-            self.progress("file-progress", "fileName", current, total, path.as_str(), "creating").await?;
-            let action = if self.known.contains(path) { "updated" } else { "created" };
-            let list = if action == "created" { &mut self.results.created } else { &mut self.results.updated };
+            let is_known = self.known.contains(path);
+            let done = if is_known { BrowserFileAction::Updated } else { BrowserFileAction::Created };
+            let list = if is_known { &mut self.results.files_updated } else { &mut self.results.files_created };
             list.push(path.to_string());
-            self.events.send(json!({ "type": "file-complete", "fileName": path, "action": action })).await?;
+            self.file(merged.len() + at + 1, total, path, BrowserFileAction::Creating, done).await?;
         }
         for (path, reason) in &self.not_written {
             self.results.errors.push(format!("{path} was not written: {reason}"));
-            self.events.send(json!({ "type": "file-error", "fileName": path, "error": reason })).await?;
+            let (file_name, error) = (path.clone(), reason.clone());
+            self.events.send(BrowserApplyEvent::FileError { file_name, error }).await?;
         }
         Ok(())
     }
 
-    async fn progress(
+    /// That a file is being written, and that it is.
+    async fn file(
         &self,
-        kind: &str,
-        name: &str,
         current: usize,
         total: usize,
-        what: &str,
-        action: &str,
+        path: &FilePath,
+        begun: BrowserFileAction,
+        done: BrowserFileAction,
     ) -> Result<(), Gone> {
-        let mut event = json!({ "type": kind, "current": current, "total": total, "action": action });
-        event[name] = what.into();
-        self.events.send(event).await
+        let file_name = path.to_string();
+        let progress = BrowserApplyEvent::FileProgress { current, total, file_name: file_name.clone(), action: begun };
+        self.events.send(progress).await?;
+        self.events.send(BrowserApplyEvent::FileComplete { file_name, action: done }).await
     }
 
     async fn command_started(&mut self, command: String) -> Result<(), Gone> {
         let total = self.order.parsed.commands.len();
         if self.commands_told == 0 {
             let message = format!("Executing {total} commands...");
-            self.events.send(json!({ "type": "step", "step": 3, "message": message })).await?;
+            self.events.send(BrowserApplyEvent::Step { step: 3, message, packages: None }).await?;
         }
         self.commands_told += 1;
-        self.progress("command-progress", "command", self.commands_told, total, &command, "executing").await?;
+        let progress = BrowserApplyEvent::CommandProgress {
+            current: self.commands_told,
+            total,
+            command: command.clone(),
+            action: BrowserCommandAction::Executing,
+        };
+        self.events.send(progress).await?;
         self.command = Some(command);
         Ok(())
     }
@@ -395,17 +389,17 @@ impl<'a> Telling<'a> {
             return self.command_failed(&command, &reason).await;
         };
         if code == 0 {
-            self.results.executed.push(command.clone());
+            self.results.commands_executed.push(command.clone());
         } else {
             self.results.errors.push(format!("`{command}` ended with exit code {code}"));
         }
-        let event = json!({ "type": "command-complete", "command": command, "exitCode": code, "success": code == 0 });
-        self.events.send(event).await
+        self.events.send(BrowserApplyEvent::CommandComplete { command, exit_code: code, success: code == 0 }).await
     }
 
     async fn command_failed(&mut self, command: &str, reason: &str) -> Result<(), Gone> {
         self.results.errors.push(format!("`{command}`: {reason}"));
-        self.events.send(json!({ "type": "command-error", "command": command, "error": reason })).await
+        let (command, error) = (command.to_owned(), reason.to_owned());
+        self.events.send(BrowserApplyEvent::CommandError { command, error }).await
     }
 
     /// The run is over. What failed in parts was told; only what ended it as a whole is a failure of the stream.
@@ -426,7 +420,7 @@ impl<'a> Telling<'a> {
         for refused in std::mem::take(&mut self.order.refused) {
             self.package_failed(refused.name, refused.reason).await?;
         }
-        let count = self.results.created.len() + self.results.updated.len();
+        let count = self.results.files_created.len() + self.results.files_updated.len();
         let errors = match self.results.errors.len() {
             0 => String::new(),
             errors => format!(" with {errors} errors"),
@@ -435,18 +429,14 @@ impl<'a> Telling<'a> {
         let mut present: Vec<String> = named.map(|package| package.name().to_owned()).collect();
         present.retain(|name| !self.lacking.contains(name));
         present.dedup();
-        self.results.already_installed = present;
-        let parsed = &self.order.parsed;
-        let mut complete = json!({
-            "type": "complete",
-            "results": self.results.body(),
-            "explanation": parsed.explanation,
-            "structure": parsed.structure,
-            "message": format!("Successfully applied {count} files{errors}"),
-        });
-        if let Some(template) = &parsed.template {
-            complete["template"] = template.as_str().into();
-        }
-        Ok(Ok(complete))
+        self.results.packages_already_installed = present;
+        let parsed = self.order.parsed;
+        Ok(Ok(events::value(BrowserApplyEvent::Complete(BrowserApplyComplete {
+            results: self.results,
+            explanation: parsed.explanation,
+            structure: parsed.structure,
+            message: format!("Successfully applied {count} files{errors}"),
+            template: parsed.template,
+        }))))
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! A token's holder has projects by their name, a browser by a cookie of ours, and a program that shows neither is the
 //! server's one user. What a client says about a sandbox is a wish, never an authority.
+//!
+//! A page's first requests come at once, none of them with a cookie yet: see [`Newcomers`].
+
+mod newcomers;
 
 use std::{
     collections::VecDeque,
@@ -17,6 +21,7 @@ use cobuild_protocol::{ProjectId, ProjectState};
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
+use self::newcomers::{Newcomer, Newcomers};
 use super::wire::ReportedError;
 use crate::{
     http::{
@@ -47,6 +52,7 @@ const REPORTS_MAX: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Browsers {
     places: Mutex<LruCache<String, Arc<Place>>>,
+    newcomers: Newcomers,
 }
 
 /// Where a caller is.
@@ -67,7 +73,7 @@ struct Seat {
 impl Default for Browsers {
     fn default() -> Self {
         let capacity = std::num::NonZeroUsize::new(CALLERS_MAX).expect("invariant: not zero");
-        Self { places: Mutex::new(LruCache::new(capacity)) }
+        Self { places: Mutex::new(LruCache::new(capacity)), newcomers: Newcomers::default() }
     }
 }
 
@@ -93,10 +99,10 @@ impl Shown {
     }
 }
 
-/// Finds out who sent a request. The second part is a cookie to be set.
-pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browser, Option<HeaderValue>), Refusal> {
+/// Finds out who sent a request. The second part is a cookie to be set, for one who has none.
+pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browser, Option<Cookie>), Refusal> {
     let grant = state.access.admit_request(&shown.headers).await?;
-    let (base, is_fixed, cookie) = base(&grant, &shown.headers, state.url.starts_with("https:"));
+    let (base, is_fixed, cookie) = base(state, &grant, &shown.headers);
     let place = {
         let mut places = state.legacy.browsers.places.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(places.get_or_insert(base.clone(), Arc::default))
@@ -106,8 +112,23 @@ pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browse
     Ok((Browser { call, base, is_fixed, place }, cookie))
 }
 
+/// A cookie to be set; kept until the answer that sets it is on its way.
+pub(crate) struct Cookie {
+    newcomer: Newcomer,
+    is_secure: bool,
+}
+
+impl Cookie {
+    /// As a header of the answer.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let (value, secure) = (self.newcomer.value(), if self.is_secure { "; Secure" } else { "" });
+        let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={COOKIE_AGE_MAX}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(cookie).ok()
+    }
+}
+
 /// What a caller's projects are called, whether there is only one, and a cookie for a browser that has none yet.
-fn base(grant: &Grant, headers: &HeaderMap, is_secure: bool) -> (String, bool, Option<HeaderValue>) {
+fn base(state: &HttpState, grant: &Grant, headers: &HeaderMap) -> (String, bool, Option<Cookie>) {
     if let Some(project) = grant.only_project() {
         return (project.to_string(), true, None);
     }
@@ -121,10 +142,11 @@ fn base(grant: &Grant, headers: &HeaderMap, is_secure: bool) -> (String, bool, O
     if !headers.contains_key("sec-fetch-site") {
         return (PROJECT_DEFAULT.to_owned(), false, None);
     }
-    let value = hex::encode(rand::random::<[u8; 16]>());
-    let secure = if is_secure { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={COOKIE_AGE_MAX}; HttpOnly; SameSite=Lax{secure}");
-    (format!("browser-{}", digest(&value)), false, HeaderValue::try_from(cookie).ok())
+    // Who is let in without a token may open every project there is, so nothing is shown to anybody by a mistake.
+    let newcomers = &state.legacy.browsers.newcomers;
+    let newcomer = if state.access.is_open() { newcomers.meet(headers) } else { Newcomer::alone() };
+    let base = format!("browser-{}", digest(newcomer.value()));
+    (base, false, Some(Cookie { newcomer, is_secure: state.url.starts_with("https:") }))
 }
 
 fn cookie_of(headers: &HeaderMap) -> Option<&str> {

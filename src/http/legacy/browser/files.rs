@@ -1,6 +1,9 @@
 //! `GET get-sandbox-files` and `POST create-zip`: the project's files in one answer.
 
-use std::io::{Cursor, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{Cursor, Write as _},
+};
 
 use axum::{
     Json,
@@ -9,7 +12,6 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cobuild_protocol::{FilePath, state::FileInfo};
-use serde_json::Map;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::{
@@ -37,11 +39,11 @@ pub(crate) async fn list(browser: Browser, _: Request) -> Result<Response, Refus
     let handle = browser.handle().await?;
     let (_, view) = handle.state().await?;
     sandbox::present(&view, None).ok_or_else(|| Refusal::not_found("No active sandbox"))?;
-    let mut files = Map::new();
+    let mut files = BTreeMap::new();
     for (path, info) in view.files.iter().filter(|(path, info)| is_written(path) && is_shown(path, info)) {
         let content = handle.blob(&info.hash).await?;
         if let Ok(text) = std::str::from_utf8(&content) {
-            files.insert(path.to_string(), text.into());
+            files.insert(path.to_string(), text.to_owned());
         }
     }
     let body = BrowserFilesResponse {

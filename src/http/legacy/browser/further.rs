@@ -10,7 +10,10 @@ use cobuild_protocol::{Command, Event, command::Exec, value::OutputStream};
 use super::{
     caller::Browser,
     sandbox::{dev_server, needed},
-    wire::{DevServerStatus, Done, ReportErrorResponse, ReportedError, RunCommandResponse, SandboxLogs, ViteErrors},
+    wire::{
+        DevServerStatus, Done, ReportErrorRequest, ReportErrorResponse, ReportedError, RunCommandRequest,
+        RunCommandResponse, SandboxLogs, ViteErrors,
+    },
 };
 use crate::http::legacy::{body::Fields, refusal::Refusal, sandbox};
 
@@ -24,8 +27,8 @@ const REPORT_CHARS_MAX: usize = 1000;
 const LOG_LINES_MAX: usize = 50;
 
 pub(crate) async fn run_command(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let command = fields.text("command").filter(|command| !command.trim().is_empty());
+    let RunCommandRequest { command } = Fields::read_or_empty(request).await?.read_leniently();
+    let command = command.0.filter(|command| !command.trim().is_empty());
     let command = command.ok_or_else(|| Refusal::bad_request("Command is required"))?;
     browser.call.may_change()?;
     let handle = browser.handle().await?;
@@ -96,15 +99,15 @@ pub(crate) async fn sandbox_logs(browser: Browser, _: Request) -> Result<Respons
 }
 
 pub(crate) async fn report_vite_error(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let text = |name: &str| Some(fields.text(name)?.chars().take(REPORT_CHARS_MAX).collect::<String>());
-    let message = text("error").filter(|message| !message.trim().is_empty());
+    let reported: ReportErrorRequest = Fields::read_or_empty(request).await?.read_leniently();
+    let short = |text: String| text.chars().take(REPORT_CHARS_MAX).collect::<String>();
+    let message = reported.error.0.map(short).filter(|message| !message.trim().is_empty());
     let message = message.ok_or_else(|| Refusal::bad_request("Error message is required"))?;
     browser.call.may_change()?;
     let error = ReportedError {
-        r#type: text("type").unwrap_or_else(|| "runtime-error".into()),
+        r#type: reported.r#type.map_or_else(|| "runtime-error".into(), short),
         message,
-        file: text("file"),
+        file: reported.file.map(short),
         timestamp: Some(jiff::Timestamp::now().to_string()),
     };
     browser.report(error.clone());

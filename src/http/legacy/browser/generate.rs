@@ -8,11 +8,12 @@ use cobuild_protocol::{
     command::{Generate, ModelChoice},
     event::FileDelta,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     caller::Browser,
     intent::{self, Plan},
+    wire::{BrowserGenerateComplete, BrowserGenerateEvent, BrowserGenerateRequest},
 };
 use crate::{
     codegen::reply::{ParsedReply, parse_reply},
@@ -32,14 +33,14 @@ use crate::{
 const EXPLANATION_DEFAULT: &str = "Code generated successfully!";
 
 pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let prompt = fields.text("prompt").filter(|prompt| !prompt.trim().is_empty());
+    let BrowserGenerateRequest { prompt, model, context, is_edit } =
+        Fields::read_or_empty(request).await?.read_leniently();
+    let prompt = prompt.0.filter(|prompt| !prompt.trim().is_empty());
     let prompt = prompt.ok_or_else(|| Refusal::bad_request("Prompt is required"))?;
-    let background = background::of_browser(fields.value("context"));
+    let background = background::of_browser(context);
     // A hint only: what is there, and what was said, the project itself knows.
-    let is_edit = fields.value("isEdit").and_then(Value::as_bool).unwrap_or(false);
+    let is_edit = is_edit.unwrap_or(false);
     browser.call.may_change()?;
-    let model = fields.text("model");
     let chosen =
         models::choose(&browser.call.state, browser.call.dialect, model.as_deref()).map_err(Refusal::bad_request)?;
     let handle = browser.handle().await?;
@@ -79,12 +80,12 @@ async fn planned(handle: &ProjectHandle, prompt: &str) -> String {
     }
 }
 
-fn status(message: &str) -> Value {
-    json!({ "type": "status", "message": message })
+fn status(message: &str) -> BrowserGenerateEvent {
+    BrowserGenerateEvent::Status { message: message.to_owned() }
 }
 
 fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": reason })
+    events::value(BrowserGenerateEvent::Error { error: reason.to_owned(), message: reason.to_owned() })
 }
 
 struct Answer<'a> {
@@ -97,7 +98,11 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Streams the answer; returns the last event, or why there is none.
-    async fn give(&self, prompt: String, background: Option<String>) -> Result<Result<Value, String>, Gone> {
+    async fn give(
+        &self,
+        prompt: String,
+        background: Option<String>,
+    ) -> Result<Result<BrowserGenerateEvent, String>, Gone> {
         let mut visit = match self.browser.call.enter(self.handle).await {
             Ok(subscription) => Visit::new(self.handle.clone(), subscription),
             Err(error) => return Ok(Err(error.to_string())),
@@ -117,7 +122,7 @@ impl Answer<'_> {
                 Ok(Event::ReplyDelta(delta)) => {
                     pieces.thought_through().await?;
                     code.push_str(&delta.text);
-                    self.events.send(json!({ "type": "stream", "text": delta.text, "raw": true })).await?;
+                    self.events.send(BrowserGenerateEvent::Stream { text: delta.text, raw: true }).await?;
                 }
                 Ok(Event::TextDelta(delta)) => pieces.prose.push_str(&delta.text),
                 Ok(Event::FileStarted(_)) => pieces.conversation().await?,
@@ -142,38 +147,32 @@ impl Answer<'_> {
         cut: Option<ErrorBody>,
         files: usize,
         components: usize,
-    ) -> Result<Value, Gone> {
+    ) -> Result<BrowserGenerateEvent, Gone> {
         let parsed = parse_reply(&code);
         let needed = packages::of_reply(self.handle, &parsed).await;
         if self.is_edit {
             for name in &needed {
                 let message = format!("Package detected: {name}");
-                self.events.send(json!({ "type": "package", "name": name, "message": message })).await?;
+                self.events.send(BrowserGenerateEvent::Package { name: name.clone(), message }).await?;
             }
         }
         let warnings = warnings(&parsed, cut);
         for warning in &warnings {
-            self.events.send(json!({ "type": "warning", "message": warning })).await?;
+            self.events.send(BrowserGenerateEvent::Warning { message: warning.clone() }).await?;
         }
-        let mut complete = json!({
-            "type": "complete",
-            "generatedCode": code,
-            "explanation": parsed.explanation.as_deref().unwrap_or(EXPLANATION_DEFAULT),
-            "files": files,
-            "components": components,
-            "model": self.chosen.name,
-        });
-        let optional = [
-            ("packagesToInstall", json!(needed), !needed.is_empty()),
-            ("warnings", json!(warnings), !warnings.is_empty()),
-            ("structure", json!(parsed.structure), parsed.structure.is_some()),
-            ("template", json!(parsed.template), parsed.template.is_some()),
-            ("notice", json!(self.chosen.notice), self.chosen.notice.is_some()),
-        ];
-        for (name, value, _) in optional.into_iter().filter(|(_, _, wanted)| *wanted) {
-            complete[name] = value;
-        }
-        Ok(complete)
+        let explanation = parsed.explanation.unwrap_or_else(|| EXPLANATION_DEFAULT.to_owned());
+        Ok(BrowserGenerateEvent::Complete(BrowserGenerateComplete {
+            generated_code: code,
+            explanation,
+            files,
+            components,
+            model: self.chosen.name.clone(),
+            packages_to_install: Some(needed).filter(|needed| !needed.is_empty()),
+            warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),
+            structure: parsed.structure,
+            template: parsed.template,
+            notice: self.chosen.notice.clone(),
+        }))
     }
 }
 
@@ -201,13 +200,13 @@ impl Pieces<'_> {
     /// The model thinks aloud.
     async fn thought(&mut self, text: &str) -> Result<(), Gone> {
         self.thinks_since.get_or_insert_with(Instant::now);
-        self.events.send(json!({ "type": "thinking", "text": text })).await
+        self.events.send(BrowserGenerateEvent::Thinking { text: text.to_owned() }).await
     }
 
     /// It begins to write.
     async fn thought_through(&mut self) -> Result<(), Gone> {
         let Some(since) = self.thinks_since.take() else { return Ok(()) };
-        self.events.send(json!({ "type": "thinking_complete", "duration": since.elapsed().as_secs() })).await
+        self.events.send(BrowserGenerateEvent::ThinkingComplete { duration: since.elapsed().as_secs() }).await
     }
 
     /// The prose up to here.
@@ -216,7 +215,7 @@ impl Pieces<'_> {
         if prose.trim().is_empty() {
             return Ok(());
         }
-        self.events.send(json!({ "type": "conversation", "text": prose.trim() })).await
+        self.events.send(BrowserGenerateEvent::Conversation { text: prose.trim().to_owned() }).await
     }
 
     /// A file, once it is whole.
@@ -227,15 +226,15 @@ impl Pieces<'_> {
         self.files += 1;
         let path = delta.path.as_str();
         if path.ends_with("/App.jsx") || path == "App.jsx" {
-            let message = "Generated main App.jsx";
-            return self.events.send(json!({ "type": "app", "message": message, "path": path })).await;
+            let message = "Generated main App.jsx".into();
+            return self.events.send(BrowserGenerateEvent::App { message, path: path.to_owned() }).await;
         }
         if !path.contains("components/") {
             return Ok(());
         }
         self.components += 1;
-        let name = delta.path.name().split('.').next().unwrap_or_default();
-        let event = json!({ "type": "component", "name": name, "path": path, "index": self.components });
-        self.events.send(event).await
+        let name = delta.path.name().split('.').next().unwrap_or_default().to_owned();
+        let (path, index) = (path.to_owned(), self.components);
+        self.events.send(BrowserGenerateEvent::Component { name, path, index }).await
     }
 }

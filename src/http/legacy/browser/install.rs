@@ -6,17 +6,20 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{Command, Event, PackageSpec, command::Install, value::OutputStream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     caller::Browser,
     sandbox::needed,
-    wire::{DetectBrowserPackagesResponse, InstallInOnePieceResponse},
+    wire::{
+        BrowserDetectRequest, BrowserInstallEvent, BrowserInstallRequest, DetectBrowserPackagesResponse,
+        InstallInOnePieceResponse,
+    },
 };
 use crate::{
     http::legacy::{
         body::Fields,
-        events::{self, Events, Gone},
+        events::{self, Events},
         packages::{self, Wanted, names},
         refusal::Refusal,
         room::{Visit, ended},
@@ -31,8 +34,8 @@ const OUTPUT_SIZE_BYTES_MAX: usize = 256 * 1024;
 
 /// The packages a request names.
 async fn named(request: Request) -> Result<Vec<String>, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let named = fields.list("packages").filter(|packages| !packages.is_empty());
+    let BrowserInstallRequest { packages } = Fields::read_or_empty(request).await?.read_leniently();
+    let named = packages.0.filter(|packages| !packages.is_empty());
     let named = named.ok_or_else(|| Refusal::bad_request("Packages array is required"))?;
     let named: Vec<String> = named
         .iter()
@@ -96,28 +99,24 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
         listener,
         |error| failure(&error.message),
         move |events| async move {
-            let last = install(visit, &handle, &named, &events).await?.unwrap_or_else(|reason| failure(&reason));
+            let last = install(visit, &handle, &named, &events).await.unwrap_or_else(|reason| failure(&reason));
             events.send(last).await
         },
     ))
 }
 
 fn failure(reason: &str) -> Value {
-    json!({ "type": "error", "error": reason, "message": reason })
+    events::value(BrowserInstallEvent::Error { error: reason.to_owned(), message: reason.to_owned() })
 }
 
-fn status(message: &str) -> Value {
-    json!({ "type": "status", "message": message })
+fn status(message: &str) -> BrowserInstallEvent {
+    BrowserInstallEvent::Status { message: message.to_owned() }
 }
 
 /// Installs and tells; returns the last event, or why it failed.
-async fn install(
-    mut visit: Visit,
-    handle: &ProjectHandle,
-    named: &[String],
-    events: &Events,
-) -> Result<Result<Value, String>, Gone> {
-    events.tell(json!({ "type": "start", "message": "Starting package installation...", "packages": named })).await;
+async fn install(mut visit: Visit, handle: &ProjectHandle, named: &[String], events: &Events) -> Result<Value, String> {
+    let message = "Starting package installation...".into();
+    events.tell(BrowserInstallEvent::Start { message, packages: named.to_vec() }).await;
     events.tell(status("Stopping development server...")).await;
     events.tell(status("Checking installed packages...")).await;
     let manifest = packages::manifest(handle).await;
@@ -126,74 +125,81 @@ async fn install(
     });
     for refused in &needed.refused {
         let message = format!("'{}' was not installed: {}", refused.name, refused.reason);
-        events.tell(json!({ "type": "warning", "message": message })).await;
+        events.tell(BrowserInstallEvent::Warning { message }).await;
     }
     if !present.is_empty() {
         let message = format!("Already installed: {}", present.join(", "));
-        events.tell(json!({ "type": "info", "message": message })).await;
+        events.tell(BrowserInstallEvent::Info { message }).await;
     }
     if needed.packages.is_empty() {
-        let success = json!({ "type": "success", "message": "All packages are already installed",
-            "installedPackages": [], "alreadyInstalled": present });
+        let success = BrowserInstallEvent::Success {
+            message: "All packages are already installed".into(),
+            installed_packages: Vec::new(),
+            already_installed: Some(present),
+        };
         events.tell(success).await;
         events.tell(status("Restarting development server...")).await;
-        let complete = json!({ "type": "complete", "message": "Dev server restarted!", "installedPackages": [] });
-        return Ok(packages::restart(&mut visit).await.map(|()| complete));
+        let message = "Dev server restarted!".into();
+        let complete = BrowserInstallEvent::Complete { message, installed_packages: Vec::new() };
+        return packages::restart(&mut visit).await.map(|()| events::value(complete));
     }
-    let installed = run(&mut visit, &needed.packages, events).await?;
+    let installed = run(&mut visit, &needed.packages, events).await;
     if let Ok(installed) = &installed {
         let message = format!("Successfully installed: {}", installed.join(", "));
-        events.tell(json!({ "type": "success", "message": message, "installedPackages": installed })).await;
+        let installed_packages = installed.clone();
+        events.tell(BrowserInstallEvent::Success { message, installed_packages, already_installed: None }).await;
     }
     events.tell(status("Restarting development server...")).await;
     let restarted = packages::restart(&mut visit).await;
-    Ok(installed.and_then(|installed| {
-        restarted?;
-        let message = "Package installation complete and dev server restarted!";
-        Ok(json!({ "type": "complete", "message": message, "installedPackages": installed }))
-    }))
+    let installed_packages = installed?;
+    restarted?;
+    let message = "Package installation complete and dev server restarted!".into();
+    Ok(events::value(BrowserInstallEvent::Complete { message, installed_packages }))
 }
 
 /// The installs, with each line of their output.
-async fn run(visit: &mut Visit, needed: &[PackageSpec], events: &Events) -> Result<Result<Vec<String>, String>, Gone> {
+async fn run(visit: &mut Visit, needed: &[PackageSpec], events: &Events) -> Result<Vec<String>, String> {
     let mut installed = Vec::new();
     for some in needed.chunks(PACKAGES_AT_ONCE_MAX) {
         let run = match visit.begin(Command::Install(Install { packages: some.to_vec() })).await {
             Ok(run) => run,
-            Err(error) => return Ok(Err(error.message)),
+            Err(error) => return Err(error.message),
         };
         loop {
             match visit.next_of(run).await {
-                Ok(Event::InstallOutput(said)) => output(said.stream, &said.text, events).await?,
+                Ok(Event::InstallOutput(said)) => {
+                    for message in lines(&said.text) {
+                        events.tell(line(said.stream, message)).await;
+                    }
+                }
                 Ok(Event::InstallFinished(finished)) => installed.extend(names(&finished.installed)),
                 Ok(Event::RunFinished(finished)) => match ended(finished.outcome, finished.error) {
                     Ok(()) => break,
-                    Err(error) => return Ok(Err(error.message)),
+                    Err(error) => return Err(error.message),
                 },
                 Ok(_) => {}
-                Err(error) => return Ok(Err(error.message)),
+                Err(error) => return Err(error.message),
             }
         }
     }
-    Ok(Ok(installed))
+    Ok(installed)
 }
 
 /// What a package manager says, line by line.
-pub(super) async fn output(stream: OutputStream, text: &str, events: &Events) -> Result<(), Gone> {
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let kind = match stream {
-            OutputStream::Stdout => "output",
-            OutputStream::Stderr => "warning",
-        };
-        events.tell(json!({ "type": kind, "message": line })).await;
+pub(super) fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned)
+}
+
+fn line(stream: OutputStream, message: String) -> BrowserInstallEvent {
+    match stream {
+        OutputStream::Stdout => BrowserInstallEvent::Output { message },
+        OutputStream::Stderr => BrowserInstallEvent::Warning { message },
     }
-    Ok(())
 }
 
 pub(crate) async fn detect(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let files = fields.value("files").and_then(Value::as_object);
-    let files = files.ok_or_else(|| Refusal::bad_request("Files object is required"))?;
+    let BrowserDetectRequest { files } = Fields::read_or_empty(request).await?.read_leniently();
+    let files = files.0.ok_or_else(|| Refusal::bad_request("Files object is required"))?;
     let files: Vec<(String, String)> =
         files.iter().filter_map(|(path, text)| Some((path.clone(), text.as_str()?.to_owned()))).collect();
     browser.call.may_change()?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     caller::Browser,
-    wire::{AnalyzeEditResponse, SearchPlan},
+    wire::{AnalyzeEditRequest, AnalyzeEditResponse, SearchPlan},
 };
 use crate::http::legacy::{body::Fields, refusal::Refusal};
 
@@ -104,10 +104,9 @@ pub(super) fn plan<'a>(prompt: &str, components: impl Iterator<Item = &'a str>) 
 }
 
 pub(crate) async fn analyze(_: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let prompt = fields.text("prompt").filter(|prompt| !prompt.trim().is_empty());
-    let manifest = fields.value("manifest").and_then(Value::as_object);
-    let (Some(prompt), Some(manifest)) = (prompt, manifest) else {
+    let AnalyzeEditRequest { prompt, manifest } = Fields::read_or_empty(request).await?.read_leniently();
+    let prompt = prompt.0.filter(|prompt| !prompt.trim().is_empty());
+    let (Some(prompt), Some(manifest)) = (prompt, manifest.0) else {
         return Err(Refusal::bad_request("prompt and manifest are required"));
     };
     let tree = manifest.get("componentTree").and_then(Value::as_object);

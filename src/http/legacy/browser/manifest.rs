@@ -1,97 +1,88 @@
 //! What the files are to one another, as these clients' prompts need it. Pure, and no more exact than it must be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use super::wire::{ComponentInfo, FileKind, Manifest, ManifestFile, ManifestImport, ManifestNode, ManifestRoute};
 
 /// The manifest of these files.
-pub(super) fn of(files: &Map<String, Value>) -> Value {
+pub(super) fn of(files: &BTreeMap<String, String>) -> Manifest {
     let now = jiff::Timestamp::now().as_millisecond();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut described = Map::new();
-    let mut tree = Map::new();
+    let mut described = BTreeMap::new();
+    let mut tree = BTreeMap::new();
     for (path, content) in files {
-        let content = text(content);
-        let kind = kind(path);
-        let imports = imports(&content);
-        let mut entry = json!({
-            "content": content,
-            "type": kind,
-            "exports": exports(&content),
-            "imports": imports,
-            "lastModified": now,
-            "path": format!("/{path}"),
-            "relativePath": path,
+        let (kind, imports) = (kind(path), imports(content));
+        let is_component = matches!(kind, FileKind::Component | FileKind::Page | FileKind::Layout);
+        let component_info = is_component.then(|| ComponentInfo {
+            name: name(path).to_owned(),
+            hooks: hooks(content).into_iter().map(str::to_owned).collect(),
+            has_state: content.contains("useState") || content.contains("useReducer"),
+            child_components: children(content).into_iter().map(str::to_owned).collect(),
         });
-        if matches!(kind, "component" | "page" | "layout") {
-            let name = name(path);
-            entry["componentInfo"] = json!({
-                "name": name,
-                "hooks": hooks(&content),
-                "hasState": content.contains("useState") || content.contains("useReducer"),
-                "childComponents": children(&content),
-            });
-            let local =
-                imports.iter().filter(|import| import["isLocal"] == true).map(|import| import["source"].clone());
-            let node = json!({ "file": format!("/{path}"), "imports": local.collect::<Vec<_>>(), "importedBy": [], "type": kind });
-            tree.insert(name.to_owned(), node);
+        if is_component {
+            let local = imports.iter().filter(|import| import.is_local).map(|import| import.source.clone());
+            let node = ManifestNode {
+                file: format!("/{path}"),
+                imports: local.collect(),
+                imported_by: Vec::new(),
+                r#type: kind,
+            };
+            tree.insert(name(path).to_owned(), node);
         }
-        described.insert(format!("/{path}"), entry);
+        let file = ManifestFile {
+            content: content.clone(),
+            r#type: kind,
+            exports: exports(content),
+            imports,
+            last_modified: now,
+            component_info,
+            path: format!("/{path}"),
+            relative_path: path.clone(),
+        };
+        described.insert(format!("/{path}"), file);
     }
     add_importers(&mut tree, files);
-    let entry = ["src/main.jsx", "src/main.tsx", "src/index.jsx", "src/index.tsx"]
+    let entry_point = ["src/main.jsx", "src/main.tsx", "src/index.jsx", "src/index.tsx"]
         .iter()
         .find(|path| files.contains_key(**path))
         .map_or_else(String::new, |path| format!("/{path}"));
-    let styles: Vec<String> =
-        files.keys().filter(|path| path.ends_with(".css")).map(|path| format!("/{path}")).collect();
-    json!({
-        "files": described,
-        "routes": routes(files),
-        "componentTree": tree,
-        "entryPoint": entry,
-        "styleFiles": styles,
-        "timestamp": now,
-    })
+    let style_files = files.keys().filter(|path| path.ends_with(".css")).map(|path| format!("/{path}")).collect();
+    Manifest { files: described, routes: routes(files), component_tree: tree, entry_point, style_files, timestamp: now }
 }
 
 /// Names, at each component, the files that import it.
-fn add_importers(tree: &mut Map<String, Value>, files: &Map<String, Value>) {
+fn add_importers(tree: &mut BTreeMap<String, ManifestNode>, files: &BTreeMap<String, String>) {
     for (path, content) in files {
-        for import in imports(content.as_str().unwrap_or_default()) {
-            let source = import["source"].as_str().unwrap_or_default();
-            let imported = name(source.rsplit('/').next().unwrap_or_default());
-            if import["isLocal"] == true
-                && let Some(importers) = tree.get_mut(imported).and_then(|node| node["importedBy"].as_array_mut())
-            {
-                importers.push(format!("/{path}").into());
+        for import in imports(content).into_iter().filter(|import| import.is_local) {
+            let imported = name(import.source.rsplit('/').next().unwrap_or_default());
+            if let Some(node) = tree.get_mut(imported) {
+                node.imported_by.push(format!("/{path}"));
             }
         }
     }
 }
 
-fn kind(path: &str) -> &'static str {
+fn kind(path: &str) -> FileKind {
     let file = path.rsplit('/').next().unwrap_or(path);
     let ending = file.rsplit('.').next().unwrap_or_default();
     match ending {
-        "css" => return "style",
-        "json" => return "config",
+        "css" => return FileKind::Style,
+        "json" => return FileKind::Config,
         _ => {}
     }
     if !path.contains('/') || file.contains(".config.") {
-        "config"
+        FileKind::Config
     } else if path.contains("/pages/") {
-        "page"
+        FileKind::Page
     } else if path.contains("/layouts/") || file.starts_with("Layout") {
-        "layout"
+        FileKind::Layout
     } else if file.starts_with("use") && file.chars().nth(3).is_some_and(char::is_uppercase) {
-        "hook"
+        FileKind::Hook
     } else if path.contains("/context") || file.contains("Context") {
-        "context"
+        FileKind::Context
     } else if matches!(ending, "jsx" | "tsx") {
-        "component"
+        FileKind::Component
     } else {
-        "utility"
+        FileKind::Utility
     }
 }
 
@@ -105,7 +96,7 @@ fn name(path: &str) -> &str {
 const IMPORT_LINES_MAX: usize = 100;
 
 /// `import a, { b } from 'x'`, at the beginning of a line as everybody writes them; the names may go over several.
-fn imports(content: &str) -> Vec<Value> {
+fn imports(content: &str) -> Vec<ManifestImport> {
     let mut found = Vec::new();
     let lines: Vec<&str> = content.lines().map(str::trim).collect();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("import ")) {
@@ -120,27 +111,26 @@ fn imports(content: &str) -> Vec<Value> {
         let names = names.strip_prefix("type ").unwrap_or(names);
         let braced = names.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inner, _)| inner);
         let default = names.split(['{', ',']).next().unwrap_or_default().trim();
-        let named: Vec<&str> = braced.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        let is_local = source.starts_with(['.', '/']) || source.starts_with("@/");
-        let mut import = json!({ "source": source, "imports": named, "isLocal": is_local });
-        if !default.is_empty() {
-            import["defaultImport"] = default.into();
-        }
-        found.push(import);
+        let named = braced.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        found.push(ManifestImport {
+            source: source.to_owned(),
+            imports: named.collect(),
+            default_import: (!default.is_empty()).then(|| default.to_owned()),
+            is_local: source.starts_with(['.', '/']) || source.starts_with("@/"),
+        });
     }
     found
 }
 
 /// `<Route path="/about" element={<About />} />`, as React Router has them.
-fn routes(files: &Map<String, Value>) -> Vec<Value> {
-    let contents = files.values().filter_map(Value::as_str);
-    let tags = contents.flat_map(|content| content.split("<Route").skip(1));
+fn routes(files: &BTreeMap<String, String>) -> Vec<ManifestRoute> {
+    let tags = files.values().flat_map(|content| content.split("<Route").skip(1));
     tags.filter_map(|tag| {
         let path = quoted(tag.split_once("path=")?.1)?;
         let element = tag.split_once("element={").or_else(|| tag.split_once("component={"))?.1;
         let element = element.trim_start().trim_start_matches('<');
         let name = &element[..element.find(|c: char| !c.is_alphanumeric()).unwrap_or(element.len())];
-        (!name.is_empty()).then(|| json!({ "path": path, "component": name }))
+        (!name.is_empty()).then(|| ManifestRoute { path: path.to_owned(), component: name.to_owned() })
     })
     .collect()
 }
@@ -184,13 +174,19 @@ fn children(content: &str) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn of(files: &BTreeMap<String, String>) -> Value {
+        serde_json::to_value(super::of(files)).expect("JSON")
+    }
 
     #[test]
     fn imports_and_routes_are_found() {
         let app = "import React, {\n  useState,\n  useMemo\n} from 'react'\nimport type { A } from '@/types'\nimport './a.css'\n\
             <Routes><Route path=\"/\" element={<Home />} /><Route index path={'/b'} component={Blog} /><Route element={<X/>} /></Routes>";
-        let files: Map<String, Value> = [("src/App.jsx".to_owned(), app.into())].into_iter().collect();
+        let files: BTreeMap<String, String> = [("src/App.jsx".to_owned(), app.into())].into_iter().collect();
         let manifest = of(&files);
         let imports = json!([
             { "source": "react", "imports": ["useState", "useMemo"], "isLocal": false, "defaultImport": "React" },
@@ -204,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_component_is_described() {
-        let files: Map<String, Value> = [
+        let files: BTreeMap<String, String> = [
             ("src/App.jsx", "import Card from './components/Card'\nexport default function App() { return <Card/> }"),
             ("src/components/Card.jsx", "import { useState } from 'react'\nexport const Card = () => useState(1)"),
             ("src/index.css", "body {}"),

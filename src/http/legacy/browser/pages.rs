@@ -18,8 +18,9 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{
     caller::Browser,
     wire::{
-        ExtractBrandStylesResponse, PageMetadata, RawPage, ScrapeScreenshotResponse, ScrapeUrlResponse,
-        ScrapeWebsiteResponse, ScrapedPage, SearchResponse, SearchResult, StructuredPage,
+        ExtractBrandStylesRequest, ExtractBrandStylesResponse, PageMetadata, RawPage, ScrapeScreenshotResponse,
+        ScrapeUrlRequest, ScrapeUrlResponse, ScrapeWebsiteRequest, ScrapeWebsiteResponse, ScrapedPage, SearchRequest,
+        SearchResponse, SearchResult, StructuredPage,
     },
 };
 use crate::{
@@ -27,7 +28,10 @@ use crate::{
         page_article::{self, Article},
         page_styles::{self, Styles},
     },
-    http::legacy::{body::Fields, refusal::Refusal},
+    http::legacy::{
+        body::{Fields, Lenient},
+        refusal::Refusal,
+    },
     project::{
         ProjectError,
         page_reader::{PageAddress, PageError, PageKind, WebPage},
@@ -54,8 +58,8 @@ const TANGLED: &str = "The page is too tangled to be taken apart";
 const NO_STYLES: &str = "The page's style sheets state no colours or fonts";
 
 pub(crate) async fn scrape_url(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let address = address(&fields)?;
+    let ScrapeUrlRequest { url } = Fields::read_or_empty(request).await?.read_leniently();
+    let address = address(url)?;
     let wish = Wish { markdown: true, screenshot: true, ..Wish::default() };
     let Read { page, scraper } = read(&browser, &address, wish).await?;
     let Scraped { address: url, title, description, markdown, screenshot, .. } = &page;
@@ -80,9 +84,9 @@ pub(crate) async fn scrape_url(browser: Browser, request: Request) -> Result<Res
 }
 
 pub(crate) async fn scrape_website(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let address = address(&fields)?;
-    let (formats, options) = (formats(&fields)?, options(&fields)?);
+    let asked: ScrapeWebsiteRequest = Fields::read_or_empty(request).await?.read_leniently();
+    let address = address(asked.url)?;
+    let (formats, options) = (formats(asked.formats)?, options(asked.options)?);
     let wants = |format: &str| formats.iter().any(|wanted| wanted.eq_ignore_ascii_case(format));
     let wish = Wish {
         markdown: wants("markdown"),
@@ -109,8 +113,8 @@ pub(crate) async fn scrape_website(browser: Browser, request: Request) -> Result
 }
 
 pub(crate) async fn scrape_screenshot(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let address = address(&fields)?;
+    let ScrapeUrlRequest { url } = Fields::read_or_empty(request).await?.read_leniently();
+    let address = address(url)?;
     if browser.call.state.scraper.is_none() {
         return Err(cannot(NO_SCREENSHOTS));
     }
@@ -126,8 +130,8 @@ pub(crate) async fn scrape_screenshot(browser: Browser, request: Request) -> Res
 }
 
 pub(crate) async fn search(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let query = Fields::read_or_empty(request).await?.text("query");
-    let query = query.map(|query| query.trim().to_owned()).filter(|query| !query.is_empty());
+    let SearchRequest { query } = Fields::read_or_empty(request).await?.read_leniently();
+    let query = query.0.map(|query| query.trim().to_owned()).filter(|query| !query.is_empty());
     let query = query.ok_or_else(|| Refusal::bad_request("Query is required"))?;
     if query.len() > QUERY_SIZE_BYTES_MAX {
         return Err(Refusal::bad_request(format!("A query has at most {QUERY_SIZE_BYTES_MAX} bytes")));
@@ -147,8 +151,8 @@ pub(crate) async fn search(browser: Browser, request: Request) -> Result<Respons
 }
 
 pub(crate) async fn extract_styles(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let address = address(&fields)?;
+    let ExtractBrandStylesRequest { url } = Fields::read_or_empty(request).await?.read_leniently();
+    let address = address(url)?;
     browser.call.may_change()?;
     let permit = permit(&browser)?;
     let Styles { name, guidelines } = match &browser.call.state.scraper {
@@ -245,25 +249,28 @@ fn permit(browser: &Browser) -> Result<OwnedSemaphorePermit, Refusal> {
 }
 
 /// The address of a page; people leave the scheme out.
-fn address(fields: &Fields) -> Result<PageAddress, Refusal> {
-    let url = fields.text("url").map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
+fn address(url: Lenient<String>) -> Result<PageAddress, Refusal> {
+    let url = url.0.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| Refusal::bad_request("URL is required"))?;
     let url = if url.contains("://") { url } else { format!("https://{url}") };
     url.parse().map_err(|error: PageError| Refusal::bad_request(error.to_string()))
 }
 
 /// What is wanted of a page: Markdown and HTML unless something else is said.
-fn formats(fields: &Fields) -> Result<Vec<String>, Refusal> {
-    let Some(formats) = fields.value("formats") else { return Ok(vec!["markdown".into(), "html".into()]) };
+fn formats(formats: Option<Value>) -> Result<Vec<String>, Refusal> {
+    let Some(formats) = formats else { return Ok(vec!["markdown".into(), "html".into()]) };
     let formats = formats
         .as_array()
         .and_then(|formats| formats.iter().map(|format| format.as_str().map(str::to_owned)).collect());
     formats.ok_or_else(|| Refusal::bad_request("formats must be a list of names"))
 }
 
-fn options(fields: &Fields) -> Result<Map<String, Value>, Refusal> {
-    let Some(options) = fields.value("options") else { return Ok(Map::new()) };
-    options.as_object().cloned().ok_or_else(|| Refusal::bad_request("options must be an object"))
+fn options(options: Option<Value>) -> Result<Map<String, Value>, Refusal> {
+    match options {
+        None => Ok(Map::new()),
+        Some(Value::Object(options)) => Ok(options),
+        Some(_) => Err(Refusal::bad_request("options must be an object")),
+    }
 }
 
 fn metadata(page: &Scraped, scraper: &str, content_chars: usize) -> PageMetadata {

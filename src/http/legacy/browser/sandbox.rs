@@ -10,11 +10,13 @@ use cobuild_protocol::{
     ProjectState,
     value::{PreviewState, SandboxState},
 };
-use serde_json::json;
 
 use super::{
     caller::Browser,
-    wire::{BrowserSandbox, BrowserSandboxStatus, CreateBrowserSandboxResponse, Done, KillBrowserSandboxResponse},
+    wire::{
+        BrowserSandbox, BrowserSandboxStatus, BrowserStatusFailure, CreateBrowserSandboxResponse, Done,
+        KillBrowserSandboxResponse,
+    },
 };
 use crate::{
     http::legacy::{
@@ -53,7 +55,7 @@ pub(crate) async fn status(browser: Browser, _: Request) -> Result<Response, Ref
     shown(&browser).await.or_else(|refusal| match refusal {
         // These clients look at this field whatever else there is.
         Refusal::Unexpected(error) => {
-            let body = json!({ "success": false, "active": false, "error": error });
+            let body = BrowserStatusFailure { success: false, active: false, error };
             Ok((StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response())
         }
         other => Err(other),

@@ -11,11 +11,15 @@ use cobuild_protocol::{
     value::{EditRecord, EditStyle, Message, MessageRole},
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     caller::Browser,
-    wire::{BrowserConversationResponse, Done},
+    wire::{
+        BrowserAuthor, BrowserChange, BrowserConversation, BrowserConversationContext, BrowserConversationResponse,
+        BrowserEdit, BrowserEditOutcome, BrowserEditType, BrowserEvolution, BrowserMessage, BrowserMessageMetadata,
+        BrowserPreferences, BrowserStateRequest, BrowserStateUpdate, Done,
+    },
 };
 use crate::{
     http::legacy::{
@@ -23,6 +27,7 @@ use crate::{
         conversation::{clear, messages, text_of},
         refusal::Refusal,
         room::Visit,
+        wire::{ConversationAction, PreferredStyle},
     },
     project::ProjectHandle,
 };
@@ -30,7 +35,7 @@ use crate::{
 pub(crate) async fn get(browser: Browser, _: Request) -> Result<Response, Refusal> {
     let (_, view) = browser.handle().await?.state().await?;
     let state = body(&view);
-    let message = state.is_null().then(|| "No active conversation".to_owned());
+    let message = state.is_none().then(|| "No active conversation".to_owned());
     Ok(Json(BrowserConversationResponse { success: true, state, message }).into_response())
 }
 
@@ -42,44 +47,41 @@ pub(crate) async fn delete(browser: Browser, _: Request) -> Result<Response, Ref
 }
 
 pub(crate) async fn post(browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    let action = fields.text("action").unwrap_or_default();
-    let data = fields.value("data").cloned().unwrap_or_default();
+    let BrowserStateRequest { action, data } = Fields::read_or_empty(request).await?.read_leniently();
     browser.call.may_change()?;
     let handle = browser.handle().await?;
-    let message = match action.as_str() {
-        "reset" => {
+    let message = match action.0 {
+        Some(ConversationAction::Reset) => {
             clear(&browser.call, &handle, Clearing::All).await?;
             "Conversation state reset"
         }
-        "clear-old" => {
+        Some(ConversationAction::ClearOld) => {
             clear(&browser.call, &handle, Clearing::Old).await?;
             "Old conversation data cleared"
         }
-        "update" => {
+        Some(ConversationAction::Update) => {
             if !handle.state().await?.1.conversation.active {
                 return Err(Refusal::bad_request("No active conversation to update"));
             }
-            update(&browser, &handle, &data).await?;
+            update(&browser, &handle, data.unwrap_or_default()).await?;
             "Conversation state updated"
         }
-        _ => return Err(Refusal::bad_request("Invalid action. Use \"reset\" or \"update\"")),
+        None => return Err(Refusal::bad_request("Invalid action. Use \"reset\" or \"update\"")),
     };
     let (_, view) = handle.state().await?;
     let (state, message) = (body(&view), Some(message.to_owned()));
     Ok(Json(BrowserConversationResponse { success: true, state, message }).into_response())
 }
 
-async fn update(browser: &Browser, handle: &ProjectHandle, data: &Value) -> Result<(), Refusal> {
-    let preferences = &data["userPreferences"];
-    let patterns = ["commonRequests", "commonPatterns"].iter().find_map(|key| preferences[*key].as_array());
+async fn update(browser: &Browser, handle: &ProjectHandle, wanted: BrowserStateUpdate) -> Result<(), Refusal> {
+    let preferences = wanted.user_preferences.unwrap_or_default();
+    let patterns = preferences.common_requests.or(preferences.common_patterns);
     let update = UpdateConversation {
-        topic: data["currentTopic"].as_str().map(str::to_owned),
-        edit_style: match preferences["editStyle"].as_str() {
-            Some("targeted") => Some(EditStyle::Targeted),
-            Some("comprehensive") => Some(EditStyle::Comprehensive),
-            _ => None,
-        },
+        topic: wanted.current_topic,
+        edit_style: preferences.edit_style.map(|style| match style {
+            PreferredStyle::Targeted => EditStyle::Targeted,
+            PreferredStyle::Comprehensive => EditStyle::Comprehensive,
+        }),
         common_patterns: patterns
             .map(|patterns| patterns.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
     };
@@ -92,63 +94,59 @@ async fn update(browser: &Browser, handle: &ProjectHandle, data: &Value) -> Resu
 const MESSAGES: (usize, usize) = (20, 15);
 const EDITS: (usize, usize) = (10, 8);
 
-fn body(view: &ProjectState) -> Value {
+fn body(view: &ProjectState) -> Option<BrowserConversation> {
     let conversation = &view.conversation;
     if !conversation.active {
-        return Value::Null;
+        return None;
     }
     let (started, updated) = (milliseconds(&conversation.created_at), milliseconds(&conversation.updated_at));
     // Of the two sides these clients keep one: what was asked.
     let asked: Vec<&Message> = messages(view).filter(|message| message.role == MessageRole::User).collect();
-    let asked = last(&asked, MESSAGES).iter().map(|message| {
+    let messages = last(&asked, MESSAGES).iter().map(|message| {
         let at = milliseconds(&message.at);
-        json!({
-            "id": format!("msg-{at}"),
-            "role": "user",
-            "content": text_of(message),
-            "timestamp": at,
-            "metadata": metadata(view, &asked, message),
-        })
+        BrowserMessage {
+            id: format!("msg-{at}"),
+            role: BrowserAuthor::User,
+            content: text_of(message),
+            timestamp: at,
+            metadata: metadata(view, &asked, message),
+        }
     });
-    let edits = last(&conversation.edits, EDITS).iter().map(edit);
-    let changes = conversation.evolution.iter().map(|step| {
-        json!({
-            "timestamp": milliseconds(&step.at),
-            "description": format!("Applied {} files", step.files.len()),
-            "filesAffected": step.files,
-        })
+    let changes = conversation.evolution.iter().map(|step| BrowserChange {
+        timestamp: milliseconds(&step.at),
+        description: format!("Applied {} files", step.files.len()),
+        files_affected: step.files.iter().map(ToString::to_string).collect(),
     });
-    let mut context = json!({
-        "messages": asked.collect::<Vec<_>>(),
-        "edits": edits.collect::<Vec<_>>(),
-        "projectEvolution": { "majorChanges": changes.collect::<Vec<_>>() },
-        "userPreferences": {
-            "editStyle": match conversation.edit_style {
-                EditStyle::Targeted => "targeted",
-                EditStyle::Comprehensive => "comprehensive",
+    Some(BrowserConversation {
+        conversation_id: format!("conv-{started}"),
+        started_at: started,
+        last_updated: updated,
+        context: BrowserConversationContext {
+            messages: messages.collect(),
+            edits: last(&conversation.edits, EDITS).iter().map(edit).collect(),
+            project_evolution: BrowserEvolution { major_changes: changes.collect() },
+            user_preferences: BrowserPreferences {
+                edit_style: match conversation.edit_style {
+                    EditStyle::Targeted => PreferredStyle::Targeted,
+                    EditStyle::Comprehensive => PreferredStyle::Comprehensive,
+                },
+                common_requests: conversation.common_patterns.clone(),
             },
-            "commonRequests": conversation.common_patterns,
+            current_topic: conversation.topic.clone(),
         },
-    });
-    if let Some(topic) = &conversation.topic {
-        context["currentTopic"] = topic.as_str().into();
-    }
-    json!({ "conversationId": format!("conv-{started}"), "startedAt": started, "lastUpdated": updated, "context": context })
+    })
 }
 
-pub(in crate::http::legacy) fn edit(edit: &EditRecord) -> Value {
-    let mut body = json!({
-        "timestamp": milliseconds(&edit.at),
-        "userRequest": edit.prompt.as_deref().unwrap_or("Applied AI-generated code"),
-        "editType": edit_type(edit.edit),
-        "targetFiles": edit.files,
-        "confidence": 1.0,
-        "outcome": if edit.error.is_none() { "success" } else { "partial" },
-    });
-    if let Some(error) = &edit.error {
-        body["errorMessage"] = error.as_str().into();
+pub(in crate::http::legacy) fn edit(edit: &EditRecord) -> BrowserEdit {
+    BrowserEdit {
+        timestamp: milliseconds(&edit.at),
+        user_request: edit.prompt.clone().unwrap_or_else(|| "Applied AI-generated code".to_owned()),
+        edit_type: edit_type(edit.edit),
+        target_files: edit.files.iter().map(ToString::to_string).collect(),
+        confidence: 1.0,
+        outcome: if edit.error.is_none() { BrowserEditOutcome::Success } else { BrowserEditOutcome::Partial },
+        error_message: edit.error.clone(),
     }
-    body
 }
 
 /// The end of a list.
@@ -157,17 +155,20 @@ fn last<T>(list: &[T], (most, kept): (usize, usize)) -> &[T] {
 }
 
 /// What came of a message: the files that were written after it and before the next.
-fn metadata(view: &ProjectState, asked: &[&Message], message: &Message) -> Value {
+fn metadata(view: &ProjectState, asked: &[&Message], message: &Message) -> BrowserMessageMetadata {
     let at = |at: &str| at.parse::<Timestamp>().unwrap_or_default();
     let from = at(&message.at);
     let until = asked.iter().map(|other| at(&other.at)).find(|other| *other > from).unwrap_or(Timestamp::MAX);
     let mut edits = view.conversation.edits.iter().filter(|edit| (from..until).contains(&at(&edit.at)));
     let written = edits.rfind(|edit| edit.error.is_none() && !edit.files.is_empty());
-    written.map_or_else(|| json!({}), |edit| json!({ "editedFiles": edit.files, "editType": edit_type(edit.edit) }))
+    written.map_or_else(BrowserMessageMetadata::default, |edit| BrowserMessageMetadata {
+        edited_files: Some(edit.files.iter().map(ToString::to_string).collect()),
+        edit_type: Some(edit_type(edit.edit)),
+    })
 }
 
-const fn edit_type(edit: bool) -> &'static str {
-    if edit { "UPDATE_COMPONENT" } else { "ADD_FEATURE" }
+const fn edit_type(edit: bool) -> BrowserEditType {
+    if edit { BrowserEditType::UpdateComponent } else { BrowserEditType::AddFeature }
 }
 
 /// A time in milliseconds since 1970.

@@ -1,9 +1,18 @@
-//! What browser clients get. These types are what is written, and what the API's description is made from; what such
-//! clients send is read field by field, as leniently as they are used to.
+//! What browser clients send and get. These types are what is read and written, and what the API's description is made
+//! from. What such clients send is read as leniently as they are used to: a field of another type is as good as none.
+
+mod conversation;
+mod events;
+mod manifest;
+mod requests;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+pub(crate) use self::{conversation::*, events::*, manifest::*, requests::*};
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct RunCommandResponse {
@@ -273,12 +282,12 @@ pub(crate) struct DetectBrowserPackagesResponse {
 pub(crate) struct BrowserFilesResponse {
     pub(crate) success: bool,
     /// Text by path, of small files of an app's own.
-    pub(crate) files: Map<String, Value>,
+    pub(crate) files: BTreeMap<String, String>,
     /// The directories, one a line.
     pub(crate) structure: String,
     pub(crate) file_count: usize,
     /// What the files are to one another.
-    pub(crate) manifest: Value,
+    pub(crate) manifest: Manifest,
 }
 
 /// What `create-zip` answers.
@@ -292,12 +301,24 @@ pub(crate) struct BrowserArchiveResponse {
     pub(crate) message: String,
 }
 
-/// What `conversation-state` answers.
+/// What `sandbox-status` answers where the server failed.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub(crate) struct BrowserConversationResponse {
+pub(crate) struct BrowserStatusFailure {
     pub(crate) success: bool,
-    /// Null where there is no conversation.
-    pub(crate) state: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) message: Option<String>,
+    pub(crate) active: bool,
+    pub(crate) error: String,
+}
+
+/// What `apply-ai-code-stream` answers where there is nowhere to apply anything.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotAppliedResponse {
+    pub(crate) success: bool,
+    pub(crate) error: String,
+    pub(crate) results: ApplyResults,
+    pub(crate) explanation: Option<String>,
+    pub(crate) structure: Option<String>,
+    /// The files of the reply.
+    pub(crate) parsed_files: Vec<String>,
+    pub(crate) message: String,
 }
