@@ -48,15 +48,32 @@ enum Step {
 /// What somebody asks for.
 #[derive(Debug, Clone)]
 enum Wish {
-    Generate { interrupt: bool },
+    Generate {
+        interrupt: bool,
+    },
     Apply,
     Exec,
-    Write { file: u8 },
-    Delete { file: u8 },
-    Cancel { run: u64 },
-    RemoveQueued { run: u64 },
-    MoveQueued { run: u64, position: u32 },
-    SetRole { person: usize, role: Role },
+    Write {
+        file: u8,
+    },
+    Delete {
+        file: u8,
+    },
+    Cancel {
+        run: u64,
+    },
+    RemoveQueued {
+        run: u64,
+    },
+    /// One of those that wait.
+    MoveQueued {
+        waiting: usize,
+        position: u32,
+    },
+    SetRole {
+        person: usize,
+        role: Role,
+    },
     Nonsense,
 }
 
@@ -112,14 +129,14 @@ fn wish() -> impl Strategy<Value = Wish> {
     let run = || 1..8_u64;
     let role = prop_oneof![Just(Role::Viewer), Just(Role::Editor), Just(Role::Owner)];
     prop_oneof![
-        8 => prop::bool::weighted(0.2).prop_map(|interrupt| Wish::Generate { interrupt }),
+        16 => prop::bool::weighted(0.1).prop_map(|interrupt| Wish::Generate { interrupt }),
         2 => Just(Wish::Apply),
         2 => Just(Wish::Exec),
         5 => (0..4_u8).prop_map(|file| Wish::Write { file }),
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
         4 => run().prop_map(|run| Wish::Cancel { run }),
         1 => run().prop_map(|run| Wish::RemoveQueued { run }),
-        2 => (run(), 0..5_u32).prop_map(|(run, position)| Wish::MoveQueued { run, position }),
+        12 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
         1 => Just(Wish::Nonsense),
     ]

@@ -6,6 +6,7 @@ use cobuild_protocol::{
     Command, CommandFrame, ErrorCode, ParticipantId, RunId,
     command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, MoveQueued, RemoveQueued, SetRole, WriteFile},
     frame::ControlFrame,
+    state::RunState,
     value::Encoding,
 };
 use tokio::task::JoinHandle;
@@ -61,7 +62,12 @@ impl House {
             Wish::Delete { file: at } => Command::DeleteFile(DeleteFile { path: file(at), base: None }),
             Wish::Cancel { run } => Command::Cancel(Cancel { run: RunId::new(run) }),
             Wish::RemoveQueued { run } => Command::RemoveQueued(RemoveQueued { run: RunId::new(run) }),
-            Wish::MoveQueued { run, position } => Command::MoveQueued(MoveQueued { run: RunId::new(run), position }),
+            Wish::MoveQueued { waiting, position } => {
+                let runs = self.record.fold.view.runs.iter();
+                let line: Vec<RunId> = runs.filter(|run| run.state == RunState::Queued).map(|run| run.run).collect();
+                let run = waiting.checked_rem(line.len()).map_or(RunId::new(99), |at| line[at]);
+                Command::MoveQueued(MoveQueued { run, position })
+            }
             Wish::SetRole { person, role } => {
                 let participant = self.people[person].participant.unwrap_or(ParticipantId::new(99));
                 Command::SetRole(SetRole { participant, role: Some(role) })
