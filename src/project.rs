@@ -12,6 +12,7 @@
 //! | `state` | the fold of the log |
 //! | [`repository`] | addresses of git repositories, and the hosts they may be on |
 //! | `run`, `runs`, `queue`, `waiting_work` | a run's life, what runs, whose turn is next, what waiting runs keep in the store |
+//! | `spending` | what a run's calls of models consume, within the budgets |
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
 //! | `room`, `allowance` | who is here, and how much one participant may ask for |
@@ -50,6 +51,7 @@ mod sandbox_link;
 pub mod sandbox_provider;
 mod sandbox_slot;
 pub mod scraper;
+mod spending;
 mod state;
 #[cfg(test)]
 mod testing;

@@ -1,12 +1,18 @@
-//! Whom this server trusts when it calls others over TLS: the machine's own roots, read once.
+//! Whom this server trusts when it calls others over TLS: the machine's own roots, read once, at the first handshake.
 //!
-//! reqwest reads them anew for every client that is built, which takes milliseconds and megabytes for each.
+//! reqwest reads them for every client that is built. Each reading takes tens of milliseconds and several megabytes,
+//! which a server that talks to nobody, or only over plain HTTP to a model on its own machine, never needs.
 
 use std::sync::{Arc, OnceLock};
 
 use reqwest::{Client, ClientBuilder};
-use rustls::{ClientConfig, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use rustls_platform_verifier::Verifier;
 
 /// What every HTTP client of this server is built from.
 pub fn client_builder() -> ClientBuilder {
@@ -17,12 +23,67 @@ pub fn client_builder() -> ClientBuilder {
     }
 }
 
-fn trust() -> &'static Result<ClientConfig, rustls::Error> {
-    static TRUST: OnceLock<Result<ClientConfig, rustls::Error>> = OnceLock::new();
+fn trust() -> &'static Result<ClientConfig, Error> {
+    static TRUST: OnceLock<Result<ClientConfig, Error>> = OnceLock::new();
     TRUST.get_or_init(|| {
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-        Ok(builder.with_safe_default_protocol_versions()?.with_platform_verifier()?.with_no_client_auth())
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Arc::new(PlatformRoots { provider: provider.clone(), verifier: OnceLock::new() });
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        // "Dangerous" is whoever verifies by rules of their own: these are the platform's, only later.
+        Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
     })
+}
+
+/// The platform's verifier, made when the first certificate is to be verified.
+#[derive(Debug)]
+struct PlatformRoots {
+    provider: Arc<CryptoProvider>,
+    verifier: OnceLock<Result<Verifier, Error>>,
+}
+
+impl PlatformRoots {
+    fn verifier(&self) -> Result<&Verifier, Error> {
+        let made = self.verifier.get_or_init(|| Verifier::new(self.provider.clone()));
+        // A machine without any roots is a connection that cannot be trusted, not a server that does not start.
+        made.as_ref().map_err(|error| CertificateError::Other(OtherError(Arc::new(error.clone()))).into())
+    }
+}
+
+impl ServerCertVerifier for PlatformRoots {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    // Signatures and what the handshake offers depend on the cryptography alone, not on the roots.
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[cfg(test)]

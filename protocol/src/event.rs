@@ -26,7 +26,7 @@ pub use self::{
     run::{QueueChanged, Reverted, RunFinished, RunQueued, RunStarted},
     sandbox::{
         ExecFinished, ExecStarted, InstallFinished, InstallStarted, PackagesDetected, PreviewChanged, PreviewError,
-        ProcessOutput, SandboxChanged,
+        PreviewUnchecked, ProcessOutput, SandboxChanged,
     },
 };
 use crate::id::{ParticipantId, RequestId, RunId, Seq};
@@ -146,10 +146,12 @@ pub enum Event {
     PreviewChanged(PreviewChanged),
     /// The preview shows an error instead of the app.
     PreviewError(PreviewError),
+    /// The preview could not be looked at after a change.
+    PreviewUnchecked(PreviewUnchecked),
 }
 
 /// How many kinds of events there are; for tests that claim to cover all.
-pub const EVENTS_COUNT: usize = 42;
+pub const EVENTS_COUNT: usize = 43;
 
 impl Event {
     /// The event's name on the wire.
@@ -198,6 +200,7 @@ impl Event {
             Self::SandboxChanged(_) => "sandbox_changed",
             Self::PreviewChanged(_) => "preview_changed",
             Self::PreviewError(_) => "preview_error",
+            Self::PreviewUnchecked(_) => "preview_unchecked",
         }
     }
 }

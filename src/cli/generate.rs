@@ -173,8 +173,10 @@ impl Prompted {
     /// Whether an event is shown. A program gets all there is from the prompt on; a person what belongs to the run, and
     /// how the app can be looked at.
     fn concerns(&self, frame: &EventFrame) -> bool {
-        let is_room =
-            matches!(frame.event, Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_));
+        let is_room = matches!(
+            frame.event,
+            Event::SandboxChanged(_) | Event::PreviewChanged(_) | Event::PreviewError(_) | Event::PreviewUnchecked(_)
+        );
         match (&self.display, self.run) {
             (_, None) => false,
             (Display::Program(_), Some(_)) => true,

@@ -99,6 +99,9 @@ impl Progress {
             Event::ExecFinished(exec) => executed(to, exec),
             Event::SandboxChanged(changed) => sandbox(to, changed),
             Event::PreviewChanged(changed) => preview(to, changed),
+            Event::PreviewUnchecked(unchecked) => {
+                bad(to, &format!("The preview could not be checked: {}", unchecked.reason))
+            }
             Event::PreviewError(error) => bad(to, &format!("The preview shows an error: {}", error.message)),
             // A person at a terminal need not be told.
             _ => Ok(()),

@@ -150,6 +150,17 @@ impl Endpoint {
         clean
     }
 
+    /// Where it is, for everybody who may see which models there are. An address inside of somebody's network, or with a
+    /// gateway's secret in its path, is nobody's business but the operator's: it is named by its variable.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let is_public = self.provider.base_url() == Some(self.base_url.as_str().trim_end_matches('/'));
+        match self.provider.base_url_variable() {
+            Some(variable) if !is_public && !self.is_loopback() => format!("the address in {variable}"),
+            _ => self.base_url.to_string(),
+        }
+    }
+
     /// A vendor's text, if it is a code that people may see: short, without blanks, and not our key or what looks like
     /// one. Vendors are told keys, and some say what they were told.
     #[must_use]
@@ -231,6 +242,20 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(endpoint.code(text).is_some(), is_code, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_others_are_named_not_shown() {
+        let place =
+            |provider, url: &str| Endpoint::new(provider, &settings(provider, "key", url)).expect("valid").place();
+        for (provider, url, expected) in [
+            (Provider::Groq, "", "https://api.groq.com/openai/v1"),
+            (Provider::Compatible, "http://127.0.0.1:9000/v1", "http://127.0.0.1:9000/v1"),
+            (Provider::Compatible, "http://llm.corp.internal:8080/v1", "the address in COMPATIBLE_BASE_URL"),
+            (Provider::Anthropic, "https://gateway.example/s3cr3t", "the address in ANTHROPIC_BASE_URL"),
+        ] {
+            assert_eq!(place(provider, url), expected);
         }
     }
 }

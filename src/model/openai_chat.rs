@@ -112,6 +112,8 @@ pub struct State {
     stop: Option<StopReason>,
     usage: Option<Usage>,
     think: ThinkTags,
+    /// Whether a chunk has said which model answers.
+    named: bool,
     refused: bool,
     over: bool,
 }
@@ -120,11 +122,19 @@ impl State {
     /// At the beginning of an answer.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, stop: None, usage: None, think: ThinkTags::default(), refused: false, over: false }
+        Self {
+            endpoint,
+            stop: None,
+            usage: None,
+            think: ThinkTags::default(),
+            named: false,
+            refused: false,
+            over: false,
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
-        self.think.finish(out);
+        self.think.finish(self.stop == Some(StopReason::Complete), out);
         let stop = self.stop.take().ok_or(ModelError::Incomplete)?;
         self.over = true;
         out.push(ModelChunk::Stop(if self.refused { StopReason::Refused(None) } else { stop }));
@@ -144,9 +154,16 @@ impl State {
     fn take_choice(&mut self, choice: &Value, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
         let delta = &choice["delta"];
         let reasoning = wire::text(delta.get("reasoning")).or_else(|| wire::text(delta.get("reasoning_content")));
-        out.extend(reasoning.map(ModelChunk::Reasoning));
-        if let Some(content) = wire::text(delta.get("content")) {
-            self.think.push(content, out);
+        if let Some(reasoning) = reasoning {
+            self.reason(reasoning, out);
+        }
+        match delta.get("content") {
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.take_part(part, out)),
+            content => {
+                if let Some(content) = wire::text(content) {
+                    self.think.push(content, out);
+                }
+            }
         }
         if let Some(refusal) = wire::text(delta.get("refusal")) {
             self.refused = true;
@@ -164,6 +181,28 @@ impl State {
     }
 }
 
+impl State {
+    /// One part of a content that is a list, as Mistral's reasoning models send it: `{"type": "text", "text": …}` or
+    /// `{"type": "thinking", "thinking": [{"type": "text", "text": …}]}`. Others (references, say) have no text.
+    fn take_part(&mut self, part: &Value, out: &mut Vec<ModelChunk>) {
+        let thinking = part.get("thinking");
+        let thoughts = thinking.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        for thought in thoughts.iter().map(|thought| thought.get("text")).chain([thinking]) {
+            if let Some(thought) = wire::text(thought) {
+                self.reason(thought, out);
+            }
+        }
+        if let Some(text) = wire::text(part.get("text")).or_else(|| wire::text(Some(part))) {
+            self.think.push(text, out);
+        }
+    }
+
+    fn reason(&mut self, reasoning: String, out: &mut Vec<ModelChunk>) {
+        self.think.told_apart();
+        out.push(ModelChunk::Reasoning(reasoning));
+    }
+}
+
 impl Wire for State {
     fn on_event(&mut self, _event: &str, data: &str, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
         if self.over || data.is_empty() {
@@ -172,7 +211,10 @@ impl Wire for State {
         if data == "[DONE]" {
             return self.finish(out);
         }
-        if let Some(text) = plain_text(data) {
+        // The first chunks are read whole: they say which model it is.
+        if self.named
+            && let Some(text) = plain_text(data)
+        {
             self.think.push(text, out);
             return Ok(());
         }
@@ -180,6 +222,12 @@ impl Wire for State {
         let groq = value.get("x_groq").and_then(|groq| wire::reported_error(groq, &self.endpoint));
         if let Some(error) = wire::reported_error(&value, &self.endpoint).or(groq) {
             return Err(error);
+        }
+        if let Some(model) = value.get("model").and_then(Value::as_str)
+            && !self.named
+        {
+            self.named = true;
+            self.think.answer_of(model);
         }
         // We ask for one choice; should more come, they are other answers.
         if let Some(choice) = value.pointer("/choices/0")
@@ -343,6 +391,63 @@ mod tests {
         assert_eq!(read(&frames).expect("complete"), expected);
         let cut = read(&[text("<"), finish("length"), done()]).expect("complete");
         assert_eq!(cut, [ModelChunk::Text("<".into()), ModelChunk::Stop(StopReason::Truncated)]);
+    }
+
+    #[test]
+    fn content_may_be_a_list() {
+        let list = |parts: Value| json!({"choices": [{"index": 0, "delta": {"content": parts}}]});
+        let frames = [
+            list(
+                json!([{"type": "thinking", "thinking": [{"type": "text", "text": "h"}, {"type": "text", "text": "m"}]}]),
+            ),
+            list(json!([{"type": "thinking", "thinking": "."}, {"type": "text", "text": "Hel"}])),
+            list(json!([{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "l"}, "o"])),
+            text("!"),
+            finish("stop"),
+            done(),
+        ];
+        let expected = [
+            ModelChunk::Reasoning("h".into()),
+            ModelChunk::Reasoning("m".into()),
+            ModelChunk::Reasoning(".".into()),
+            ModelChunk::Text("Hel".into()),
+            ModelChunk::Text("l".into()),
+            ModelChunk::Text("o".into()),
+            ModelChunk::Text("!".into()),
+            ModelChunk::Stop(StopReason::Complete),
+        ];
+        assert_eq!(read(&frames).expect("complete"), expected);
+    }
+
+    #[test]
+    fn reasoning_that_the_prompt_began_is_no_answer() {
+        let said = |model: &str, frames: &[Value]| {
+            let role =
+                json!({"model": model, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+            read(&[&[role], frames].concat()).expect("complete")
+        };
+        let text_of = |chunks: &[ModelChunk]| {
+            let text = |chunk: &ModelChunk| match chunk {
+                ModelChunk::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            chunks.iter().filter_map(text).collect::<String>()
+        };
+        let begun =
+            [text("<file path=\"a.js\">"), text("no</file></th"), text("ink>\n\nHello"), finish("stop"), done()];
+        for model in ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "qwq:32b", "Qwen3-30B-A3B-Thinking-2507"] {
+            let chunks = said(model, &begun);
+            assert_eq!(text_of(&chunks), "Hello", "{model}");
+            assert_eq!(chunks[0], ModelChunk::Reasoning("<file path=\"a.js\">".into()), "{model}: as it comes");
+        }
+        assert_eq!(text_of(&said("gpt-oss:20b", &[text("a</think>b"), finish("stop"), done()])), "a</think>b");
+        // A server that tells them apart, or leaves the reasoning out.
+        let apart = json!({"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]});
+        let chunks = said("deepseek-r1", &[apart, text("Hel"), text("lo"), finish("stop"), done()]);
+        assert_eq!(chunks[1..3], [ModelChunk::Text("Hel".into()), ModelChunk::Text("lo".into())]);
+        assert_eq!(text_of(&said("deepseek-r1", &[text("Hel"), text("lo"), finish("stop"), done()])), "Hello");
+        // Cut off in the middle of it: there is no answer.
+        assert_eq!(text_of(&said("deepseek-r1", &[text("Hel"), text("lo"), finish("length"), done()])), "");
     }
 
     #[test]

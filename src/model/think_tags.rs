@@ -1,16 +1,29 @@
 //! Reasoning that comes inside the answer. Servers that do not know a model's habits (vLLM without a reasoning parser, LM
 //! Studio, Groq's raw format) pass on what the model writes: `<think>…</think>`, then the answer. It is no part of the
 //! answer: files sketched in there must not be written.
+//!
+//! Some models' templates put `<think>` into the prompt, so that only its end is in the answer. Which do is known by name
+//! alone; their answers are taken for reasoning from the beginning.
 
 use crate::project::model_provider::ModelChunk;
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// Tells reasoning from answer, piece by piece. Only an answer that begins with the tag is looked into.
+/// Parts of the names of models whose prompt ends in `<think>`: DeepSeek R1 and what was distilled from it, QwQ, and those
+/// of Qwen that always think.
+const BEGUN_BY_PROMPT: [&str; 4] = ["deepseek-r1", "r1-distill", "qwq", "-thinking"];
+/// Most bytes of reasoning without an end that may turn out to be the answer.
+const DOUBTFUL_SIZE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Tells reasoning from answer, piece by piece. Only an answer that begins with the tag is looked into, or one whose prompt
+/// did.
 #[derive(Debug, Default)]
 pub(super) struct ThinkTags {
     state: State,
+    /// What went out as reasoning only because the model is one of those, and the server may have taken the reasoning out:
+    /// then it is the answer. `None`: there is no doubt.
+    doubtful: Option<String>,
     /// What may be the beginning of a tag, or blanks around one.
     held: String,
 }
@@ -29,6 +42,21 @@ enum State {
 }
 
 impl ThinkTags {
+    /// Which model answers. Before the first piece.
+    pub(super) fn answer_of(&mut self, model: &str) {
+        let model = model.to_ascii_lowercase();
+        if self.state == State::Start && BEGUN_BY_PROMPT.iter().any(|part| model.contains(part)) {
+            self.doubtful = Some(String::new());
+        }
+    }
+
+    /// The server tells reasoning from answer by itself.
+    pub(super) fn told_apart(&mut self) {
+        if self.state == State::Start {
+            self.doubtful = None;
+        }
+    }
+
     /// The next piece of the content.
     pub(super) fn push(&mut self, text: String, out: &mut Vec<ModelChunk>) {
         if self.state == State::Answer {
@@ -39,9 +67,13 @@ impl ThinkTags {
         while self.step(out) {}
     }
 
-    /// The content is over.
-    pub(super) fn finish(&mut self, out: &mut Vec<ModelChunk>) {
+    /// The content is over; `complete`: the model was done.
+    pub(super) fn finish(&mut self, complete: bool, out: &mut Vec<ModelChunk>) {
         let held = std::mem::take(&mut self.held);
+        if let (State::Inside, true, Some(doubtful)) = (self.state, complete, self.doubtful.take()) {
+            out.push(ModelChunk::Text(doubtful + &held));
+            return;
+        }
         match self.state {
             _ if held.is_empty() => {}
             State::Inside => out.push(ModelChunk::Reasoning(held)),
@@ -58,10 +90,15 @@ impl ThinkTags {
                 if let Some(behind) = solid.strip_prefix(OPEN) {
                     self.held = behind.to_owned();
                     self.state = State::Inside;
+                    self.doubtful = None;
                     return true;
                 }
                 if OPEN.starts_with(solid) {
                     return false;
+                }
+                if self.doubtful.is_some() {
+                    self.state = State::Inside;
+                    return true;
                 }
                 self.answer(out)
             }
@@ -69,6 +106,7 @@ impl ThinkTags {
                 Some(at) => {
                     let behind = self.held.split_off(at + CLOSE.len());
                     self.held.truncate(at);
+                    self.doubtful = None;
                     self.reason(out);
                     self.held = behind;
                     self.state = State::Behind;
@@ -97,6 +135,12 @@ impl ThinkTags {
     }
 
     fn reason(&mut self, out: &mut Vec<ModelChunk>) {
+        if let Some(doubtful) = &mut self.doubtful {
+            doubtful.push_str(&self.held);
+        }
+        if self.doubtful.as_ref().is_some_and(|doubtful| doubtful.len() > DOUBTFUL_SIZE_BYTES_MAX) {
+            self.doubtful = None;
+        }
         if !self.held.is_empty() {
             out.push(ModelChunk::Reasoning(std::mem::take(&mut self.held)));
         }
@@ -115,14 +159,20 @@ mod tests {
     /// What is reasoning and what is answer, whatever the pieces are.
     #[track_caller]
     fn check(content: &str, reasoning: &str, answer: &str) {
+        check_of("any", content, reasoning, answer);
+    }
+
+    #[track_caller]
+    fn check_of(model: &str, content: &str, reasoning: &str, answer: &str) {
         for size in 1..=content.chars().count() {
             let mut tags = ThinkTags::default();
+            tags.answer_of(model);
             let mut out = Vec::new();
             let chars: Vec<char> = content.chars().collect();
             for piece in chars.chunks(size) {
                 tags.push(piece.iter().collect(), &mut out);
             }
-            tags.finish(&mut out);
+            tags.finish(true, &mut out);
             let (mut thought, mut said) = (String::new(), String::new());
             for chunk in out {
                 match chunk {
@@ -142,6 +192,16 @@ mod tests {
         check("<think>cut off </thi", "cut off </thi", "");
         check("<think></think>", "", "");
         check("<think><file path=\"a.js\">1</file></think>done", "<file path=\"a.js\">1</file>", "done");
+    }
+
+    #[test]
+    fn the_prompt_may_have_begun_the_reasoning() {
+        check_of("DeepSeek-R1", "hm\n</think>\n\nHello", "hm\n", "Hello");
+        check_of("DeepSeek-R1", "<think>hm</think>Hello</think>", "hm", "Hello</think>");
+        // Without an end it was the answer after all.
+        check_of("qwq", "Hello </thi", "Hello ", "Hello </thi");
+        check_of("qwq", " <think>Hello", "Hello", "");
+        check("hm</think>Hello", "", "hm</think>Hello");
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Vendors {
                 (ProviderState::NotConfigured, Some(error.to_string()))
             }
             (Ok(endpoint), Some(List { failure: Some(fault), .. })) => {
-                (ProviderState::Failing, Some(format!("{fault}; asked {}", endpoint.base_url)))
+                (ProviderState::Failing, Some(format!("{fault}; asked {}", endpoint.place())))
             }
             (Ok(endpoint), Some(_)) if endpoint.is_loopback() => {
                 (ProviderState::Ready, Some(format!("at {}", endpoint.base_url)))

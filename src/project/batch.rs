@@ -249,6 +249,7 @@ fn is_stream(event: &Event) -> bool {
             | Event::SandboxChanged(_)
             | Event::PreviewChanged(_)
             | Event::PreviewError(_)
+            | Event::PreviewUnchecked(_)
     )
 }
 

@@ -4,6 +4,7 @@
 //! into the batch; commands that begin a run also have a `perform`, the job.
 
 pub(crate) mod apply;
+mod aside;
 pub(crate) mod cancel;
 pub(crate) mod conflicts;
 pub(crate) mod conversation;
@@ -14,6 +15,7 @@ pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
 mod merge;
+mod meter;
 mod model_choice;
 pub(crate) mod preview_check;
 pub(crate) mod queued;

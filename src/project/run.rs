@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, MessageId, PackageSpec, RequestId, RunId, Seq,
-    value::{ContentHash, FileOrigin, GenerateMode, ImageType, Usage, UsageTotal},
+    value::{ContentHash, FileOrigin, GenerateMode, ImageType, Usage},
 };
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +28,7 @@ use super::{
     repository::RepositoryUrl,
     sandbox_link::{self, SandboxStatus},
     sandbox_provider::SandboxHealth,
+    spending::Spending,
 };
 use crate::codegen::reply_path::Layout;
 
@@ -98,8 +99,8 @@ pub(crate) struct JobContext {
     pub(crate) message: MessageId,
     /// Prompts that join the run, for `generate`.
     pub(crate) steers: Option<mpsc::Receiver<Steered>>,
-    /// What the project's model calls consumed before this run.
-    pub(crate) project_usage: UsageTotal,
+    /// What the run's calls of models consume, and what the project's consumed before.
+    pub(crate) spending: Spending,
     /// Whether the preview showed an error when the run began.
     pub(crate) was_broken: bool,
     /// How the project's files lie.

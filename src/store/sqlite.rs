@@ -1,8 +1,10 @@
-//! The store in one SQLite file: one thread writes with group commit, a few connections read beside it.
+//! The store in one SQLite file: one thread writes with group commit, one moves what was written from the log into the
+//! database, a few connections read beside them.
 //!
 //! A blob stays as long as a project lives whose batches have brought it along (`AppendBatch::blobs`,
 //! `NewProject::blobs`); what a frame says is not looked at.
 
+mod checkpoint;
 mod database;
 mod reader;
 mod statements;

@@ -124,7 +124,7 @@ fn thrown(client: &WsClient) -> Vec<String> {
 }
 
 /// Breaks an app and has it mended. The error says what was not as it should be.
-async fn mend(server: &TestServer, browser: Option<&Browser>, case: &Case) -> Result<(), String> {
+async fn mend(server: &TestServer, fixer: &Fixer, browser: Option<&Browser>, case: &Case) -> Result<(), String> {
     let mut client = project(server, &case.name).await;
     let address = preview(server, &case.name).await;
     let browser = browser.filter(|_| case.seen_by == "page");
@@ -141,6 +141,7 @@ async fn mend(server: &TestServer, browser: Option<&Browser>, case: &Case) -> Re
     if !repairs[0].contains(&case.says) {
         return Err(format!("“{}” was expected, not {:?}", case.says, repairs[0]));
     }
+    fixer.check_asked(&case.name, &repairs)?;
     if (case.seen_by == "page") == thrown.is_empty() {
         return Err(format!("a {} should have seen it; a page threw {thrown:?}", case.seen_by));
     }
@@ -163,7 +164,7 @@ async fn broken_apps_are_mended_within_three_rounds() {
     let mut cases = cases();
     assert_eq!(cases.len(), 20);
     let fixer = Fixer::new(cases.iter().map(|case| (case.name.clone(), case.replies.clone())));
-    let Some(server) = server("broken apps", fixer).await else { return };
+    let Some(server) = server("broken apps", fixer.clone()).await else { return };
     let browser = Browser::start().await;
     if browser.is_none() {
         not_run("broken apps: what only a page sees needs a browser (Chromium, and the web demo's packages)");
@@ -172,7 +173,7 @@ async fn broken_apps_are_mended_within_three_rounds() {
     let allowed = if browser.is_some() { 20 - MENDED_MIN } else { 0 };
     let outcomes: Vec<_> = stream::iter(&cases)
         .map(async |case| {
-            let mended = timeout(CASE_TIME_MAX, mend(&server, browser.as_ref(), case)).await;
+            let mended = timeout(CASE_TIME_MAX, mend(&server, &fixer, browser.as_ref(), case)).await;
             (case.name.as_str(), mended.unwrap_or_else(|_| Err("it takes too long".to_owned())))
         })
         .buffer_unordered(AT_ONCE)
@@ -228,5 +229,121 @@ async fn what_cannot_be_mended_ends_at_the_last_good_state() {
         let shown = server.http.get(server.url("/src/App.jsx")).header("host", host).send().await.expect("an answer");
         assert!(shown.text().await.expect("text").contains("It works: as before"), "{name}");
     }
+    client.command(json!({ "type": "stop_sandbox" })).await;
+}
+
+/// A dev server that does not see what changes goes on serving what was there. Nobody says then that the app works.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_at_is_not_called_well() {
+    let config = "<file path=\"vite.config.js\">\nimport tailwindcss from '@tailwindcss/vite'\n\
+        import react from '@vitejs/plugin-react'\nimport { defineConfig } from 'vite'\n\nexport default defineConfig({\n  \
+        plugins: [react(), tailwindcss()],\n  \
+        server: { host: '127.0.0.1', port: 5173, strictPort: true, watch: { ignored: ['**/src/**'] } },\n})\n</file>";
+    let app = |text: &str| {
+        format!("<file path=\"src/App.jsx\">\nexport default function App() {{\n  return <h1>{text}</h1>\n}}\n</file>")
+    };
+    let fixer = Fixer::new([
+        ("blind".to_owned(), vec![config.to_owned()]),
+        ("unseen".to_owned(), vec![app("Nobody sees this")]),
+    ]);
+    let Some(server) = server("a dev server that does not notice", fixer).await else { return };
+    let mut client = project(&server, "p").await;
+    let run = generate(&mut client, "blind").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed);
+    client.lines.clear();
+    let run = generate(&mut client, "unseen").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed, "what is not known to be broken is not mended");
+    let events = events(&client);
+    let reasons: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::PreviewUnchecked(unchecked) => Some(unchecked.reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["the dev server goes on serving src/App.jsx as it was before the change"]);
+    assert!(!events.iter().any(|event| matches!(event, Event::PreviewChanged(_))), "nobody says that it is well");
+    let preview = server.json("/api/v1/projects/p").await["state"]["preview"].clone();
+    assert_eq!((&preview["state"], &preview["unchecked"]), (&json!("ready"), &json!(reasons[0])));
+    client.command(json!({ "type": "stop_sandbox" })).await;
+}
+
+/// An app that is well when the run looks at it, and throws when it finds a file that comes later.
+const LATE: &str = "<file path=\"src/App.jsx\">
+import { useEffect } from 'react'
+
+export default function App() {
+  useEffect(() => {
+    const timer = setInterval(async () => {
+      const answer = await fetch('/go.txt')
+      if ((await answer.text()) !== 'go') return
+      clearInterval(timer)
+      throw new Error('it was too late')
+    }, 200)
+    return () => clearInterval(timer)
+  }, [])
+  return <h1>It works: late</h1>
+}
+</file>";
+
+/// An app whose policy allows no connection at all, and which tries two.
+const GUARDED: &str = "<file path=\"index.html\">
+<!doctype html>
+<html lang=\"en\">
+  <head>
+    <meta charset=\"UTF-8\" />
+    <meta http-equiv=\"Content-Security-Policy\" content=\"connect-src 'none'\" />
+    <title>App</title>
+  </head>
+  <body>
+    <div id=\"root\"></div>
+    <script type=\"module\" src=\"/src/main.jsx\"></script>
+  </body>
+</html>
+</file>
+<file path=\"src/App.jsx\">
+import { useEffect, useState } from 'react'
+
+export default function App() {
+  const [socket, setSocket] = useState('not tried')
+  const [other, setOther] = useState('not tried')
+  useEffect(() => {
+    const watched = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/__cobuild/page`)
+    watched.onopen = () => setSocket('open')
+    watched.onerror = () => setSocket('refused')
+    fetch('/').then(() => setOther('allowed'), () => setOther('refused'))
+    return () => watched.close()
+  }, [])
+  return <h1>Watched: {socket}, fetched: {other}</h1>
+}
+</file>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_throws_after_the_run_is_told_and_its_own_policy_does_not_silence_it() {
+    let fixer =
+        Fixer::new([("late".to_owned(), vec![LATE.to_owned()]), ("guarded".to_owned(), vec![GUARDED.to_owned()])]);
+    let Some(browser) = Browser::start().await else {
+        return not_run("late errors of pages need a browser (Chromium, and the web demo's packages)");
+    };
+    let Some(server) = server("late errors of pages", fixer).await else { return };
+    let mut client = project(&server, "late").await;
+    let address = preview(&server, "late").await;
+    browser.open(&address).await.expect("opened");
+    let run = generate(&mut client, "late").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed);
+    browser.sees(&address, "It works: late").await.expect("it works");
+    assert_eq!(thrown(&client), Vec::<String>::new());
+    client.command(json!({ "type": "write_file", "path": "public/go.txt", "content": "go" })).await;
+    let late = client.event(|frame| match &frame.event {
+        Event::PreviewError(error) => Some((frame.run, error.clone())),
+        _ => None,
+    });
+    let (of, error) = late.await;
+    assert!(of.is_none() && error.source == PreviewErrorSource::Page, "{error:?}");
+    assert!(error.message.contains("it was too late"), "{error:?}");
+
+    let run = generate(&mut client, "guarded").await;
+    assert_eq!(end(&mut client, run).await.0, Outcome::Completed);
+    browser.sees(&address, "Watched: open, fetched: refused").await.expect("our socket passes, and nothing else");
     client.command(json!({ "type": "stop_sandbox" })).await;
 }

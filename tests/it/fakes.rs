@@ -4,8 +4,10 @@ pub(crate) mod firecrawl;
 pub(crate) mod git;
 mod model;
 mod sandbox;
+mod tls;
 
 pub(crate) use self::{
     model::ScriptedModel,
     sandbox::{FakeSandboxes, PreviewSwitch},
+    tls::TlsListener,
 };

@@ -30,5 +30,6 @@ mod schemathesis;
 mod shutdown;
 mod soak;
 mod support;
+mod trust;
 mod ws;
 mod ws_limits;

@@ -118,3 +118,10 @@ pub struct PreviewError {
     #[ts(as = "Option<PreviewErrorSource>")]
     pub source: PreviewErrorSource,
 }
+
+/// The preview could not be looked at after a change: whether the app works, nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct PreviewUnchecked {
+    /// Why.
+    pub reason: String,
+}

@@ -60,6 +60,9 @@ pub struct PreviewInfo {
     /// Why it failed, or – while its dev server runs – what it shows instead of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why nobody knows whether the app works after the last change: it could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<String>,
 }
 
 /// Where the live preview is in its life.

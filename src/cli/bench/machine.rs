@@ -94,21 +94,42 @@ pub(super) fn pid(process: u32) -> io::Result<Pid> {
     i32::try_from(process).map(Pid::from_raw).map_err(io::Error::other)
 }
 
-/// Keeps this thread, and the processes it starts from now on, on the `index`th of its cores. Without a second core there
-/// is nothing to choose.
-pub(super) fn pin_to(cores: &[usize], index: usize) -> io::Result<()> {
-    if cores.len() < 2 {
-        return Ok(());
-    }
-    let mut set = CpuSet::new();
-    set.set(cores[index])?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+/// The cores this thread may use. Dropping them lets it use all of them again.
+#[derive(Debug)]
+pub(super) struct Cores {
+    all: CpuSet,
+    numbers: Vec<usize>,
 }
 
-/// The cores this thread may use.
-pub(super) fn cores() -> io::Result<Vec<usize>> {
-    let set = sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect())
+impl Cores {
+    pub(super) fn own() -> io::Result<Self> {
+        let all = sched_getaffinity(Pid::from_raw(0))?;
+        let numbers = (0..CpuSet::count()).filter(|core| all.is_set(*core).unwrap_or(false)).collect();
+        Ok(Self { all, numbers })
+    }
+
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Keeps this thread, and the processes it starts from now on, on the `index`th of them. Without a second core there
+    /// is nothing to choose.
+    pub(super) fn pin_to(&self, index: usize) -> io::Result<()> {
+        if self.count() < 2 {
+            return Ok(());
+        }
+        let mut set = CpuSet::new();
+        set.set(self.numbers[index])?;
+        Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+    }
+}
+
+impl Drop for Cores {
+    fn drop(&mut self) {
+        // The next part of a measurement begins as this one did. What was allowed before still is.
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.all);
+    }
 }
 
 /// Lets nobody else's work in between, where that is allowed.
@@ -117,5 +138,19 @@ pub(super) fn raise_priority() {
     const NICE: i32 = -15;
     if rustix::process::setpriority_process(None, NICE).is_err() {
         eprintln!("not root: measured at ordinary priority, so other work shows more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_pinned_is_free_again_for_the_next_part() {
+        let before = Cores::own().expect("known").count();
+        let cores = Cores::own().expect("known");
+        cores.pin_to(0).expect("allowed");
+        drop(cores);
+        assert_eq!(Cores::own().expect("known").count(), before);
     }
 }

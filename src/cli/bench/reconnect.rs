@@ -19,7 +19,8 @@ use serde_json::json;
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
-    http, machine,
+    http,
+    machine::{self, Cores},
     report::{Measure, Report},
     room::Room,
     wire::{self, Seen},
@@ -56,7 +57,7 @@ impl Default for ReconnectArgs {
 
 pub(super) fn measure(args: &ReconnectArgs, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
     machine::raise_priority();
-    let cores = machine::cores()?;
+    let cores = Cores::own()?;
     for &rooms in args.rooms.iter().filter(|rooms| **rooms > 0) {
         let (mut cuts, mut restarts) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
@@ -79,12 +80,12 @@ pub(super) fn measure(args: &ReconnectArgs, rounds: usize, report: &mut Report) 
 }
 
 /// Everybody comes, goes, and comes back twice.
-fn round(cores: &[usize], rooms: usize, clients: usize) -> Result<(Arrival, Arrival), BenchError> {
+fn round(cores: &Cores, rooms: usize, clients: usize) -> Result<(Arrival, Arrival), BenchError> {
     let folder = TemporaryFolder::new()?;
     let serve = || {
-        machine::pin_to(cores, 0)?;
+        cores.pin_to(0)?;
         let server = Process::serve(folder.path(), "none")?;
-        machine::pin_to(cores, 1)?;
+        cores.pin_to(1)?;
         Ok::<_, BenchError>(server)
     };
     let server = serve()?;

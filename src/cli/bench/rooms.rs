@@ -22,7 +22,8 @@ use self::{pace::Plan, viewers::Viewers};
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
-    http, machine,
+    http,
+    machine::{self, Cores},
     report::{Measure, Report},
 };
 
@@ -124,8 +125,8 @@ impl Outcome {
 
 pub(super) fn measure(args: &RoomsArgs, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
     machine::raise_priority();
-    let cores = machine::cores()?;
-    if cores.len() < 2 {
+    let cores = Cores::own()?;
+    if cores.count() < 2 {
         eprintln!("one core: server and viewers share it, so latencies do not count");
     }
     let crowds = args.rooms.iter().flat_map(|&rooms| args.viewers.iter().map(move |&viewers| Crowd { rooms, viewers }));
@@ -144,7 +145,7 @@ pub(super) fn measure(args: &RoomsArgs, rounds: usize, report: &mut Report) -> R
 
 /// Rounds of both, in turns. The first pair warms up and tells the size of a frame.
 fn compare(
-    cores: &[usize],
+    cores: &Cores,
     crowd: Crowd,
     mode: &str,
     plan: &Plan,
@@ -198,13 +199,13 @@ fn compare(
 }
 
 /// One round of the whole server, in projects of its own.
-fn server_round(cores: &[usize], crowd: Crowd, plan: &Plan) -> Result<Outcome, BenchError> {
+fn server_round(cores: &Cores, crowd: Crowd, plan: &Plan) -> Result<Outcome, BenchError> {
     let folder = TemporaryFolder::new()?;
     let data = folder.path().display().to_string();
-    machine::pin_to(cores, 0)?;
+    cores.pin_to(0)?;
     let arguments = ["bench", "paced", "--port", "0", "--data-dir", &data, "--sandbox-provider", "none"];
     let mut server = Process::start(&arguments, &[("LOG_LEVEL", "error")])?;
-    machine::pin_to(cores, 1)?;
+    cores.pin_to(1)?;
     let projects = crowd.projects();
     for project in &projects {
         http::create_project(server.address(), project)?;
@@ -219,13 +220,13 @@ fn server_round(cores: &[usize], crowd: Crowd, plan: &Plan) -> Result<Outcome, B
 }
 
 /// One round of the floor.
-fn floor_round(cores: &[usize], crowd: Crowd, plan: &Plan, frame_size_bytes: usize) -> Result<Outcome, BenchError> {
+fn floor_round(cores: &Cores, crowd: Crowd, plan: &Plan, frame_size_bytes: usize) -> Result<Outcome, BenchError> {
     let (rooms, viewers) = (crowd.rooms.to_string(), crowd.viewers.to_string());
     let frame_bytes = frame_size_bytes.to_string();
-    machine::pin_to(cores, 0)?;
+    cores.pin_to(0)?;
     let arguments = ["bench", "floor", "--rooms", &rooms, "--viewers", &viewers, "--frame-bytes", &frame_bytes];
     let mut floor = Process::start(&arguments, &[])?;
-    machine::pin_to(cores, 1)?;
+    cores.pin_to(1)?;
     let viewers = Viewers::connect(floor.address(), crowd.people())?;
     floor.tell(&serde_json::to_string(plan).map_err(std::io::Error::from)?)?;
     watch(&mut floor, viewers, plan, f64::NAN)

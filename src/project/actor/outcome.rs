@@ -25,6 +25,7 @@ use crate::{
         handle::{Joined, Member, Request},
         run::{self, JobContext, Reporter, STEERS_MAX, Work},
         runs::Joinable,
+        spending::Spending,
     },
 };
 
@@ -150,7 +151,7 @@ impl ProjectActor {
             conversation: Conversation::before(&self.state.view, run),
             message: answer.map_or(self.state.next_message(0), |message| message.message),
             steers: joinable.is_some().then_some(joining),
-            project_usage: self.state.view.usage.clone(),
+            spending: Spending::new(self.state.view.usage.clone()),
             // What a page claims takes nobody's way back.
             was_broken: self.state.view.preview.error.as_ref().is_some_and(|error| !self.pages.claimed(error)),
             layout: if self.state.view.repository.is_some() { Layout::Repository } else { Layout::App },

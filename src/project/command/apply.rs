@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
     command::Apply,
-    event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError},
+    event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError, PreviewUnchecked},
     value::{ContentHash, FileOrigin, PreviewState},
 };
 
@@ -188,7 +188,10 @@ async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>,
             context.reporter.event(Event::PreviewError(problem.clone())).await?;
             Ok(Some(Problem::Preview(problem)))
         }
-        Verdict::Unknown => Ok(None),
+        Verdict::Unknown(reason) => {
+            context.reporter.event(Event::PreviewUnchecked(PreviewUnchecked { reason })).await?;
+            Ok(None)
+        }
     }
 }
 

@@ -13,7 +13,6 @@ mod compaction;
 mod context;
 mod joining;
 mod mending;
-mod meter;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -30,7 +29,6 @@ use cobuild_protocol::{
 };
 use tokio::sync::mpsc;
 
-pub(super) use self::meter::Meter;
 use self::{
     answer::Answer,
     joining::Joining,
@@ -171,9 +169,11 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
     let mut answer = Answer::new(context, context.message, work.verbatim);
     let mut mending = Mending::new(context, &work.model);
     loop {
-        let ending = match talk.ask(&mut answer).await {
+        let asked = talk.ask(&mut answer).await;
+        mending.answered_by(talk.model());
+        let ending = match asked {
             Ok(ending) => ending,
-            Err(error) => return mending.give_up(error, talk.spent()).await,
+            Err(error) => return mending.give_up(error).await,
         };
         let look = if work.changes_files() { mending.apply(answer.reply(), ending).await? } else { ending.into() };
         let joined = if matches!(look, Look::Unmatched(_)) { None } else { joining.next() };
@@ -185,7 +185,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             }
             (Look::Unmatched(changes), None) => {
                 if !mending.may_correct() {
-                    return mending.refuse(changes, talk.spent()).await;
+                    return mending.refuse(changes).await;
                 }
                 let detail =
                     changes.iter().map(|change| format!("{}: {}", change.path, change.reason)).collect::<Vec<_>>();
@@ -194,7 +194,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             }
             (Look::Broken(problem), None) => {
                 if let Some(error) = mending.why_not_repair(&problem) {
-                    return mending.give_up(error, talk.spent()).await;
+                    return mending.give_up(error).await;
                 }
                 let files = mending.touched_files().await?;
                 talk.say(TurnReason::Repair, feedback::repair(&problem, &files), problem).await?;

@@ -1,9 +1,8 @@
 //! Edits that a model merges into their files, where the operator has named one that does.
 
 use cobuild_protocol::{FilePath, value::MessageRole};
-use futures_util::StreamExt as _;
 
-use super::generate::Meter;
+use super::aside::{Aside, News};
 use crate::{
     codegen::{
         edit_merge::{self, MergeEdit},
@@ -13,9 +12,8 @@ use crate::{
     },
     project::{
         error::ProjectError,
-        figures,
         file_tree::Tree,
-        model_provider::{ModelChunk, ModelError, ModelRequest, StopReason, Turn},
+        model_provider::{ModelError, ModelRequest, StopReason, Turn},
         run::{JobContext, StagedFile},
         sandbox_link::read_content,
     },
@@ -97,10 +95,6 @@ async fn merge_file(
 }
 
 async fn ask(context: &JobContext, model: &str, question: String) -> Result<String, Failure> {
-    let settings = &context.parts.settings;
-    if let Some(most) = settings.project_budget.exhausted_by(&context.project_usage) {
-        return Err(Failure::Edit(format!("this project has used up its budget of {most}")));
-    }
     let is_specialist = SPECIALISTS.iter().any(|name| model.contains(name));
     let request = ModelRequest {
         model: model.to_owned(),
@@ -108,28 +102,22 @@ async fn ask(context: &JobContext, model: &str, question: String) -> Result<Stri
         turns: vec![Turn { role: MessageRole::User, text: question }],
         ..ModelRequest::default()
     };
-    figures::model_called(&request.model);
-    let asked = request.system.len() + request.turns[0].text.len();
-    let mut meter = Meter::new(&context.reporter, context.message, 1, None, asked);
-    let mut text = String::new();
-    let mut chunks = context.parts.models.stream(request);
+    let mut aside = Aside::ask(context, context.message, None, request).map_err(|error| match error {
+        // The rest of the answer can do without it; the next call of the run says that there can be none.
+        ProjectError::QuotaExceeded(sentence) => Failure::Edit(sentence),
+        error => Failure::Run(error),
+    })?;
     let ended = loop {
-        match chunks.next().await {
-            Some(Ok(ModelChunk::Text(more))) => {
-                meter.said(more.len());
-                text.push_str(&more);
-            }
-            Some(Ok(ModelChunk::Reasoning(more))) => meter.said(more.len()),
-            Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
-            Some(Ok(ModelChunk::Switched(_))) => {}
-            Some(Ok(ModelChunk::Stop(StopReason::Complete))) => break Ok(text),
-            Some(Ok(ModelChunk::Stop(StopReason::Truncated | StopReason::Refused(_)))) | None => {
-                break Err(ModelError::Incomplete);
-            }
-            Some(Err(error)) => break Err(error),
+        match aside.next().await {
+            // There is only this one to ask.
+            News::Switched(_) => {}
+            News::Ended(ended) => break ended,
         }
     };
-    drop(chunks);
-    meter.settle().await?;
+    aside.settle().await?;
+    let ended = ended.and_then(|(text, stop)| match stop {
+        StopReason::Complete => Ok(text),
+        StopReason::Truncated | StopReason::Refused(_) => Err(ModelError::Incomplete),
+    });
     ended.map_err(|error| Failure::Edit(format!("{model} did not merge it: {error}")))
 }

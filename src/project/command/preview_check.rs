@@ -40,14 +40,17 @@ const LOG_PAUSE: Duration = Duration::from_millis(50);
 /// Scripts larger than this are not looked into: nobody wrote them by hand.
 const SCRIPT_SIZE_BYTES_MAX: u64 = 256 * 1024;
 
+/// Why it could not be checked, where the store failed.
+const FILES_UNREAD: &str = "the project's files could not be read";
+
 /// How the preview is.
 pub(super) enum Verdict {
     /// Everything is served and fits together.
     Fine,
     /// Something does not.
     Broken(PreviewError),
-    /// It could not be looked at: no dev server, or it is too slow.
-    Unknown,
+    /// It could not be looked at: no dev server, or it is too slow. Why, as a sentence without its full stop.
+    Unknown(String),
 }
 
 /// Looks at the page and at the files that were written: takes milliseconds when nothing is wrong. Then the pages that are
@@ -113,7 +116,9 @@ async fn served(context: &JobContext, link: &SandboxLink, written: &[FilePath], 
             let message = if log.is_empty() { reason } else { format!("{reason}\n{log}") };
             return broken(&message, None);
         }
-        Ok(Ok(SandboxHealth::Ready) | Err(_)) | Err(_) => return Verdict::Unknown,
+        // Before its time is over it is one of those above.
+        Ok(Ok(SandboxHealth::Ready)) | Err(_) => return Verdict::Unknown("the dev server does not come up".to_owned()),
+        Ok(Err(_)) => return Verdict::Unknown("the sandbox is gone".to_owned()),
     }
     if let Some(problem) = bad_configuration(link, written, before).await {
         return problem;
@@ -122,13 +127,15 @@ async fn served(context: &JobContext, link: &SandboxLink, written: &[FilePath], 
         Ok(contents) => contents,
         Err(error) => {
             tracing::info!(run = %context.run, %error, "the preview could not be checked");
-            return Verdict::Unknown;
+            return Verdict::Unknown(FILES_UNREAD.to_owned());
         }
     };
-    let mut verdict = modules::look(link, &contents, before).await;
+    let styles = contents.keys().any(|path| path.extension() == "css").then(|| link.next_look());
+    let mut verdict = modules::look(link, &contents, before, styles).await;
     if matches!(verdict, Verdict::Broken(_)) {
         tokio::time::sleep(SECOND_LOOK_AFTER).await;
-        verdict = modules::look(link, &contents, before).await;
+        // At the same styles: what is wrong is not remembered by the dev server, and compiled once more.
+        verdict = modules::look(link, &contents, before, styles).await;
     }
     match verdict {
         Verdict::Fine => misfits(context, written).await,
@@ -182,7 +189,7 @@ async fn misfits(context: &JobContext, written: &[FilePath]) -> Verdict {
         return Verdict::Fine;
     }
     let scripts: Vec<FilePath> = context.tree.borrow().keys().filter(|path| is_script(path)).cloned().collect();
-    let Ok(scripts) = contents(context, &scripts).await else { return Verdict::Unknown };
+    let Ok(scripts) = contents(context, &scripts).await else { return Verdict::Unknown(FILES_UNREAD.to_owned()) };
     let missing = module_links::missing_exports(&scripts);
     match missing.first() {
         None => Verdict::Fine,

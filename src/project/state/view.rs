@@ -6,7 +6,7 @@ use cobuild_protocol::{
     Event, EventFrame, MessageId, ProjectState, RunId,
     event::{
         FileDelta, FileRefused, FileStarted, FileWritten, MessageAdded, ModelSwitched, ParticipantJoined,
-        ProjectCreated, TurnStarted, UsageUpdated,
+        PreviewChanged, ProjectCreated, TurnStarted, UsageUpdated,
     },
     state::{ConversationSummary, FileInfo, RepositoryInfo, RunInfo, RunState},
     value::{
@@ -148,9 +148,14 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
             };
         }
         Event::PreviewChanged(changed) => {
-            view.preview = PreviewInfo { state: changed.state, url: changed.url.clone(), error: changed.error.clone() };
+            let PreviewChanged { state, url, error } = changed.clone();
+            view.preview = PreviewInfo { state, url, error, unchecked: None };
         }
-        Event::PreviewError(problem) => view.preview.error = Some(problem.message.clone()),
+        Event::PreviewError(problem) => {
+            view.preview.error = Some(problem.message.clone());
+            view.preview.unchecked = None;
+        }
+        Event::PreviewUnchecked(unchecked) => view.preview.unchecked = Some(unchecked.reason.clone()),
         // The steps that follow say what became of it.
         Event::PackagesDetected(_) => {}
         Event::FileConflicted(conflict) => {

@@ -102,6 +102,14 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens a further connection, for [`super::checkpoint`] only.
+pub(super) fn open_to_checkpoint(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let not_writable =
         |error: io::Error| OpenError::NotWritable { folder: folder.to_owned(), reason: error.to_string() };

@@ -392,3 +392,34 @@ async fn a_killed_process_loses_nothing_it_confirmed() {
     let kept = store.read(&id("p"), 1, limits).await.expect("readable");
     assert_eq!(kept.last(), Some(&event(head)));
 }
+
+/// What is in the database itself, and in the log in front of it.
+fn sizes_bytes(folder: &Path) -> (u64, u64) {
+    let size = |name: &str| fs::metadata(folder.join(name)).expect("is there").len();
+    (size("cobuild.db"), size("cobuild.db-wal"))
+}
+
+#[tokio::test]
+async fn the_log_moves_into_the_database_beside_the_writer_and_stays_bounded() {
+    const EVENT_SIZE_BYTES: usize = 256 << 10;
+    // What the writer begins to move itself, and what is written while somebody else still does.
+    const LOG_SIZE_BYTES_MAX: u64 = 48 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    store.create_project(new_project("p", 0)).await.expect("created");
+    // More than is moved at once, less than the writer moves itself.
+    for head in 0..32 {
+        store.append(large("p", head, EVENT_SIZE_BYTES)).await.expect("appended");
+    }
+    let moved = async {
+        while sizes_bytes(folder.path()).0 < 4 << 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, moved).await.expect("moved by the time");
+    for head in 32..512 {
+        store.append(large("p", head, EVENT_SIZE_BYTES)).await.expect("appended");
+        let (_, log) = sizes_bytes(folder.path());
+        assert!(log < LOG_SIZE_BYTES_MAX, "{log} bytes after event {head}");
+    }
+}

@@ -17,6 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    checkpoint::Checkpoints,
     database::{self, Database},
     statements::{self, Collected},
 };
@@ -71,8 +72,10 @@ impl Writer {
     pub(super) fn start(database: Database) -> io::Result<Self> {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
-        let Database { connection, lock, path: _ } = database;
+        let Database { mut connection, lock, path } = database;
+        let checkpoints = Checkpoints::take_over(&mut connection, &path)?;
         let thread = Thread {
+            checkpoints,
             connection,
             lock,
             jobs,
@@ -139,6 +142,8 @@ impl Drop for Writer {
 
 /// The thread's side.
 struct Thread {
+    /// Dropped before the connection, which must be the last: that one tidies up the files.
+    checkpoints: Checkpoints,
     connection: Connection,
     lock: File,
     jobs: mpsc::Receiver<Job>,
@@ -289,7 +294,8 @@ impl Thread {
     }
 
     fn close(self) {
-        let Self { connection, lock, .. } = self;
+        let Self { checkpoints, connection, lock, .. } = self;
+        drop(checkpoints);
         if let Err(error) = database::mark_clean(&connection) {
             tracing::warn!(%error, "the store could not be marked as closed in order");
         }

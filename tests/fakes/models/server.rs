@@ -18,6 +18,9 @@ use tokio::{
 
 use super::script::{self, FakeWire, Frame, Stop};
 
+/// A field of this size in every event: more than any buffer on the way takes at once.
+const GIANT_SIZE_BYTES: usize = 200 * 1024;
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -329,7 +332,7 @@ impl Reply<'_> {
             "refused" => self.whole(&script::answer(wire, Stop::Refused)).await?,
             "continuation" => self.continuation(body).await?,
             "groq_usage" | "usage_twice" | "groq_error" | "no_done" | "no_usage" => self.chat_variant(mode).await?,
-            "crlf" | "bom" | "comments" | "ping" | "bytewise" | "cr" => {
+            "crlf" | "bom" | "comments" | "ping" | "bytewise" | "cr" | "giant" => {
                 self.head().await?;
                 self.spelled(&good, mode).await?;
                 return self.finish().await;
@@ -436,6 +439,10 @@ impl Reply<'_> {
             "crlf" => frame.text("\r\n"),
             "cr" => frame.text("\r"),
             "comments" => format!(": OPENROUTER PROCESSING\n\n{}:\n", frame.text("\n")),
+            // A field that nobody knows, in front of those that everybody needs.
+            "giant" => {
+                frame.text("\n").replacen('{', &format!("{{\"padding\":\"{}\",", "x".repeat(GIANT_SIZE_BYTES)), 1)
+            }
             _ => frame.text("\n"),
         });
         let texts: Vec<String> = texts.collect();

@@ -5,7 +5,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use axum::{
@@ -14,21 +13,13 @@ use axum::{
     extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
+    serve::Listener as _,
 };
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-    server::TlsStream,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio_util::{io::ReaderStream, task::AbortOnDropHandle};
+
+use super::TlsListener;
 
 /// The host it pretends to be.
 const HOST: &str = "github.com";
@@ -45,16 +36,8 @@ impl GitServer {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("hosted")).expect("a folder");
-        let own = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
-        std::fs::write(folder.path().join("ca.pem"), own.cert.pem()).expect("written");
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .expect("a valid certificate");
-        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let address = tcp.local_addr().expect("bound");
-        let listener = Tls { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        let listener = TlsListener::bind(HOST, &folder.path().join("ca.pem")).await;
+        let address = listener.local_addr().expect("bound");
         let router = Router::new().fallback(backend).with_state(folder.path().join("hosted"));
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -106,30 +89,6 @@ impl GitServer {
         std::fs::rename(work.join(".git"), &bare).expect("moved");
         git(&format!("git --git-dir={} config core.bare true", bare.display()));
         std::fs::remove_dir_all(&work).expect("removed");
-    }
-}
-
-struct Tls {
-    tcp: TcpListener,
-    acceptor: TlsAcceptor,
-}
-
-impl axum::serve::Listener for Tls {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            let (stream, peer) = self.tcp.accept().await.expect("a connection");
-            // Whoever does not trust the certificate goes away again.
-            if let Ok(stream) = self.acceptor.accept(stream).await {
-                return (stream, peer);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.tcp.local_addr()
     }
 }
 

@@ -38,7 +38,7 @@ fn assert_partial(model: &str, outcome: &Outcome) {
 
 #[tokio::test]
 async fn a_good_answer_in_every_spelling() {
-    for mode in ["normal", "crlf", "cr", "bom", "comments", "bytewise"] {
+    for mode in ["normal", "crlf", "cr", "bom", "comments", "bytewise", "giant"] {
         each_wire(mode, assert_complete).await;
     }
 }

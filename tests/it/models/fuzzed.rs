@@ -1,8 +1,10 @@
-//! A bounded run of the fuzz target, without its engine: random damage to the recorded streams, and what a longer run has
-//! found. `scripts/fuzz` runs the same target guided by coverage.
+//! The fuzz targets without their engine: random damage to the recorded streams, the seeds, and what longer runs have found.
+//! `scripts/fuzz` runs the same targets guided by coverage.
 
 #[path = "../../../fuzz/cases/model_stream.rs"]
 mod model_stream;
+#[path = "../../../fuzz/cases/reply_text.rs"]
+mod reply_text;
 
 use std::{panic::catch_unwind, path::Path};
 
@@ -90,11 +92,16 @@ fn damaged_streams_break_no_promise() {
     }
 }
 
-/// What `scripts/fuzz` has kept on this machine, if it ever ran.
+/// The seeds, and what `scripts/fuzz` has kept on this machine, if it ever ran.
 #[test]
 fn the_corpus_breaks_no_promise() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/model_stream");
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        model_stream::check(&std::fs::read(entry.path()).expect("read"));
+    for (target, check) in [("model_stream", model_stream::check as fn(&[u8])), ("reply_text", reply_text::check)] {
+        let cases_in = |folder: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target);
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| check(&std::fs::read(entry.path()).expect("read"))).count()
+        };
+        assert!(cases_in("fuzz/corpus") >= 4, "{target} has seeds");
+        cases_in("target/fuzz/corpus");
     }
 }

@@ -177,8 +177,12 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
       const { state: preview, url, error } = frame;
       return { ...state, preview: { state: preview, ...given("url", url), ...given("error", error) } };
     }
-    case "preview_error":
-      return { ...state, preview: { ...state.preview, error: frame.message } };
+    case "preview_error": {
+      const { unchecked: _, ...preview } = state.preview;
+      return { ...state, preview: { ...preview, error: frame.message } };
+    }
+    case "preview_unchecked":
+      return { ...state, preview: { ...state.preview, unchecked: frame.reason } };
     case "file_conflicted": {
       const { conflict, path, current, proposed, proposed_size_bytes, reason } = frame;
       const open: FileConflicted = {

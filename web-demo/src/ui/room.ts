@@ -302,6 +302,9 @@ export class Room {
     } else if (["run_started", "file_written", "preview_changed"].includes(event.type)) {
       this.#previewError = undefined;
     }
+    if (event.type === "preview_unchecked") {
+      toast({ tone: "info", title: "The preview could not be checked", text: event.reason });
+    }
     if (event.type === "usage_updated" && event.context_tokens_max) {
       const tokens = tokensOf(event.usage);
       this.#contextFill = tokens === undefined ? undefined : tokens / event.context_tokens_max;

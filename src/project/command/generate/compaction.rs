@@ -26,7 +26,8 @@ pub(super) async fn compact(talk: &mut Talk<'_>) -> Result<(), ProjectError> {
     // The conversation may come from a model with a larger window.
     prompt::shorten(&mut question, talk.view().budget_bytes());
     let text = match talk.ask_aside(TurnReason::Compaction, summary::SYSTEM, question).await {
-        Ok(text) if !text.trim().is_empty() => summary::limited(&text),
+        // One that reads its answers off has taken the other's place: what it says sums nothing up.
+        Ok(text) if !text.trim().is_empty() && !talk.model().canned => summary::limited(&text),
         Err(error @ (ProjectError::QuotaExceeded(_) | ProjectError::Closing)) => return Err(error),
         Ok(_) | Err(_) => {
             tracing::info!(run = %talk.context().run, "the conversation could not be summed up; it is trimmed");

@@ -90,6 +90,19 @@ impl View {
         self.budget_bytes
     }
 
+    /// Another model is asked: its window counts from now on.
+    pub(super) fn adopt(&mut self, model: &ModelInfo) {
+        self.budget_bytes = budget(model);
+    }
+
+    /// Chooses anew beside what was said in this run. Says whether that changes what is sent.
+    pub(super) fn choose_beside(&mut self, run_bytes: usize) -> bool {
+        self.prompt_bytes = run_bytes;
+        let before = std::mem::take(&mut self.parts);
+        self.choose();
+        self.parts != before
+    }
+
     /// Halves what is sent, after the model said that it is too long. False when there is nothing left to take away.
     pub(super) fn halve(&mut self) -> bool {
         let sent = self.parts.size_bytes() + self.prompt_bytes;

@@ -7,7 +7,7 @@ use cobuild_protocol::{
     Event, FilePath,
     event::{PreviewError, Reverted},
     state::FileInfo,
-    value::{ContentHash, FileOrigin, PreviewErrorSource, UsageTotal},
+    value::{ContentHash, FileOrigin, PreviewErrorSource},
 };
 
 use super::{Bases, talk::Ending};
@@ -71,7 +71,7 @@ impl From<Ending> for Look {
 /// What a run changed, and how often it was asked to mend it.
 pub(super) struct Mending<'a> {
     context: &'a JobContext,
-    /// Answers from a list are no better the second time.
+    /// Whether the model that answers reads its answers off a list: they are no better the second time.
     is_canned: bool,
     /// What the model knows of the files.
     bases: Bases,
@@ -99,6 +99,11 @@ impl<'a> Mending<'a> {
             told: BTreeSet::new(),
             problem: None,
         }
+    }
+
+    /// Another model may have answered than the one that was asked first.
+    pub(super) fn answered_by(&mut self, model: &ModelInfo) {
+        self.is_canned = model.canned;
     }
 
     /// Somebody wants something else now: it is tried as often as anything.
@@ -206,21 +211,21 @@ impl<'a> Mending<'a> {
     }
 
     /// Edits that never matched: nothing of them is in effect, and what came before is taken back if it is broken.
-    pub(super) async fn refuse(&mut self, changes: Vec<HeldBack>, spent: &UsageTotal) -> Result<(), ProjectError> {
+    pub(super) async fn refuse(&mut self, changes: Vec<HeldBack>) -> Result<(), ProjectError> {
         apply::refuse_all(self.context, &changes).await?;
         let error = ProjectError::Conflict(
             "changes of the answer could not be put into their files, so nothing of it was applied".into(),
         );
-        self.give_up(error, spent).await
+        self.give_up(error).await
     }
 
     /// The run ends with this error. If the app is broken by it, its files become what they were.
-    pub(super) async fn give_up(&mut self, error: ProjectError, spent: &UsageTotal) -> Result<(), ProjectError> {
+    pub(super) async fn give_up(&mut self, error: ProjectError) -> Result<(), ProjectError> {
         let Some(problem) = self.problem.take().filter(|_| !self.context.was_broken && !self.touched.is_empty()) else {
             return Err(error);
         };
         let paths: Vec<FilePath> = self.touched.keys().cloned().collect();
-        let (rounds, usage) = (self.repairs, spent.usage.clone());
+        let (rounds, usage) = (self.repairs, self.context.spending.total().usage);
         let reverted = Reverted { rounds, problem: feedback::shown(&problem), paths, usage };
         self.context.reporter.event(Event::Reverted(reverted)).await?;
         self.revert().await?;

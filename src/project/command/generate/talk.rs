@@ -6,16 +6,19 @@ use std::collections::HashMap;
 use cobuild_protocol::{
     Event, MessageId,
     event::{ContextTrimmed, ModelSwitched, TurnStarted},
-    value::{MessageRole, TurnReason, UsageTotal},
+    value::{MessageRole, TurnReason},
 };
 use futures_util::StreamExt;
 
-use super::{answer::Answer, compaction, context::View, meter::Meter};
+use super::{answer::Answer, compaction, context::View};
 use crate::{
     codegen::{feedback, prompt, seam::Seam},
     project::{
+        command::{
+            aside::{Aside, News},
+            meter::Meter,
+        },
         error::ProjectError,
-        figures,
         model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn},
         page_reader::PageKind,
         run::{GenerateWork, JobContext, Picture, Wish},
@@ -43,9 +46,7 @@ pub(super) struct Talk<'a> {
     /// What was said in this run, from the prompt on; the last turn is the one to answer.
     turns: Vec<Turn>,
     images: Vec<Image>,
-    calls: u32,
     rounds: HashMap<TurnReason, u32>,
-    spent: UsageTotal,
 }
 
 /// How an answer ended.
@@ -70,9 +71,7 @@ impl<'a> Talk<'a> {
             view,
             turns: Vec::new(),
             images: Vec::new(),
-            calls: 0,
             rounds: HashMap::new(),
-            spent: UsageTotal::default(),
         };
         let text = talk.worded(&work.wish).await?;
         talk.ask_for(if work.mode.is_build() { text } else { feedback::plan(&text) }, &work.wish.images);
@@ -84,11 +83,6 @@ impl<'a> Talk<'a> {
     /// The message that answers go to now.
     pub(super) fn message(&self) -> MessageId {
         self.message
-    }
-
-    /// What the run consumed so far.
-    pub(super) fn spent(&self) -> &UsageTotal {
-        &self.spent
     }
 
     /// Says something to the model that it is to answer; the next [`Talk::ask`] does.
@@ -129,38 +123,38 @@ impl<'a> Talk<'a> {
         &mut self,
         reason: TurnReason,
         system: &str,
-        question: String,
+        mut question: String,
     ) -> Result<String, ProjectError> {
         self.announce(reason, None).await?;
-        let turns = vec![Turn { role: MessageRole::User, text: question }];
-        let request = ModelRequest {
+        let request = self.aside(system, &question);
+        let mut aside = Aside::ask(self.context, self.message, self.model.context_tokens_max, request)?;
+        let ended = loop {
+            match aside.next().await {
+                News::Switched(switch) => {
+                    self.switch(*switch, 0).await?;
+                    if question.len() > self.view.budget_bytes() {
+                        prompt::shorten(&mut question, self.view.budget_bytes());
+                        aside.ask_anew(self.aside(system, &question));
+                    }
+                }
+                News::Ended(ended) => break ended,
+            }
+        };
+        aside.settle().await?;
+        match ended? {
+            (_, StopReason::Refused(category)) => Err(refused(category)),
+            (text, StopReason::Complete | StopReason::Truncated) => Ok(text),
+        }
+    }
+
+    fn aside(&self, system: &str, question: &str) -> ModelRequest {
+        ModelRequest {
             model: self.model.name.clone(),
             fallbacks: self.fallbacks.clone(),
             system: system.to_owned(),
-            turns,
+            turns: vec![Turn { role: MessageRole::User, text: question.to_owned() }],
             ..ModelRequest::default()
-        };
-        let mut text = String::new();
-        let mut meter = self.meter(&request)?;
-        let mut chunks = self.context.parts.models.stream(request);
-        let ended = loop {
-            match chunks.next().await {
-                Some(Ok(ModelChunk::Text(more))) => {
-                    meter.said(more.len());
-                    text.push_str(&more);
-                }
-                Some(Ok(ModelChunk::Reasoning(more))) => meter.said(more.len()),
-                Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
-                Some(Ok(ModelChunk::Switched(switch))) => self.switch(*switch).await?,
-                Some(Ok(ModelChunk::Stop(_))) => break Ok(()),
-                Some(Err(error)) => break Err(error),
-                None => break Err(ModelError::Incomplete),
-            }
-        };
-        let usage = meter.settle().await?;
-        self.spent = self.spent.with(&usage);
-        ended?;
-        Ok(text)
+        }
     }
 
     pub(super) fn context(&self) -> &'a JobContext {
@@ -175,8 +169,9 @@ impl<'a> Talk<'a> {
         &self.model
     }
 
-    /// The model failed before its first byte, and another answers – from now on, for the whole run.
-    async fn switch(&mut self, switch: Switch) -> Result<(), ProjectError> {
+    /// The model failed before its first byte, and another answers – from now on, for the whole run. Says whether it is to
+    /// be sent something else: as much as fits into its own window. `said` is how much of the present answer goes along.
+    async fn switch(&mut self, switch: Switch, said: usize) -> Result<bool, ProjectError> {
         let Switch { from, to, error } = switch;
         let (message, error) = (self.message, ProjectError::from(error).body());
         let switched = ModelSwitched { message, from, to: to.name.clone(), notice: to.notice.clone(), error };
@@ -185,7 +180,13 @@ impl<'a> Talk<'a> {
             self.fallbacks.drain(..=at);
         }
         self.model = to;
-        Ok(())
+        self.view.adopt(&self.model);
+        let shortened = !self.view.has_room_for(self.run_bytes(said)) && self.shorten_rounds();
+        let changed = self.view.choose_beside(self.run_bytes(said));
+        if changed {
+            self.record_trimming().await?;
+        }
+        Ok(shortened || changed)
     }
 
     /// A prompt as the model gets it: with the page to imitate, if there is one.
@@ -213,7 +214,13 @@ impl<'a> Talk<'a> {
     async fn announce(&mut self, reason: TurnReason, detail: Option<String>) -> Result<(), ProjectError> {
         let round = self.rounds.entry(reason).or_default();
         *round += 1;
-        let started = TurnStarted { message: self.message, turn: self.calls + 1, reason, round: *round, detail };
+        let started = TurnStarted {
+            message: self.message,
+            turn: self.context.spending.next_call(),
+            reason,
+            round: *round,
+            detail,
+        };
         Ok(self.context.reporter.event(Event::TurnStarted(started)).await?)
     }
 
@@ -241,10 +248,19 @@ impl<'a> Talk<'a> {
         seam: Option<()>,
     ) -> Result<StopReason, ProjectError> {
         let mut trims = 0;
+        // Of a call that goes on with another request.
+        let mut passed_on: Option<Meter<'a>> = None;
         loop {
-            self.fit(seam.map_or(0, |()| said.len())).await?;
+            let said_before = seam.map_or(0, |()| said.len());
+            self.fit(said_before).await?;
             let request = self.request(seam.map(|()| said.as_str()));
-            let mut meter = self.meter(&request)?;
+            let mut meter = match passed_on.take() {
+                Some(mut meter) => {
+                    meter.asks_anew(&request);
+                    meter
+                }
+                None => Meter::begin(self.context, self.message, self.model.context_tokens_max, &request)?,
+            };
             let mut seam = seam.map(|()| Seam::new(said));
             let mut chunks = self.context.parts.models.stream(request);
             let mut heard = false;
@@ -263,13 +279,24 @@ impl<'a> Talk<'a> {
                         answer.reasoning(text).await?;
                     }
                     Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
-                    Some(Ok(ModelChunk::Switched(switch))) => self.switch(*switch).await?,
-                    Some(Ok(ModelChunk::Stop(reason))) => break Ok(reason),
-                    Some(Err(error)) => break Err(error),
-                    None => break Err(ModelError::Incomplete),
+                    Some(Ok(ModelChunk::Switched(switch))) => {
+                        let is_refitted = self.switch(*switch, said_before).await?;
+                        meter.switched(self.model.context_tokens_max);
+                        // Nothing has been sent to it yet.
+                        if is_refitted && !heard {
+                            break None;
+                        }
+                    }
+                    Some(Ok(ModelChunk::Stop(reason))) => break Some(Ok(reason)),
+                    Some(Err(error)) => break Some(Err(error)),
+                    None => break Some(Err(ModelError::Incomplete)),
                 }
             };
             drop(chunks);
+            let Some(ended) = ended else {
+                passed_on = Some(meter);
+                continue;
+            };
             if let Some(mut seam) = seam {
                 let rest = seam.finish();
                 said.push_str(&rest);
@@ -279,19 +306,14 @@ impl<'a> Talk<'a> {
             let is_too_long = !heard && matches!(ended, Err(ModelError::ContextTooLong)) && trims < TRIMS_MAX;
             if is_too_long && (self.view.halve() || self.shorten_rounds()) {
                 // Refused before anything was computed: sent again, shorter.
-                meter.void();
+                meter.void().await?;
                 trims += 1;
-                self.calls -= 1;
                 self.record_trimming().await?;
                 continue;
             }
-            let usage = meter.settle().await?;
-            self.spent = self.spent.with(&usage);
+            meter.settle().await?;
             return match ended? {
-                StopReason::Refused(category) => {
-                    let category = category.as_deref().unwrap_or("no reason given");
-                    Err(ModelError::InvalidRequest(format!("the model refused to answer ({category})")).into())
-                }
+                StopReason::Refused(category) => Err(refused(category)),
                 stop => Ok(stop),
             };
         }
@@ -300,14 +322,18 @@ impl<'a> Talk<'a> {
     /// Sees to it that the next request fits into the model's window, as far as it is known: repairs and continuations make
     /// it grow. `said` is how much of the present answer goes along.
     async fn fit(&mut self, said: usize) -> Result<(), ProjectError> {
-        let run_bytes = |talk: &Self| talk.turns.iter().map(|turn| turn.text.len()).sum::<usize>() + said;
-        if !self.view.has_room_for(run_bytes(self)) {
+        if !self.view.has_room_for(self.run_bytes(said)) {
             self.shorten_rounds();
         }
-        if self.view.make_room(run_bytes(self)) {
+        if self.view.make_room(self.run_bytes(said)) {
             self.record_trimming().await?;
         }
         Ok(())
+    }
+
+    /// How much was said in this run, and `said` of the present answer.
+    fn run_bytes(&self, said: usize) -> usize {
+        self.turns.iter().map(|turn| turn.text.len()).sum::<usize>() + said
     }
 
     /// Shortens what was said between the prompt and the turn to answer. Says whether there was anything to shorten.
@@ -339,29 +365,9 @@ impl<'a> Talk<'a> {
             ..ModelRequest::default()
         }
     }
+}
 
-    /// Counts the call that is about to be made – if there is budget left for it.
-    fn meter(&mut self, request: &ModelRequest) -> Result<Meter<'a>, ProjectError> {
-        self.check_budget()?;
-        figures::model_called(&request.model);
-        self.calls += 1;
-        let files = request.files.iter().filter_map(|file| file.text.as_ref()).map(String::len);
-        let turns = request.turns.iter().map(|turn| turn.text.len());
-        let asked = request.system.len() + files.chain(turns).sum::<usize>();
-        let (reporter, window) = (&self.context.reporter, self.model.context_tokens_max);
-        Ok(Meter::new(reporter, self.message, self.calls, window, asked))
-    }
-
-    fn check_budget(&self) -> Result<(), ProjectError> {
-        let settings = &self.context.parts.settings;
-        let of_run = settings.run_budget.exhausted_by(&self.spent);
-        if let Some(most) = of_run {
-            return Err(ProjectError::QuotaExceeded(format!("this run has used up its budget of {most}")));
-        }
-        let project = self.context.project_usage.plus(&self.spent);
-        match settings.project_budget.exhausted_by(&project) {
-            Some(most) => Err(ProjectError::QuotaExceeded(format!("this project has used up its budget of {most}"))),
-            None => Ok(()),
-        }
-    }
+fn refused(category: Option<String>) -> ProjectError {
+    let category = category.as_deref().unwrap_or("no reason given");
+    ModelError::InvalidRequest(format!("the model refused to answer ({category})")).into()
 }

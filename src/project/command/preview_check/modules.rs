@@ -37,13 +37,18 @@ const COMPILED: [&str; 5] = ["js", "jsx", "ts", "tsx", "mjs"];
 /// The end of the names of styles whose names are scoped to a module.
 const SCOPED_STYLES: &str = ".module.css";
 
-/// Walks through all modules. `written` is what was just changed, and must be served as it is now.
-pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String>, before: &Before) -> Verdict {
+/// Walks through all modules. `written` is what was just changed, and must be served as it is now. `styles` is the number of
+/// this look among those at changed styles.
+pub(super) async fn look(
+    link: &SandboxLink,
+    written: &BTreeMap<FilePath, String>,
+    before: &Before,
+    styles: Option<usize>,
+) -> Verdict {
     if let Some(problem) = bad_data(written) {
         return problem;
     }
     until_noticed(link, written, before).await;
-    let styles = written.keys().any(|path| path.extension() == "css").then(|| link.next_look());
     let page = match dev_server::get(link, "/").await {
         Ok(Answer { is_error: true, body, .. }) => return Verdict::Broken(problem(&body, None)),
         Ok(answer) => answer.body,
@@ -85,7 +90,7 @@ pub(super) async fn look(link: &SandboxLink, written: &BTreeMap<FilePath, String
 
 fn unknown(error: &SandboxError) -> Verdict {
     tracing::info!(%error, "the preview could not be checked");
-    Verdict::Unknown
+    Verdict::Unknown(error.to_string())
 }
 
 /// Data that is none. Nothing that the dev server serves tells what it was made from, so it is read here.
@@ -133,6 +138,10 @@ fn is_update(line: &str) -> bool {
 }
 
 /// A module as it is now.
+///
+/// # Errors
+///
+/// It is not to be had; [`SandboxError::TimedOut`]: what is served is what it was before.
 async fn get_current(
     link: &SandboxLink,
     target: &str,
@@ -144,8 +153,12 @@ async fn get_current(
         let answer = dev_server::get(link, target).await?;
         // Errors are never remembered by the dev server, so they are current.
         let is_old = !answer.is_error && content.is_some_and(|content| is_of(&answer.body, content) == Some(false));
-        if !is_old || started.elapsed() > NOTICED_WITHIN {
+        if !is_old {
             return Ok(answer);
+        }
+        if started.elapsed() > NOTICED_WITHIN {
+            let sentence = format!("the dev server goes on serving {} as it was before the change", key(target));
+            return Err(SandboxError::TimedOut(sentence));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -158,7 +171,14 @@ fn is_of(module: &str, content: &str) -> Option<bool> {
     let map: Value = serde_json::from_slice(&map).ok()?;
     let sources = map.get("sourcesContent")?.as_array()?;
     let source = sources.iter().find_map(Value::as_str)?;
-    Some(source.trim() == content.trim())
+    Some(same_text(source, content))
+}
+
+/// Whether two texts are the same but for what compilers leave out: a mark of the byte order, the kind of line ends, blanks
+/// around it.
+fn same_text(one: &str, other: &str) -> bool {
+    let lines = |text: &str| text.trim_start_matches('\u{feff}').trim().lines().map(str::to_owned).collect::<Vec<_>>();
+    lines(one) == lines(other)
 }
 
 /// A target without leading slash and query: the path of its file.
@@ -278,5 +298,6 @@ mod tests {
         assert_eq!(is_of(&module, "one"), Some(true));
         assert_eq!(is_of(&module, "two"), Some(false));
         assert_eq!(is_of("code", "two"), None);
+        assert!(same_text("\u{feff}a\r\nb", "a\nb\n") && !same_text("a\n\nb", "a\nb"));
     }
 }

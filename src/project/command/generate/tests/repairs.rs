@@ -1,0 +1,71 @@
+//! An app that does not work after an answer, and the way back.
+
+use super::*;
+
+#[tokio::test]
+async fn a_failed_command_goes_back_until_it_works() {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Make it").await;
+    room.call().await.billed(&format!("{APP}\n<command>make-it</command>"), Some(7));
+    let call = room.call().await;
+    assert!(call.last_turn().contains("make-it") && call.last_turn().contains("does not work"), "{}", call.last_turn());
+    assert!(call.last_turn().contains("<file path=\"src/App.jsx\">"), "the touched files go along");
+    call.billed("<file path=\"src/App.jsx\">\nexport default () => <h1>Mended</h1>;\n</file>", None);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(reasons(&ada), [(TurnReason::Repair, 1)]);
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Mended</h1>;");
+    let state = ada.state().await;
+    assert_eq!((state.usage.calls, state.usage.calls_of_unknown_cost, state.usage.known_cost_nano_usd), (2, 1, 7));
+    let run = state.runs.last().unwrap();
+    assert_eq!(run.usage.as_ref().unwrap().input_tokens, Some(200));
+    assert_eq!(run.usage.as_ref().unwrap().cost_nano_usd, None, "a sum with an unknown part is unknown");
+    assert_eq!(run.turns[0].usage.as_ref().unwrap().cost_nano_usd, None);
+}
+
+/// A room in which every command fails, for there is none, and the model is asked this many times.
+async fn unfixable(answers: usize, says: impl Fn(usize) -> String) -> (TestRoom, Client) {
+    let mut room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Break it").await;
+    for at in 0..answers {
+        room.call().await.billed(&says(at), Some(5));
+    }
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert!(room.calls.try_recv().is_err(), "it is not asked again");
+    (room, ada)
+}
+
+#[tokio::test]
+async fn after_three_rounds_the_files_are_as_they_were_and_the_cost_is_told() {
+    let says =
+        |at: usize| format!("{APP}\n<file path=\"src/new.js\">\nn({at});\n</file>\n<command>check-{at}</command>");
+    let (_room, ada) = unfixable(4, says).await;
+    let end = end(&ada);
+    let error = end.error.unwrap();
+    assert_eq!(error.code, ErrorCode::ModelFailed);
+    assert!(error.message.contains("3 attempts") && error.message.contains("as they were before"), "{}", error.message);
+    assert_eq!(end.usage.unwrap().cost_nano_usd, Some(20));
+    let reverted = ada.seen.iter().find_map(|frame| match &frame.event {
+        Event::Reverted(reverted) => Some(reverted.clone()),
+        _ => None,
+    });
+    let reverted = reverted.expect("it says that it went back");
+    assert_eq!((reverted.rounds, reverted.usage.cost_nano_usd, reverted.paths.len()), (3, Some(20), 2));
+    assert!(reverted.problem.contains("check-3"), "{}", reverted.problem);
+    assert!(!ada.state().await.files.contains_key(&"src/new.js".parse().unwrap()));
+    assert!(!read(&ada, "src/App.jsx").await.contains("<h1>Hi</h1>"), "the template's page is back");
+    assert_eq!(reasons(&ada), [(TurnReason::Repair, 1), (TurnReason::Repair, 2), (TurnReason::Repair, 3)]);
+}
+
+#[tokio::test]
+async fn an_error_that_stays_the_same_ends_the_attempts() {
+    let (_room, ada) = unfixable(2, |_| format!("{APP}\n<command>check-0</command>")).await;
+    let error = end(&ada).error.unwrap();
+    assert!(error.message.contains("did not change that"), "{}", error.message);
+    // A model that has nothing to say about it has not mended it.
+    let says =
+        |at: usize| if at == 0 { format!("{APP}\n<command>check-0</command>") } else { "Looks fine to me.".into() };
+    let (_room, ada) = unfixable(2, says).await;
+    assert_eq!(end(&ada).error.unwrap().code, ErrorCode::ModelFailed);
+}
