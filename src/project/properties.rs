@@ -31,6 +31,8 @@ enum Step {
     Lag { person: usize },
     /// A person asks for something.
     Send { person: usize, wish: Wish },
+    /// A person has many wishes at once, so that there is a line.
+    Rush { person: usize, prompts: usize },
     /// A person sends a command again, their own or another's.
     Again { person: usize, command: usize },
     /// A model speaks.
@@ -48,15 +50,32 @@ enum Step {
 /// What somebody asks for.
 #[derive(Debug, Clone)]
 enum Wish {
-    Generate { interrupt: bool },
+    Generate {
+        interrupt: bool,
+    },
     Apply,
     Exec,
-    Write { file: u8 },
-    Delete { file: u8 },
-    Cancel { run: u64 },
-    RemoveQueued { run: u64 },
-    MoveQueued { run: u64, position: u32 },
-    SetRole { person: usize, role: Role },
+    Write {
+        file: u8,
+    },
+    Delete {
+        file: u8,
+    },
+    Cancel {
+        run: u64,
+    },
+    RemoveQueued {
+        run: u64,
+    },
+    /// One of those that wait.
+    MoveQueued {
+        waiting: usize,
+        position: u32,
+    },
+    SetRole {
+        person: usize,
+        role: Role,
+    },
     Nonsense,
 }
 
@@ -95,6 +114,7 @@ impl ReferenceStateMachine for Plan {
             12 => (person(), 1..40_usize).prop_map(|(person, events_max)| Step::Read { person, events_max }),
             12 => person().prop_map(|person| Step::Lag { person }),
             20 => (person(), wish()).prop_map(|(person, wish)| Step::Send { person, wish }),
+            5 => (person(), 2..5_usize).prop_map(|(person, prompts)| Step::Rush { person, prompts }),
             8 => (person(), 0..100_usize).prop_map(|(person, command)| Step::Again { person, command }),
             20 => (0..10_usize, says()).prop_map(|(call, says)| Step::Model { call, says }),
             25 => (1..30_usize).prop_map(|steps| Step::Work { steps }),
@@ -117,9 +137,9 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => Just(Wish::Exec),
         5 => (0..4_u8).prop_map(|file| Wish::Write { file }),
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
-        4 => run().prop_map(|run| Wish::Cancel { run }),
+        8 => run().prop_map(|run| Wish::Cancel { run }),
         1 => run().prop_map(|run| Wish::RemoveQueued { run }),
-        2 => (run(), 0..5_u32).prop_map(|(run, position)| Wish::MoveQueued { run, position }),
+        8 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
         1 => Just(Wish::Nonsense),
     ]

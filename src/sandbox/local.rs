@@ -156,7 +156,11 @@ impl LocalProvider {
     /// # Errors
     /// When sandboxes cannot be made here.
     pub async fn warm_up(&self) -> Result<(), SandboxError> {
-        self.check().await?;
+        match self.check().await {
+            // What the provider's end has cut off says nothing about this machine.
+            Err(_) if self.ground.get().is_some_and(|ground| ground.stop.is_cancelled()) => return Ok(()),
+            checked => checked?,
+        }
         self.pool.refill(&self.ground().await?, &self.templates, true);
         Ok(())
     }

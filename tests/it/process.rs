@@ -3,9 +3,13 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::Mutex,
 };
+
+use crate::{sandbox_support::local_provider, support::eventually};
 
 fn cobuild(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cobuild"));
@@ -119,6 +123,50 @@ fn the_helper_of_a_server_that_is_gone_says_nothing() {
     let output = output.expect("ran");
     assert!(!output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// Ctrl-C in a terminal reaches every process of the server's group. Its sandboxes are none: the runs that are brought to
+/// an end still need them.
+#[tokio::test]
+async fn an_interrupt_from_the_terminal_is_for_the_server_alone() {
+    if local_provider("an interrupt from the terminal").await.is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = cobuild(folder.path(), &["--port", "0", "--sandbox-provider", "local", "--log-level", "warn"]);
+    command.process_group(0).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let (mut running, line) = Running::start_as(command);
+    assert!(line.starts_with("Cobuild is ready"), "{line}");
+    let server = running.0.id();
+    let seen = Mutex::default();
+    eventually("a sandbox is being made", || {
+        let helper = children(server).find_map(|helper| group_of(helper));
+        helper.inspect(|group| *seen.lock().expect("whole") = *group).is_some()
+    })
+    .await;
+    assert_ne!(seen.into_inner().expect("whole"), server, "the helper is in the server's group");
+    let group = nix::unistd::Pid::from_raw(i32::try_from(server).expect("a pid"));
+    nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT).expect("sent");
+    let status = running.0.wait().expect("ended");
+    let mut errors = String::new();
+    running.0.stderr.take().expect("piped").read_to_string(&mut errors).expect("read");
+    let ours: Vec<&str> = errors.lines().filter(|line| !line.contains("no control group")).collect();
+    assert!(status.code() == Some(0) && ours.is_empty(), "{status:?} {errors}");
+}
+
+/// The processes that a process has started, sandboxes' helpers among them.
+fn children(parent: u32) -> impl Iterator<Item = u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+}
+
+/// The process group of a helper; `None` for any other process.
+fn group_of(pid: u32) -> Option<u32> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    line.split(|byte| *byte == 0).find(|argument| *argument == b"__netns-helper")?;
+    let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?))).ok()?;
+    u32::try_from(group.as_raw()).ok()
 }
 
 #[test]

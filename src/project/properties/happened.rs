@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What must come about. Each does so dozens of times, but for what takes several things at once.
-const WANTED: [What; 25] = [
+const WANTED: [What; 26] = [
     What::CameNew,
     What::CameBackInStep,
     What::Resumed,
@@ -20,6 +20,7 @@ const WANTED: [What; 25] = [
     What::Forbidden,
     What::RefusedByTheDisk,
     What::RoleChanged,
+    What::Moved,
     What::Completed,
     What::Failed,
     What::Cancelled,
@@ -53,6 +54,8 @@ pub(super) enum What {
     Forbidden,
     RefusedByTheDisk,
     RoleChanged,
+    /// In the line of what waits.
+    Moved,
     Completed,
     Failed,
     Cancelled,

@@ -40,6 +40,7 @@ impl Record {
         self.runs_end_once(&event);
         match &event.event {
             Event::RoleChanged(_) => note(What::RoleChanged),
+            Event::QueueChanged(_) => note(What::Moved),
             Event::FileWritten(_) => note(What::FileWritten),
             _ => {}
         }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt as _,
+    },
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -307,6 +310,8 @@ impl Link {
 
 fn helper_command(executable: &Path, socket: OwnedFd) -> Command {
     let mut command = Command::new(executable);
+    // Ctrl-C in the server's terminal is for the server, which has runs to bring to an end first.
+    command.process_group(0);
     command.arg(HELPER_ARGUMENT).env_clear().current_dir("/").stdin(Stdio::from(socket)).stdout(Stdio::null());
     command
 }

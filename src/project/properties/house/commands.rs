@@ -6,6 +6,7 @@ use cobuild_protocol::{
     Command, CommandFrame, ErrorCode, ParticipantId, RunId,
     command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, MoveQueued, RemoveQueued, SetRole, WriteFile},
     frame::ControlFrame,
+    state::RunState,
     value::Encoding,
 };
 use tokio::task::JoinHandle;
@@ -29,6 +30,15 @@ pub(super) struct UnderWay {
 }
 
 impl House {
+    pub(super) fn wish(&mut self, person: usize, wish: &Wish) {
+        let command = self.command(wish);
+        let id = format!("c{}", self.sent.len()).parse().unwrap();
+        if self.people[person].place.is_some() {
+            self.sent.push(Sent { frame: CommandFrame { command, id }, reply: None });
+            self.send(person, self.sent.len() - 1);
+        }
+    }
+
     pub(super) fn send(&mut self, number: usize, command: usize) {
         let Some(Place { handle, member, .. }) = &self.people[number].place else { return };
         let (handle, member, frame) = (handle.clone(), Arc::clone(member), self.sent[command].frame.clone());
@@ -37,7 +47,7 @@ impl House {
         self.under_way.push(UnderWay { command, person: number, reply });
     }
 
-    pub(super) fn command(&self, wish: &Wish) -> Command {
+    fn command(&self, wish: &Wish) -> Command {
         let number = self.sent.len();
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());
@@ -61,7 +71,12 @@ impl House {
             Wish::Delete { file: at } => Command::DeleteFile(DeleteFile { path: file(at), base: None }),
             Wish::Cancel { run } => Command::Cancel(Cancel { run: RunId::new(run) }),
             Wish::RemoveQueued { run } => Command::RemoveQueued(RemoveQueued { run: RunId::new(run) }),
-            Wish::MoveQueued { run, position } => Command::MoveQueued(MoveQueued { run: RunId::new(run), position }),
+            Wish::MoveQueued { waiting, position } => {
+                let runs = self.record.fold.view.runs.iter();
+                let line: Vec<RunId> = runs.filter(|run| run.state == RunState::Queued).map(|run| run.run).collect();
+                let run = waiting.checked_rem(line.len()).map_or(RunId::new(99), |at| line[at]);
+                Command::MoveQueued(MoveQueued { run, position })
+            }
             Wish::SetRole { person, role } => {
                 let participant = self.people[person].participant.unwrap_or(ParticipantId::new(99));
                 Command::SetRole(SetRole { participant, role: Some(role) })
