@@ -31,6 +31,8 @@ enum Step {
     Lag { person: usize },
     /// A person asks for something.
     Send { person: usize, wish: Wish },
+    /// A person has many wishes at once, so that there is a line.
+    Rush { person: usize, prompts: usize },
     /// A person sends a command again, their own or another's.
     Again { person: usize, command: usize },
     /// A model speaks.
@@ -112,6 +114,7 @@ impl ReferenceStateMachine for Plan {
             12 => (person(), 1..40_usize).prop_map(|(person, events_max)| Step::Read { person, events_max }),
             12 => person().prop_map(|person| Step::Lag { person }),
             20 => (person(), wish()).prop_map(|(person, wish)| Step::Send { person, wish }),
+            5 => (person(), 2..5_usize).prop_map(|(person, prompts)| Step::Rush { person, prompts }),
             8 => (person(), 0..100_usize).prop_map(|(person, command)| Step::Again { person, command }),
             20 => (0..10_usize, says()).prop_map(|(call, says)| Step::Model { call, says }),
             25 => (1..30_usize).prop_map(|steps| Step::Work { steps }),
@@ -129,14 +132,14 @@ fn wish() -> impl Strategy<Value = Wish> {
     let run = || 1..8_u64;
     let role = prop_oneof![Just(Role::Viewer), Just(Role::Editor), Just(Role::Owner)];
     prop_oneof![
-        16 => prop::bool::weighted(0.1).prop_map(|interrupt| Wish::Generate { interrupt }),
+        8 => prop::bool::weighted(0.2).prop_map(|interrupt| Wish::Generate { interrupt }),
         2 => Just(Wish::Apply),
         2 => Just(Wish::Exec),
         5 => (0..4_u8).prop_map(|file| Wish::Write { file }),
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
-        4 => run().prop_map(|run| Wish::Cancel { run }),
+        8 => run().prop_map(|run| Wish::Cancel { run }),
         1 => run().prop_map(|run| Wish::RemoveQueued { run }),
-        12 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
+        8 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
         1 => Just(Wish::Nonsense),
     ]

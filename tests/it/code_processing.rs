@@ -10,7 +10,7 @@ use cobuild::{
     http::Timing,
     sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
 };
-use cobuild_protocol::value::Outcome;
+use cobuild_protocol::{Event, value::Outcome};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::{
@@ -283,13 +283,11 @@ async fn a_job_at_its_limit_ends_its_run_and_says_so_once() {
     };
     // Somebody who looks on keeps the project.
     let mut viewer = WsClient::attach(&server, &project).await;
-    let outcome = viewer
-        .event(|frame| match &frame.event {
-            cobuild_protocol::Event::RunFinished(finished) => Some(finished.outcome),
-            _ => None,
-        })
-        .await;
-    assert_eq!(outcome, Outcome::Cancelled);
+    let outcome = viewer.event(|frame| match &frame.event {
+        Event::RunFinished(finished) => Some(finished.outcome),
+        _ => None,
+    });
+    assert_eq!(within("the end of its run", outcome).await, Outcome::Cancelled);
     text.push_str(&within("the end", answer.text()).await.expect("a whole stream"));
     let told = client::events(&text);
     let sentence = last_error(&told, "clone");

@@ -140,7 +140,7 @@ async fn an_interrupt_from_the_terminal_is_for_the_server_alone() {
     let server = running.0.id();
     let seen = Mutex::default();
     eventually("a sandbox is being made", || {
-        let helper = children(server).find_map(|helper| group_of(helper));
+        let helper = children(server).find_map(group_of);
         helper.inspect(|group| *seen.lock().expect("whole") = *group).is_some()
     })
     .await;

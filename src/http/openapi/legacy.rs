@@ -42,7 +42,7 @@ struct Anything {}
 #[expect(dead_code, reason = "either of two types, which are what is written")]
 enum NotApplied {
     /// There is nowhere to apply it.
-    NoSandbox(NotAppliedResponse),
+    NoSandbox(Box<NotAppliedResponse>),
     /// Something else.
     Other(BrowserError),
 }

@@ -10,7 +10,7 @@ mod promises;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cobuild_protocol::{CommandFrame, Seq, state::RunState};
+use cobuild_protocol::{Seq, state::RunState};
 use futures_util::FutureExt as _;
 use tokio::{runtime::Runtime, task::yield_now, time::sleep};
 
@@ -99,13 +99,9 @@ impl House {
             Step::Cut { person } => self.cut(person),
             Step::Read { person, events_max } => self.read(person, events_max),
             Step::Lag { person } => self.lag(person),
-            Step::Send { person, wish } => {
-                let command = self.command(&wish);
-                let id = format!("c{}", self.sent.len()).parse().unwrap();
-                if self.people[person].place.is_some() {
-                    self.sent.push(Sent { frame: CommandFrame { command, id }, reply: None });
-                    self.send(person, self.sent.len() - 1);
-                }
+            Step::Send { person, wish } => self.wish(person, &wish),
+            Step::Rush { person, prompts } => {
+                (0..prompts).for_each(|_| self.wish(person, &Wish::Generate { interrupt: false }));
             }
             Step::Again { person, command } => {
                 if let Some(command) = command.checked_rem(self.sent.len()) {

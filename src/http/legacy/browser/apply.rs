@@ -431,12 +431,12 @@ impl<'a> Telling<'a> {
         present.dedup();
         self.results.packages_already_installed = present;
         let parsed = self.order.parsed;
-        Ok(Ok(events::value(BrowserApplyEvent::Complete(BrowserApplyComplete {
+        Ok(Ok(events::value(BrowserApplyEvent::Complete(Box::new(BrowserApplyComplete {
             results: self.results,
             explanation: parsed.explanation,
             structure: parsed.structure,
             message: format!("Successfully applied {count} files{errors}"),
             template: parsed.template,
-        }))))
+        })))))
     }
 }

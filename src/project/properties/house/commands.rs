@@ -30,6 +30,15 @@ pub(super) struct UnderWay {
 }
 
 impl House {
+    pub(super) fn wish(&mut self, person: usize, wish: &Wish) {
+        let command = self.command(wish);
+        let id = format!("c{}", self.sent.len()).parse().unwrap();
+        if self.people[person].place.is_some() {
+            self.sent.push(Sent { frame: CommandFrame { command, id }, reply: None });
+            self.send(person, self.sent.len() - 1);
+        }
+    }
+
     pub(super) fn send(&mut self, number: usize, command: usize) {
         let Some(Place { handle, member, .. }) = &self.people[number].place else { return };
         let (handle, member, frame) = (handle.clone(), Arc::clone(member), self.sent[command].frame.clone());
@@ -38,7 +47,7 @@ impl House {
         self.under_way.push(UnderWay { command, person: number, reply });
     }
 
-    pub(super) fn command(&self, wish: &Wish) -> Command {
+    fn command(&self, wish: &Wish) -> Command {
         let number = self.sent.len();
         let file = |file: u8| format!("src/{file}.js").parse().unwrap();
         let base = |path| self.record.fold.view.files.get(path).map(|info| info.hash.clone());

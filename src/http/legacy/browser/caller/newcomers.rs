@@ -12,19 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 
 /// For how long after an answer with a new cookie a request without one may still have been sent before it.
 const STRAGGLERS_WITHIN: Duration = Duration::from_secs(3);
 /// Most newcomers that are remembered; of more at once, each gets its own cookie.
 const NEWCOMERS_MAX: usize = 64;
 /// What tells two browsers of one machine apart.
-const LOOKS: [HeaderName; 4] = [
-    header::USER_AGENT,
-    header::ACCEPT_LANGUAGE,
-    HeaderName::from_static("sec-ch-ua"),
-    HeaderName::from_static("sec-ch-ua-platform"),
-];
+const LOOKS: [&str; 4] = ["user-agent", "accept-language", "sec-ch-ua", "sec-ch-ua-platform"];
 /// By what a proxy says whom it speaks for: their addresses, and where they meant to go.
 const FORWARDED_FOR: [&str; 2] = ["x-forwarded-for", "x-real-ip"];
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -56,7 +51,7 @@ impl Newcomers {
             return Newcomer::alone();
         }
         let looks: Vec<Vec<u8>> =
-            LOOKS.iter().map(|name| headers.get(name).map_or(Vec::new(), |value| value.as_bytes().to_vec())).collect();
+            LOOKS.iter().map(|name| headers.get(*name).map_or(Vec::new(), |value| value.as_bytes().to_vec())).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(Known::is_new);
         if let Some(same) = known.iter().find(|one| one.looks == looks) {
@@ -128,6 +123,8 @@ fn is_local_address(address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

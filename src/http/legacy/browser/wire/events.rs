@@ -144,7 +144,7 @@ pub(crate) enum BrowserApplyEvent {
         command: String,
         error: String,
     },
-    Complete(BrowserApplyComplete),
+    Complete(Box<BrowserApplyComplete>),
     Error {
         error: String,
         message: String,

@@ -187,3 +187,38 @@ async fn canned_answers_sum_nothing_up_and_mend_nothing() {
     }
     panic!("it never outgrew the window");
 }
+
+#[tokio::test]
+async fn a_summary_is_asked_of_the_next_model_within_its_window() {
+    let info = ModelInfo { context_tokens_max: Some(16_000), output_tokens_max: Some(2_000), ..ModelInfo::default() };
+    let mut room = TestRoom::with_settings(ProjectSettings::default(), info).await;
+    let mut ada = room.enter("Ada").await;
+    let long = "blue ".repeat(1200);
+    for number in 0..8 {
+        let run = ada.generate(&format!("{number} {long}")).await;
+        let call = room.call().await;
+        if !call.request.system.starts_with("You sum up") {
+            call.answer("Yes.");
+            assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+            continue;
+        }
+        // The least that is ever sent.
+        let budget = 8 * 1024;
+        assert!(call.last_turn().len() > budget, "{}", call.last_turn().len());
+        call.send(Ok(ModelChunk::Usage(usage(Some(7)))));
+        call.switch(&with_window(4_096));
+        call.closed().await;
+        let call = room.call().await;
+        assert!(call.request.system.starts_with("You sum up") && call.request.model == "test/other");
+        let mark = "\n[…]\n".len();
+        assert!(call.last_turn().len() <= budget + mark, "{}", call.last_turn().len());
+        call.billed("They like blue.", Some(3));
+        let call = room.call().await;
+        assert!(call.request.turns[0].text.contains("They like blue."));
+        call.answer("Yes.");
+        assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+        assert_eq!(ada.state().await.usage.known_cost_nano_usd, 10, "both have their price");
+        return;
+    }
+    panic!("it never outgrew the window");
+}
