@@ -293,14 +293,18 @@ pub fn load_env_file() -> Result<(), String> {
     }
 }
 
-/// The same command line, for which a variable that is set to nothing is not set. Not so for those that say who may come
-/// in: where their value got lost, the server must not stand open.
+/// Variables that limit something only while they are set: where their value got lost, the server must neither stand open
+/// nor spend without end.
+const LIMITING: [&str; 6] =
+    ["JWT_SECRET", "JWKS_URL", "RUN_BUDGET_USD", "RUN_BUDGET_TOKENS", "PROJECT_BUDGET_USD", "PROJECT_BUDGET_TOKENS"];
+
+/// The same command line, for which a variable that is set to nothing is not set, unless it is a limiting one.
 #[must_use]
 pub fn without_empty_variables(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let decides = |name: &std::ffi::OsStr| name == "JWT_SECRET" || name == "JWKS_URL";
-        if arg.get_env().is_some_and(|name| is_empty(name) && !decides(name)) { arg.env(None) } else { arg }
+        let limits = |name: &std::ffi::OsStr| LIMITING.iter().any(|limiting| name == *limiting);
+        if arg.get_env().is_some_and(|name| is_empty(name) && !limits(name)) { arg.env(None) } else { arg }
     });
     command.mut_subcommands(without_empty_variables)
 }

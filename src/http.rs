@@ -30,7 +30,7 @@ use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -80,6 +80,8 @@ pub struct HttpParts {
     pub connections_max: usize,
     /// How people reach the server, without a slash at the end.
     pub url: String,
+    /// Whether that is what an operator says, and not only what the machine knows of itself.
+    pub is_url_configured: bool,
 }
 
 /// How long connections may take over things.
@@ -133,6 +135,7 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
     pub(crate) connections_max: usize,
     pub(crate) url: String,
+    pub(crate) is_url_configured: bool,
     pub(crate) legacy: legacy::Settings,
     /// One permit per archive being written.
     pub(crate) exports: Arc<Semaphore>,
@@ -150,6 +153,18 @@ pub(crate) struct Shared {
     pub(crate) casters: ws::Casters,
     /// When clients should come back.
     pub(crate) leaving: Leaving,
+}
+
+impl HttpState {
+    /// How those reach the server whom the sender of this request invites: as the operator says, else as the sender does,
+    /// unless that is a name which each machine has for itself.
+    pub(crate) fn url_for(&self, headers: &HeaderMap) -> String {
+        let own = || self.url.clone();
+        if self.is_url_configured {
+            return own();
+        }
+        origin::name_for_others(headers).map_or_else(own, |authority| format!("http://{authority}"))
+    }
 }
 
 impl Deref for HttpState {
@@ -216,6 +231,7 @@ impl App {
             timing: parts.timing,
             connections_max: parts.connections_max,
             url: parts.url,
+            is_url_configured: parts.is_url_configured,
             legacy: legacy::Settings::new(config),
             exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             diffs: Arc::new(Semaphore::new(diff::DIFFS_MAX)),

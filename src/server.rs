@@ -216,6 +216,7 @@ impl RunningServer {
             connections_max,
             // Whoever is invited may be at another machine.
             url: elsewhere.as_ref().unwrap_or(&url).to_string(),
+            is_url_configured: config.public_url.is_some(),
         };
         let app = App::new(parts, config, door);
         registry.resume_waiting();

@@ -38,14 +38,18 @@ fn trust() -> &'static Result<ClientConfig, Error> {
 #[derive(Debug)]
 struct PlatformRoots {
     provider: Arc<CryptoProvider>,
-    verifier: OnceLock<Result<Verifier, Error>>,
+    verifier: OnceLock<Verifier>,
 }
 
 impl PlatformRoots {
     fn verifier(&self) -> Result<&Verifier, Error> {
-        let made = self.verifier.get_or_init(|| Verifier::new(self.provider.clone()));
-        // A machine without any roots is a connection that cannot be trusted, not a server that does not start.
-        made.as_ref().map_err(|error| CertificateError::Other(OtherError(Arc::new(error.clone()))).into())
+        if let Some(verifier) = self.verifier.get() {
+            return Ok(verifier);
+        }
+        // No roots, or none that can be read now: this connection cannot be trusted, the next one tries again.
+        let made = Verifier::new(self.provider.clone());
+        let made = made.map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
+        Ok(self.verifier.get_or_init(|| made))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, uri::Authority},
     response::Response,
 };
 use cobuild_protocol::ErrorCode;
@@ -188,6 +188,13 @@ fn host_header(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty())
 }
 
+/// Host and port by which the sender of a request reaches us, if they mean the same on other machines.
+pub(crate) fn name_for_others(headers: &HeaderMap) -> Option<Authority> {
+    let authority: Authority = host_header(headers)?.parse().ok()?;
+    let host = authority.host().to_ascii_lowercase();
+    (!authority.as_str().contains('@') && !is_loopback(&host) && !host.ends_with(".localhost")).then_some(authority)
+}
+
 /// The host of `scheme://host[:port]`; `None` for `null` and anything else.
 fn origin_host(origin: &str) -> Option<&str> {
     let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
@@ -242,6 +249,17 @@ mod tests {
         }
         for host in ["evil.example", "127.0.0.1.evil.example", "localhost.", "foo.localhost", "10.0.0.1", ""] {
             assert!(policy.target(&request(host, None)).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_passed_on_if_it_means_the_same_elsewhere() {
+        let of = |host: &str| name_for_others(request(host, None).headers()).map(|name| name.to_string());
+        for host in ["build.example:3100", "10.0.0.7:3100", "[2001:db8::7]:80"] {
+            assert_eq!(of(host).as_deref(), Some(host));
+        }
+        for host in ["localhost:3100", "LOCALHOST", "cobuild.localhost:3100", "127.0.0.1:3100", "[::1]:3100", "a@b", "a b"] {
+            assert_eq!(of(host), None, "{host}");
         }
     }
 

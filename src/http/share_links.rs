@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use cobuild_protocol::{ErrorBody, ErrorCode, value::Role};
@@ -73,12 +73,13 @@ impl From<ShareLinkError> for Problem {
 pub(crate) async fn make(
     State(state): State<HttpState>,
     caller: Caller,
+    headers: HeaderMap,
     Body(wanted): Body<Wanted>,
 ) -> Result<Response, Problem> {
     require_owner(&state, &caller).await?;
     let new = new_link(&caller, wanted)?;
     let (link, token) = blocking(&state, move |links| links.make(new)).await?;
-    let url = format!("{}/p/{}#token={token}", state.url, caller.project);
+    let url = format!("{}/p/{}#token={token}", state.url_for(&headers), caller.project);
     tracing::info!(project = %caller.project, link = link.id, "a share link was made");
     Ok((StatusCode::CREATED, Json(Made { link, token, url })).into_response())
 }

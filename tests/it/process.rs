@@ -183,7 +183,7 @@ fn a_secret_that_is_too_short_touches_nothing() {
 fn a_variable_set_to_nothing_is_not_set() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = cobuild(folder.path(), &["--port", "0"]);
-    for name in ["HOST", "DATA_DIR", "NPM_REGISTRY", "CORS_ORIGINS", "DRAIN_MS", "RUN_BUDGET_USD", "LOG_FORMAT"] {
+    for name in ["HOST", "DATA_DIR", "NPM_REGISTRY", "CORS_ORIGINS", "DRAIN_MS", "LOG_FORMAT"] {
         command.env(name, "");
     }
     let (_running, line) = Running::start_as(command);
@@ -191,9 +191,9 @@ fn a_variable_set_to_nothing_is_not_set() {
     assert!(folder.path().join("data").exists());
     let help = cobuild(folder.path(), &["serve", "--help"]).env("PORT", "").output().expect("ran");
     assert!(help.status.success(), "{help:?}");
-    for name in ["JWT_SECRET", "JWKS_URL"] {
+    for name in ["JWT_SECRET", "JWKS_URL", "RUN_BUDGET_USD", "PROJECT_BUDGET_TOKENS"] {
         let text = refused(&cobuild(folder.path(), &["--port", "0"]).env(name, "").output().expect("ran"));
-        assert!(text.contains(name), "who may come in is not decided by what is missing: {text}");
+        assert!(text.contains(name), "no limit falls because its value is missing: {text}");
     }
 }
 

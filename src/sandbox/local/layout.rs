@@ -111,6 +111,8 @@ impl Base {
         let to = sandbox.path(NODE_MODULES).join("upper").join(DEV_CACHE);
         let mut copy = tokio::process::Command::new("cp");
         copy.arg("-a").arg(self.path.join(template).join(DEV_CACHE)).arg(to).env_clear().kill_on_drop(true);
+        // Ctrl-C in the server's terminal is for the server alone: what it still finishes may need this sandbox.
+        copy.process_group(0);
         let status = copy.status().await?;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("cp: {status}"))) }
     }

@@ -124,8 +124,9 @@ async fn find_or_build(ground: &Arc<Ground>, report: &watch::Sender<Build>) -> R
 /// Packages may differ between versions of node, and its caches do.
 async fn node_version(node: &Path) -> Result<String, SandboxError> {
     let failed = |reason: String| SandboxError::Unavailable(format!("{} --version: {reason}", node.display()));
-    let output = tokio::process::Command::new(node).arg("--version").env_clear().kill_on_drop(true).output().await;
-    let output = output.map_err(|error| failed(error.to_string()))?;
+    let mut command = tokio::process::Command::new(node);
+    command.arg("--version").env_clear().kill_on_drop(true).process_group(0);
+    let output = command.output().await.map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {

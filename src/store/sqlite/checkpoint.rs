@@ -59,12 +59,17 @@ impl Checkpoints {
 }
 
 fn run(connection: &Connection, words: &Receiver<Word>) {
+    let mut fails = false;
     while let Ok(Word::Due) = words.recv() {
         // The pragma, not the function: that does nothing on a connection which has not read anything yet.
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            // A full disk. The log has everything; it is tried again after the next commit.
-            tracing::debug!(%error, "the write-ahead log could not be moved into the database");
+        let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match (&moved, fails) {
+            // A full disk, say. The log has everything, and grows; each commit from here on tries again.
+            (Err(error), false) => tracing::warn!(%error, "the database does not take what is in its log, which grows"),
+            (Ok(()), true) => tracing::info!("the database takes what is in its log again"),
+            _ => {}
         }
+        fails = moved.is_err();
     }
 }
 

@@ -111,6 +111,12 @@ async fn a_link_is_all_a_guest_needs_and_its_revocation_ends_their_connection_wi
     let (status, made) = ask(at, Method::POST, "/api/v1/projects", &owner, Some(json!({ "project": "p" }))).await;
     assert_eq!(status, 201, "{made}");
 
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let asked = http.post(format!("http://{at}{LINKS}")).bearer_auth(&owner).header("host", "build.example:3100");
+    let link = within("an answer", asked.json(&json!({ "role": "viewer" })).send()).await.expect("an answer");
+    let link: Value = link.json().await.expect("JSON");
+    let url = link["url"].as_str().expect("a link");
+    assert!(url.starts_with("http://build.example:3100/p/p#token="), "as whoever invites reaches us: {url}");
     let (editors, editors_url) = share(at, &owner, "editor").await;
     let (_, viewers_url) = share(at, &owner, "viewer").await;
     let (mut editor, mut viewer) = (Guest::by(&editors_url).await, Guest::by(&viewers_url).await);
