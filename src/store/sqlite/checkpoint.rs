@@ -21,6 +21,9 @@ const PAGES_MOVED: i32 = 1000;
 /// all of it moved; while one commit follows another that may never be, and the log would grow without end.
 const PAGES_MAX: i32 = 4 * PAGES_MOVED;
 
+/// How much others go before it, as `nice` counts.
+const NICE: i32 = 10;
+
 /// The thread. Dropping it waits for a checkpoint under way.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
@@ -59,6 +62,8 @@ impl Checkpoints {
 }
 
 fn run(connection: &Connection, words: &Receiver<Word>) {
+    // On Linux this is the thread's alone: where cores are few, what people wait for goes first.
+    let _ = rustix::process::setpriority_process(None, NICE);
     let mut fails = false;
     while let Ok(Word::Due) = words.recv() {
         // The pragma, not the function: that does nothing on a connection which has not read anything yet.
