@@ -113,6 +113,22 @@ fn a_second_server_on_the_same_data_is_one_sentence() {
     assert!(text.contains("data"), "{text}");
 }
 
+/// As behind `cobuild serve | head -1`.
+#[test]
+fn a_server_whose_words_nobody_reads_serves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    drop(ours);
+    let mut command = cobuild(folder.path(), &["--port", "0", "--host", "0.0.0.0", "--log-level", "info"]);
+    command.stdout(std::os::fd::OwnedFd::from(theirs)).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().expect("started"));
+    let log = BufReader::new(running.0.stderr.take().expect("piped"));
+    let serving = log.lines().map(|line| line.expect("text")).find(|line| line.contains("serving"));
+    assert!(serving.is_some(), "it has ended");
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(running.0.wait().expect("reaped").success());
+}
+
 /// Whoever ends while a sandbox is being made has said all there is to say.
 #[test]
 fn the_helper_of_a_server_that_is_gone_says_nothing() {
