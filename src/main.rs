@@ -62,6 +62,8 @@ fn start_logging(cli: &Cli) -> anyhow::Result<()> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would complain to the very standard error that cannot be written to, and panic over that.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match cli.config.log_format {
         LogFormat::Human => logs.init(),

@@ -11,14 +11,15 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rusqlite::{Connection, hooks::Wal};
+use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
 
 use super::database;
 
 /// Pages in the log from which on they are moved: SQLite's own measure, 4 MiB.
 const PAGES_MOVED: i32 = 1000;
 /// Pages from which on the writer moves them itself, as it would without us. The log begins anew only when a commit finds
-/// all of it moved; while one commit follows another that may never be, and the log would grow without end.
+/// all of it moved; while one commit follows another that may never be, and the log would grow without end. From twice as
+/// many on it waits for the thread, which may be slow: commits then come as fast as the disk takes them.
 const PAGES_MAX: i32 = 4 * PAGES_MOVED;
 
 /// How much others go before it, as `nice` counts.
@@ -49,8 +50,10 @@ impl Checkpoints {
         let own = words.clone();
         let committed = move |log: &mut Wal, pages: i32| {
             if pages >= PAGES_MAX {
-                // What fails is tried again after the next commit; this one stands.
-                let _ = log.checkpoint();
+                // The first does nothing while the thread is at it; the second waits for it. What fails is tried again
+                // after the next commit; this one stands.
+                let mode = if pages < 2 * PAGES_MAX { CheckpointMode::PASSIVE } else { CheckpointMode::RESTART };
+                let _ = log.checkpoint_v2(mode);
             } else if pages >= PAGES_MOVED {
                 let _ = own.try_send(Word::Due);
             }
