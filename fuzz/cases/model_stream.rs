@@ -34,7 +34,8 @@ fn replay(provider: Provider, pieces: Vec<Bytes>) -> (Vec<ModelChunk>, bool) {
     let events: Vec<_> = sse::events(bytes, 1 << 20).collect().now_or_never().expect("the bytes are there");
     let mut settings = ModelSettings::default();
     settings.endpoints.entry(provider).or_default().base_url = Some("http://127.0.0.1:9/v1".to_owned());
-    let mut reader = wire::reader(&Arc::new(Endpoint::new(provider, &settings).expect("loopback needs no key")));
+    let endpoint = Arc::new(Endpoint::new(provider, &settings).expect("loopback needs no key"));
+    let mut reader = wire::reader(&endpoint, "any");
     let mut chunks = Vec::new();
     let read = || -> Result<(), ModelError> {
         for event in events {
