@@ -258,7 +258,9 @@ mod tests {
         for host in ["build.example:3100", "10.0.0.7:3100", "[2001:db8::7]:80"] {
             assert_eq!(of(host).as_deref(), Some(host));
         }
-        for host in ["localhost:3100", "LOCALHOST", "cobuild.localhost:3100", "127.0.0.1:3100", "[::1]:3100", "a@b", "a b"] {
+        for host in
+            ["localhost:3100", "LOCALHOST", "cobuild.localhost:3100", "127.0.0.1:3100", "[::1]:3100", "a@b", "a b"]
+        {
             assert_eq!(of(host), None, "{host}");
         }
     }

@@ -7,11 +7,14 @@
 use std::{
     io,
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
 };
 
-use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
+use rusqlite::{Connection, hooks::Wal};
 
 use super::database;
 
@@ -45,15 +48,19 @@ impl Checkpoints {
         let connection = database::open_to_checkpoint(path).map_err(io::Error::other)?;
         // One that waits covers all that is committed before it begins; more need not wait.
         let (words, received) = sync_channel(1);
-        let thread =
-            thread::Builder::new().name("store-checkpoint".into()).spawn(move || run(&connection, &received))?;
+        let ours = Arc::new(Mutex::new(()));
+        let theirs = Arc::clone(&ours);
+        let checkpoints = move || run(&connection, &received, &theirs);
+        let thread = thread::Builder::new().name("store-checkpoint".into()).spawn(checkpoints)?;
         let own = words.clone();
         let committed = move |log: &mut Wal, pages: i32| {
             if pages >= PAGES_MAX {
-                // The first does nothing while the thread is at it; the second waits for it. What fails is tried again
-                // after the next commit; this one stands.
-                let mode = if pages < 2 * PAGES_MAX { CheckpointMode::PASSIVE } else { CheckpointMode::RESTART };
-                let _ = log.checkpoint_v2(mode);
+                // SQLite refuses a second checkpoint at the same time, whatever its mode, and waits for none.
+                let turn = if pages < 2 * PAGES_MAX { ours.try_lock().ok() } else { Some(lock(&ours)) };
+                if turn.is_some() {
+                    // What fails is tried again after the next commit; this one stands.
+                    let _ = log.checkpoint();
+                }
             } else if pages >= PAGES_MOVED {
                 let _ = own.try_send(Word::Due);
             }
@@ -64,13 +71,16 @@ impl Checkpoints {
     }
 }
 
-fn run(connection: &Connection, words: &Receiver<Word>) {
+/// `turn` is held while the log is moved.
+fn run(connection: &Connection, words: &Receiver<Word>, turn: &Mutex<()>) {
     // On Linux this is the thread's alone: where cores are few, what people wait for goes first.
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut fails = false;
     while let Ok(Word::Due) = words.recv() {
         // The pragma, not the function: that does nothing on a connection which has not read anything yet.
+        let turn = lock(turn);
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        drop(turn);
         match (&moved, fails) {
             // A full disk, say. The log has everything, and grows; each commit from here on tries again.
             (Err(error), false) => tracing::warn!(%error, "the database does not take what is in its log, which grows"),
@@ -79,6 +89,10 @@ fn run(connection: &Connection, words: &Receiver<Word>) {
         }
         fails = moved.is_err();
     }
+}
+
+fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Checkpoints {
