@@ -42,6 +42,9 @@ impl Record {
             Event::RoleChanged(_) => note(What::RoleChanged),
             Event::QueueChanged(_) => note(What::Moved),
             Event::FileWritten(_) => note(What::FileWritten),
+            Event::FileLocked(_) => note(What::Locked),
+            Event::Restored(_) => note(What::Restored),
+            Event::MessageAdded(added) if added.steers => note(What::Joined),
             _ => {}
         }
         self.fold.apply(&event);
