@@ -149,7 +149,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => Just(Wish::Exec),
         5 => (0..4_u8).prop_map(|file| Wish::Write { file }),
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
-        1 => (0..4_u8).prop_map(|file| Wish::Lock { file }),
+        5 => (0..4_u8).prop_map(|file| Wish::Lock { file }),
         2 => (0..20_u64).prop_map(|back| Wish::Restore { back }),
         2 => any::<bool>().prop_map(|end_run| Wish::StopSandbox { end_run }),
         8 => run().prop_map(|run| Wish::Cancel { run }),
@@ -157,7 +157,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         8 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
         // One stays, to see the end.
-        1 => (1..PEOPLE).prop_map(|person| Wish::SetRole { person, role: None }),
+        3 => (1..PEOPLE).prop_map(|person| Wish::SetRole { person, role: None }),
         1 => Just(Wish::Nonsense),
     ]
 }

@@ -79,7 +79,6 @@ pub(super) enum What {
     Restored,
     /// A prompt, to the run under way.
     Joined,
-    /// While in the room.
     Removed,
     /// The run that used it.
     StoppedWithTheSandbox,

@@ -39,7 +39,9 @@ impl Record {
         self.commands_count_once(&event);
         self.runs_end_once(&event);
         match &event.event {
-            Event::RoleChanged(_) => note(What::RoleChanged),
+            Event::RoleChanged(changed) => {
+                note(if changed.role.is_some() { What::RoleChanged } else { What::Removed });
+            }
             Event::QueueChanged(_) => note(What::Moved),
             Event::FileWritten(_) => note(What::FileWritten),
             Event::FileLocked(_) => note(What::Locked),

@@ -131,7 +131,6 @@ impl House {
         let person = &mut self.people[number];
         let Some(place) = &mut person.place else { return };
         if place.member.removed().is_cancelled() {
-            note(What::Removed);
             return self.cut(number);
         }
         if person.lags_until.is_some_and(|seq| self.record.head() < seq) {
