@@ -297,7 +297,9 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
 async fn perform(context: JobContext, work: Work) -> Result<(), ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
-        Work::Apply { reply, packages, edit: _, leave_out } => apply::perform(context, reply, packages, leave_out).await,
+        Work::Apply { reply, packages, edit: _, leave_out } => {
+            apply::perform(context, reply, packages, leave_out).await
+        }
         Work::Install { packages } => install::perform(context, packages).await,
         Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,

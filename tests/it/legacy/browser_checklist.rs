@@ -51,7 +51,10 @@ fn endpoints() -> Vec<Endpoint> {
         },
         Endpoint {
             refused: &[("", "response is required"), ("{\"response\":[]}", "response is required")],
-            ..stream("apply-ai-code-stream", || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }))
+            ..stream(
+                "apply-ai-code-stream",
+                || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }),
+            )
         },
         Endpoint {
             refused: PACKAGES,

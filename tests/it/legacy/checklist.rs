@@ -55,7 +55,10 @@ fn endpoints() -> Vec<Endpoint> {
             wrong: &[("response", "5"), ("is_edit", "[]"), ("packages", "\"x\""), ("sandbox_id", "5")],
             is_stream: true,
             without: Without::OneEvent,
-            ..post("/api/apply-ai-code-stream", || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }))
+            ..post(
+                "/api/apply-ai-code-stream",
+                || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }),
+            )
         },
         Endpoint {
             wrong: &[("packages", "{}"), ("sandbox_id", "[]")],

@@ -54,9 +54,8 @@ async fn bad_events_are_told_from_good_ones() {
     let document = server.json("/api/openapi.json").await;
     let path = "/api/apply-ai-code-stream";
     let start = json!({ "type": "start", "message": "x" });
-    let count = |event: &Value, is_browser| {
-        complaints(&document, "post", path, is_browser, std::slice::from_ref(event)).len()
-    };
+    let count =
+        |event: &Value, is_browser| complaints(&document, "post", path, is_browser, std::slice::from_ref(event)).len();
     assert_eq!((count(&start, false), count(&start, true)), (0, 1), "browsers are told how many steps there are");
     for bad in [
         json!({ "type": "start" }),

@@ -194,7 +194,11 @@ impl Place {
             return Ok(number);
         }
         let numbers = state.registry.list().await?;
-        let newest = numbers.iter().filter_map(|summary| number_of(&state.access, summary.project.as_str(), base)).max().unwrap_or(0);
+        let newest = numbers
+            .iter()
+            .filter_map(|summary| number_of(&state.access, summary.project.as_str(), base))
+            .max()
+            .unwrap_or(0);
         // Whoever has looked meanwhile may have gone on to the next one.
         Ok(*self.seat().number.get_or_insert(newest))
     }
@@ -312,7 +316,10 @@ mod tests {
     #[test]
     fn browsers_are_told_from_programs() {
         let with = |name: &'static str, value: &'static str| {
-            is_browser(&HeaderMap::from_iter([(header::HeaderName::from_static(name), HeaderValue::from_static(value))]))
+            is_browser(&HeaderMap::from_iter([(
+                header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]))
         };
         for (name, value, expected) in [
             ("sec-fetch-site", "none", true),
