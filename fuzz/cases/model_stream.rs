@@ -34,10 +34,12 @@ fn replay(provider: Provider, pieces: Vec<Bytes>) -> (Vec<ModelChunk>, bool) {
     let events: Vec<_> = sse::events(bytes, 1 << 20).collect().now_or_never().expect("the bytes are there");
     let mut settings = ModelSettings::default();
     settings.endpoints.entry(provider).or_default().base_url = Some("http://127.0.0.1:9/v1".to_owned());
-    let mut reader = wire::reader(&Arc::new(Endpoint::new(provider, &settings).expect("loopback needs no key")));
+    let endpoint = Arc::new(Endpoint::new(provider, &settings).expect("loopback needs no key"));
+    let mut reader = wire::reader(&endpoint, "any");
     let mut chunks = Vec::new();
-    let read = || -> Result<(), ModelError> {
-        for event in events {
+    let mut events = events.into_iter();
+    let mut read = || -> Result<(), ModelError> {
+        for event in events.by_ref() {
             let event = event.map_err(|_| ModelError::Incomplete)?;
             reader.on_event(&event.event, &event.data, &mut chunks)?;
             if matches!(chunks.last(), Some(ModelChunk::Stop(_))) {
@@ -47,6 +49,14 @@ fn replay(provider: Provider, pieces: Vec<Bytes>) -> (Vec<ModelChunk>, bool) {
         reader.on_end(&mut chunks)
     };
     let complete = read().is_ok();
+    if complete {
+        // Whatever still comes behind the stop means nothing, and is no error that anybody hears of.
+        let said = chunks.len();
+        for event in events.map_while(Result::ok) {
+            let _ = reader.on_event(&event.event, &event.data, &mut chunks);
+        }
+        assert_eq!(chunks.len(), said, "nothing comes after the stop: {:?}", &chunks[said..]);
+    }
     let stops = chunks.iter().filter(|chunk| matches!(chunk, ModelChunk::Stop(_))).count();
     assert_eq!(stops, usize::from(complete), "complete means one stop, at the end");
     assert!(!complete || matches!(chunks.last(), Some(ModelChunk::Stop(_))));

@@ -1,11 +1,12 @@
-//! Any text a model may write: no panic, the same reply however it is cut, and no edit of it makes a file that is not text.
+//! Any text a model may write: no panic, the same reply however it is cut, never more than a reply may hold, and an edit that
+//! names one place in a file changes that place alone.
 //!
 //! The first byte is the size of the pieces. Guided by coverage in `scripts/fuzz`, for a moment in the tests.
 
 use cobuild::codegen::{
-    edit_match::apply_edits,
+    edit_match::{SearchReplace, apply_edits},
     reply::{ParsedReply, ReplyBuilder, ReplyChange},
-    reply_parser::ReplyParser,
+    reply_parser::{REPLY_FILES_MAX, REPLY_STEPS_MAX, ReplyParser},
     reply_path::Layout,
 };
 
@@ -20,11 +21,30 @@ pub(crate) fn check(data: &[u8]) {
     let whole = parse([text.as_ref()]);
     let pieces: Vec<String> = chars.chunks(usize::from(*size).max(1)).map(|piece| piece.iter().collect()).collect();
     assert_eq!(whole, parse(pieces.iter().map(String::as_str)), "the cuts show");
+    assert!(whole.files.len() + whole.refused_files.len() <= REPLY_FILES_MAX, "{} files", whole.files.len());
+    assert!(whole.commands.len() + whole.packages.len() <= REPLY_STEPS_MAX, "{} commands", whole.commands.len());
     for file in &whole.files {
         if let ReplyChange::Edit(blocks) = &file.change {
-            // Whether they match is another matter.
-            let _ = apply_edits(ORIGINAL, blocks);
+            check_edits(blocks);
         }
+    }
+}
+
+/// All blocks, which must not panic; then each by itself, where what it says is beyond doubt.
+fn check_edits(blocks: &[SearchReplace]) {
+    let _ = apply_edits(ORIGINAL, blocks);
+    let lines: Vec<&str> = ORIGINAL.lines().collect();
+    for block in blocks {
+        let search: Vec<&str> = block.search.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+        let places: Vec<usize> = (0..lines.len()).filter(|at| lines[*at..].starts_with(&search)).collect();
+        let [at] = places[..] else { continue };
+        if block.search.trim().is_empty() {
+            continue;
+        }
+        let edited = apply_edits(ORIGINAL, std::slice::from_ref(block)).expect("there is one such place");
+        let edited: Vec<&str> = edited.lines().collect();
+        assert!(edited.starts_with(&lines[..at]), "what comes before {block:?} stays: {edited:?}");
+        assert!(edited.ends_with(&lines[at + search.len()..]), "what comes behind {block:?} stays: {edited:?}");
     }
 }
 

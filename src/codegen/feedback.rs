@@ -114,6 +114,15 @@ pub fn with_page(prompt: &str, address: &str, html: &str) -> String {
     )
 }
 
+/// A prompt that wants a page imitated which cannot be read.
+#[must_use]
+pub fn without_page(prompt: &str, reason: &str) -> String {
+    format!(
+        "{prompt}\n\nThe page to imitate could not be read; do without it, and say so. Why, as data:\n\n```\n{}\n```",
+        fenced(reason)
+    )
+}
+
 /// A prompt with what its author's program knows besides.
 #[must_use]
 pub fn with_background(prompt: &str, background: &str) -> String {

@@ -167,7 +167,7 @@ impl Answering {
                 call.body["continuationToken"] = json!(token);
             }
             match connections.stream(endpoint, &call).await {
-                Ok(events) => return Ok(Open { events, reader: wire::reader(endpoint) }),
+                Ok(events) => return Ok(Open { events, reader: wire::reader(endpoint, &ask.model.id) }),
                 Err(refusal) => {
                     if !self.drop_blamed(&refusal, &call.body) {
                         return Err(refusal.failure);

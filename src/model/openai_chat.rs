@@ -119,18 +119,12 @@ pub struct State {
 }
 
 impl State {
-    /// At the beginning of an answer.
+    /// At the beginning of this model's answer.
     #[must_use]
-    pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self {
-            endpoint,
-            stop: None,
-            usage: None,
-            think: ThinkTags::default(),
-            named: false,
-            refused: false,
-            over: false,
-        }
+    pub fn new(endpoint: Arc<Endpoint>, model: &str) -> Self {
+        let mut think = ThinkTags::default();
+        think.answer_of(model);
+        Self { endpoint, stop: None, usage: None, think, named: false, refused: false, over: false }
     }
 
     fn finish(&mut self, out: &mut Vec<ModelChunk>) -> Result<(), ModelError> {
@@ -225,6 +219,7 @@ impl Wire for State {
         }
         if let Some(model) = value.get("model").and_then(Value::as_str)
             && !self.named
+            && !model.is_empty()
         {
             self.named = true;
             self.think.answer_of(model);
@@ -446,6 +441,13 @@ mod tests {
         let chunks = said("deepseek-r1", &[apart, text("Hel"), text("lo"), finish("stop"), done()]);
         assert_eq!(chunks[1..3], [ModelChunk::Text("Hel".into()), ModelChunk::Text("lo".into())]);
         assert_eq!(text_of(&said("deepseek-r1", &[text("Hel"), text("lo"), finish("stop"), done()])), "Hello");
+        // Some name it after a first chunk without a name, others never.
+        let unnamed = json!({"model": "", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+        let late = json!({"model": "qwq:32b", "choices": [{"index": 0, "delta": {"content": ""}}]});
+        let frames = [&[unnamed.clone(), late][..], &begun].concat();
+        assert_eq!(text_of(&read(&frames).expect("complete")), "Hello");
+        let asked = testing::chunks_of(Provider::Groq, "qwen/qwq-32b", &[&[unnamed][..], &begun].concat());
+        assert_eq!(text_of(&asked.expect("complete")), "Hello");
         // Cut off in the middle of it: there is no answer.
         assert_eq!(text_of(&said("deepseek-r1", &[text("Hel"), text("lo"), finish("length"), done()])), "");
     }

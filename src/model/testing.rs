@@ -53,7 +53,12 @@ pub(super) fn ask(model: &str) -> Ask {
 
 /// What a provider's wire makes of these events followed by the end of the bytes. A text frame is sent as it is.
 pub(super) fn chunks(provider: Provider, frames: &[Value]) -> Result<Vec<ModelChunk>, ModelError> {
-    let mut reader = wire::reader(&Arc::new(endpoint(provider)));
+    chunks_of(provider, "any", frames)
+}
+
+/// The same when this model was asked.
+pub(super) fn chunks_of(provider: Provider, model: &str, frames: &[Value]) -> Result<Vec<ModelChunk>, ModelError> {
+    let mut reader = wire::reader(&Arc::new(endpoint(provider)), model);
     let mut out = Vec::new();
     for frame in frames {
         let data = frame.as_str().map_or_else(|| frame.to_string(), str::to_owned);

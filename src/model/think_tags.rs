@@ -15,6 +15,8 @@ const CLOSE: &str = "</think>";
 const BEGUN_BY_PROMPT: [&str; 4] = ["deepseek-r1", "r1-distill", "qwq", "-thinking"];
 /// Most bytes of reasoning without an end that may turn out to be the answer.
 const DOUBTFUL_SIZE_BYTES_MAX: usize = 1024 * 1024;
+/// How an answer begins a file.
+const FILE_TAGS: [&str; 2] = ["<file", "<edit"];
 
 /// Tells reasoning from answer, piece by piece. Only an answer that begins with the tag is looked into, or one whose prompt
 /// did.
@@ -24,6 +26,8 @@ pub(super) struct ThinkTags {
     /// What went out as reasoning only because the model is one of those, and the server may have taken the reasoning out:
     /// then it is the answer. `None`: there is no doubt.
     doubtful: Option<String>,
+    /// The server has told reasoning from answer itself.
+    apart: bool,
     /// What may be the beginning of a tag, or blanks around one.
     held: String,
 }
@@ -42,16 +46,17 @@ enum State {
 }
 
 impl ThinkTags {
-    /// Which model answers. Before the first piece.
+    /// Which model answers: as it was asked for, or as the server calls it. Before the first piece.
     pub(super) fn answer_of(&mut self, model: &str) {
         let model = model.to_ascii_lowercase();
-        if self.state == State::Start && BEGUN_BY_PROMPT.iter().any(|part| model.contains(part)) {
+        if self.state == State::Start && !self.apart && BEGUN_BY_PROMPT.iter().any(|part| model.contains(part)) {
             self.doubtful = Some(String::new());
         }
     }
 
     /// The server tells reasoning from answer by itself.
     pub(super) fn told_apart(&mut self) {
+        self.apart = true;
         if self.state == State::Start {
             self.doubtful = None;
         }
@@ -67,10 +72,13 @@ impl ThinkTags {
         while self.step(out) {}
     }
 
-    /// The content is over; `complete`: the model was done.
+    /// The content is over; `complete`: the model was done. Cut off, doubtful text is the answer where it writes files: so
+    /// far into its reasoning, a model sketches, and an answer that is lost cannot be continued.
     pub(super) fn finish(&mut self, complete: bool, out: &mut Vec<ModelChunk>) {
         let held = std::mem::take(&mut self.held);
-        if let (State::Inside, true, Some(doubtful)) = (self.state, complete, self.doubtful.take()) {
+        if let (State::Inside, Some(doubtful)) = (self.state, self.doubtful.take())
+            && (complete || FILE_TAGS.iter().any(|tag| doubtful.contains(tag)))
+        {
             out.push(ModelChunk::Text(doubtful + &held));
             return;
         }
@@ -116,7 +124,7 @@ impl ThinkTags {
                     let kept = self.held.split_off(self.held.len() - unfinished(&self.held));
                     self.reason(out);
                     self.held = kept;
-                    false
+                    self.give_up_doubt(out)
                 }
             },
             State::Behind => {
@@ -138,12 +146,18 @@ impl ThinkTags {
         if let Some(doubtful) = &mut self.doubtful {
             doubtful.push_str(&self.held);
         }
-        if self.doubtful.as_ref().is_some_and(|doubtful| doubtful.len() > DOUBTFUL_SIZE_BYTES_MAX) {
-            self.doubtful = None;
-        }
         if !self.held.is_empty() {
             out.push(ModelChunk::Reasoning(std::mem::take(&mut self.held)));
         }
+    }
+
+    /// No model reasons for so long: what is held back was the answer.
+    fn give_up_doubt(&mut self, out: &mut Vec<ModelChunk>) -> bool {
+        if let Some(doubtful) = self.doubtful.take_if(|doubtful| doubtful.len() > DOUBTFUL_SIZE_BYTES_MAX) {
+            self.held.insert_str(0, &doubtful);
+            self.answer(out);
+        }
+        false
     }
 }
 
@@ -202,6 +216,47 @@ mod tests {
         check_of("qwq", "Hello </thi", "Hello ", "Hello </thi");
         check_of("qwq", " <think>Hello", "Hello", "");
         check("hm</think>Hello", "", "hm</think>Hello");
+    }
+
+    /// What is reasoning and what is answer of a content that was cut off.
+    fn cut(model: &str, pieces: &[&str]) -> (String, String) {
+        let mut tags = ThinkTags::default();
+        tags.answer_of(model);
+        let mut out = Vec::new();
+        pieces.iter().for_each(|piece| tags.push((*piece).to_owned(), &mut out));
+        tags.finish(false, &mut out);
+        let (mut thought, mut said) = (String::new(), String::new());
+        for chunk in out {
+            match chunk {
+                ModelChunk::Text(text) => said.push_str(&text),
+                ModelChunk::Reasoning(text) => thought.push_str(&text),
+                other => panic!("{other:?}"),
+            }
+        }
+        (thought, said)
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_not_lost() {
+        // The server took the reasoning out; the files are the answer, and it can be continued.
+        let (_, said) = cut("qwq", &["Here:\n<file path=\"a.js\">\nconst a", " = 1;\n</th"]);
+        assert_eq!(said, "Here:\n<file path=\"a.js\">\nconst a = 1;\n</th");
+        assert_eq!(cut("qwq", &["First I think"]), ("First I think".to_owned(), String::new()));
+        assert_eq!(cut("qwq", &["hm</think>Hel"]), ("hm".to_owned(), "Hel".to_owned()));
+        // Longer than anybody reasons.
+        let long = "word ".repeat(DOUBTFUL_SIZE_BYTES_MAX / 5 + 1);
+        let (_, said) = cut("qwq", &[&long, "and </th", "is"]);
+        assert_eq!(said, format!("{long}and </this"));
+    }
+
+    #[test]
+    fn what_the_server_tells_apart_stays_apart_whatever_it_says_of_the_model() {
+        let mut tags = ThinkTags::default();
+        tags.told_apart();
+        tags.answer_of("deepseek-r1");
+        let mut out = Vec::new();
+        tags.push("Hello".to_owned(), &mut out);
+        assert_eq!(out, [ModelChunk::Text("Hello".to_owned())]);
     }
 
     #[test]

@@ -130,11 +130,26 @@ impl Vendors {
     fn ready_default(&self, provider: Provider) -> Option<ModelInfo> {
         self.endpoint(provider).ok()?;
         if let Some(model) = self.default_of(provider) {
-            return Some(info(&model));
+            return Some(self.info(&model));
         }
         let name = bare(provider);
         let notice = self.without_default(provider).to_string();
         (!provider.is_local()).then(|| ModelInfo { notice: Some(notice), ..ModelInfo::new(name) })
+    }
+
+    fn info(&self, model: &Model) -> ModelInfo {
+        let price = model.price_on(today()).map(price);
+        ModelInfo {
+            name: model.name.to_string(),
+            notice: model.retired_on.map(|day| format!("Retires on {day}")),
+            context_tokens_max: model.context_tokens_max,
+            output_tokens_max: model.output_tokens_max,
+            vision: model.vision,
+            price,
+            prices_as_of: price.map(|_| self.catalogue.as_of().to_string()),
+            canned: false,
+            retires_on: model.retired_on.map(|day| day.to_string()),
+        }
     }
 
     /// What to say of a provider without a default model.
@@ -403,19 +418,6 @@ fn bare(provider: Provider) -> String {
     format!("{provider}/")
 }
 
-fn info(model: &Model) -> ModelInfo {
-    ModelInfo {
-        name: model.name.to_string(),
-        notice: model.retired_on.map(|day| format!("Retires on {day}")),
-        context_tokens_max: model.context_tokens_max,
-        output_tokens_max: model.output_tokens_max,
-        vision: model.vision,
-        price: model.price_on(today()).map(price),
-        canned: false,
-        retires_on: model.retired_on.map(|day| day.to_string()),
-    }
-}
-
 /// A price as clients see it.
 pub(crate) fn price(price: Price) -> ModelPrice {
     let Price { input, output, cache_read, cache_write, cache_write_1h: _ } = price;
@@ -434,7 +436,8 @@ struct Vendor {
 impl ModelProvider for Vendor {
     /// Its default, or the provider's bare name when it has none: that resolves to a sentence that says why.
     fn default_model(&self) -> ModelInfo {
-        self.vendors.default_of(self.provider).map_or_else(|| ModelInfo::new(bare(self.provider)), |model| info(&model))
+        let default = self.vendors.default_of(self.provider);
+        default.map_or_else(|| ModelInfo::new(bare(self.provider)), |model| self.vendors.info(&model))
     }
 
     fn ready_default(&self) -> Option<ModelInfo> {
@@ -442,12 +445,16 @@ impl ModelProvider for Vendor {
     }
 
     fn models(&self) -> Vec<ModelInfo> {
-        if self.listed { self.vendors.usable(self.provider).iter().map(info).collect() } else { Vec::new() }
+        if self.listed {
+            self.vendors.usable(self.provider).iter().map(|model| self.vendors.info(model)).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
-        Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| info(&model)))
+        Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| self.vendors.info(&model)))
     }
 
     fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {

@@ -66,14 +66,14 @@ pub fn call(endpoint: &Endpoint, ask: &Ask) -> Result<Call, ModelError> {
     }
 }
 
-/// The reader for an endpoint's answers.
+/// The reader for an endpoint's answer. `model` is who was asked, as the vendor calls it: servers do not always say.
 #[must_use]
-pub fn reader(endpoint: &Arc<Endpoint>) -> Box<dyn Wire> {
+pub fn reader(endpoint: &Arc<Endpoint>, model: &str) -> Box<dyn Wire> {
     let endpoint = Arc::clone(endpoint);
     match endpoint.provider.wire() {
         WireKind::Anthropic => Box::new(anthropic::State::new(endpoint)),
         WireKind::OpenaiResponses => Box::new(openai_responses::State::new(endpoint)),
-        WireKind::OpenaiChat => Box::new(openai_chat::State::new(endpoint)),
+        WireKind::OpenaiChat => Box::new(openai_chat::State::new(endpoint, model)),
         WireKind::Gemini => Box::new(gemini::State::new(endpoint)),
     }
 }

@@ -62,6 +62,8 @@ pub struct ModelInfo {
     pub canned: bool,
     /// What it costs.
     pub price: Option<ModelPrice>,
+    /// The day of the table that says so, `YYYY-MM-DD`.
+    pub prices_as_of: Option<String>,
     /// The first day on which it no longer works, `YYYY-MM-DD`.
     pub retires_on: Option<String>,
 }

@@ -13,7 +13,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use cobuild_protocol::state::FileInfo;
+use cobuild_protocol::{FilePath, state::FileInfo};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -74,7 +74,7 @@ pub(crate) struct SandboxLink {
 #[derive(Debug)]
 enum Request {
     Push { done: oneshot::Sender<Result<(), SandboxError>> },
-    Pull { reporter: Reporter, before: Option<Tree>, done: oneshot::Sender<Result<(), ProjectError>> },
+    Pull { reporter: Reporter, before: Option<Tree>, done: oneshot::Sender<Result<Vec<FilePath>, ProjectError>> },
     Held { done: oneshot::Sender<Tree> },
 }
 
@@ -156,8 +156,9 @@ impl SandboxLink {
     }
 
     /// Brings what processes changed into the tree. `before` is what the sandbox held when the process began: what
-    /// changed since then, the process may not have seen, so both changes are merged, or kept side by side.
-    pub(crate) async fn pull(&self, reporter: Reporter, before: Option<Tree>) -> Result<(), ProjectError> {
+    /// changed since then, the process may not have seen, so both changes are merged, or kept side by side. Returns the
+    /// files that the tree took.
+    pub(crate) async fn pull(&self, reporter: Reporter, before: Option<Tree>) -> Result<Vec<FilePath>, ProjectError> {
         let (done, pulled) = oneshot::channel();
         self.requests.send(Request::Pull { reporter, before, done }).await.map_err(|_| gone())?;
         pulled.await.map_err(|_| gone())?

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
-    command::Apply,
+    command::{Apply, LeaveOut},
     event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError, PreviewUnchecked},
     value::{ContentHash, FileOrigin, PreviewState},
 };
@@ -16,7 +16,8 @@ use cobuild_protocol::{
 use super::{
     exec,
     generate::Bases,
-    install, merge,
+    install,
+    merge::{self, Merging},
     preview_check::{self, Before, Verdict},
 };
 use crate::{
@@ -39,22 +40,30 @@ use crate::{
 
 /// Largest reply: sixteen files of the largest size would not fit into one anyway.
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most files that can be left out of a reply by name.
+const FILES_LEFT_OUT_MAX: usize = 256;
 
 pub(super) fn work(command: Apply) -> Result<Work, ProjectError> {
-    let Apply { reply, packages, edit } = command;
+    let Apply { reply, packages, edit, leave_out } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    Ok(Work::Apply { reply, packages, edit })
+    if leave_out.files.len() > FILES_LEFT_OUT_MAX {
+        return Err(ProjectError::TooLarge(format!("leave_out has at most {FILES_LEFT_OUT_MAX} files")));
+    }
+    Ok(Work::Apply { reply, packages, edit, leave_out })
 }
 
 pub(crate) async fn perform(
     context: JobContext,
     reply: String,
     packages: Vec<PackageSpec>,
+    left_out: LeaveOut,
 ) -> Result<(), ProjectError> {
-    let reply = parse_reply_in(&reply, context.layout);
-    let staging = stage(&context, &reply, None, &BTreeSet::new()).await?;
+    let mut reply = parse_reply_in(&reply, context.layout);
+    reply.leave_out(&left_out);
+    let mut merging = Merging::of(context.message);
+    let staging = stage(&context, &reply, None, &BTreeSet::new(), &mut merging).await?;
     refuse_all(&context, &staging.losses).await?;
     refuse_all(&context, &staging.unmerged).await?;
     if !staging.unmatched.is_empty() {
@@ -93,6 +102,10 @@ pub(super) struct Effect {
     pub(super) written: Vec<FilePath>,
     /// Why the app does not work, as far as that can be seen.
     pub(super) problem: Option<Problem>,
+    /// Whether that could be seen at all.
+    pub(super) checked: bool,
+    /// The files that its commands changed.
+    pub(super) changed: Vec<FilePath>,
     /// Whether there was anything to do at all.
     pub(super) acted: bool,
 }
@@ -122,7 +135,7 @@ pub(super) async fn put_into_effect(
     let before = Before::now(context, link.as_deref());
     let written = write(context, staged).await?;
     if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
-        return Ok(Effect { written, problem: None, acted: false });
+        return Ok(Effect { written, problem: None, checked: false, changed: Vec::new(), acted: false });
     }
     let installed = if needed.packages.is_empty() { Ok(()) } else { install::install(context, needed.packages).await };
     drop(hold);
@@ -130,26 +143,31 @@ pub(super) async fn put_into_effect(
         Ok(link) => link,
         // Without a sandbox the files are all the same safe in the tree; only what needs one fails.
         Err(_) if installed.is_ok() && reply.commands.is_empty() => {
-            return Ok(Effect { written, problem: None, acted: true });
+            return Ok(Effect { written, problem: None, checked: false, changed: Vec::new(), acted: true });
         }
         Err(error) => return installed.and(Err(error.into())),
     };
     link.push().await?;
+    let mut changed = Vec::new();
     let ran = match installed {
-        Ok(()) => run_commands(context, &reply.commands).await,
+        Ok(()) => run_commands(context, &reply.commands, &mut changed).await,
         Err(error) => Err(error),
     };
-    let problem = match ran {
-        // What a repository shows, if anything, is not known.
-        Ok(()) if context.layout == Layout::Repository => None,
-        Ok(()) => match show(context, preview_check::check(context, &link, &written, &before).await).await? {
-            None => show_late(context, &before).await?,
-            problem => problem,
-        },
-        Err(ProjectError::ProcessFailed(reason)) => Some(Problem::Process(reason)),
+    let (problem, checked) = match ran {
+        // What a repository shows, if anything, is not known: its processes are all there is to look at.
+        Ok(()) if context.layout == Layout::Repository => (None, true),
+        Ok(()) => {
+            let verdict = preview_check::check(context, &link, &written, &before).await;
+            let checked = !matches!(verdict, Verdict::Unknown(_));
+            match show(context, verdict).await? {
+                None => (show_late(context, &before).await?, checked),
+                problem => (problem, checked),
+            }
+        }
+        Err(ProjectError::ProcessFailed(reason)) => (Some(Problem::Process(reason)), true),
         Err(error) => return Err(error),
     };
-    Ok(Effect { written, problem, acted: true })
+    Ok(Effect { written, problem, checked, changed, acted: true })
 }
 
 /// Looks at the preview, and says to the room how it is.
@@ -203,6 +221,7 @@ pub(super) async fn stage(
     reply: &ParsedReply,
     bases: Option<&Bases>,
     meant: &BTreeSet<FilePath>,
+    merging: &mut Merging,
 ) -> Result<Staging, ProjectError> {
     let tree = context.tree.borrow().clone();
     let mut staging = Staging { unmatched: reply.unmatched.clone(), ..Staging::default() };
@@ -233,7 +252,9 @@ pub(super) async fn stage(
         };
         staging.files.push(StagedFile { path: file.path.clone(), content: Some(content), base });
     }
-    let merged = merge::merge_all(context, &tree, &reply.merges).await?;
+    // Where nothing takes effect, nothing is paid for.
+    let merges = if staging.unmatched.is_empty() { &reply.merges[..] } else { &[] };
+    let merged = merge::merge_all(context, &tree, merges, merging).await?;
     for file in merged.files {
         // What the edit makes of the file counts, not what else the reply writes there.
         staging.files.retain(|other| other.path != file.path);
@@ -392,11 +413,18 @@ async fn manifest(context: &JobContext, tree: &Tree, staged: &[StagedFile]) -> R
     Ok(String::from_utf8(content.to_vec()).ok())
 }
 
-/// Runs the reply's commands one after the other. All are tried; the run fails if one did.
-async fn run_commands(context: &JobContext, commands: &[String]) -> Result<(), ProjectError> {
+/// Runs the reply's commands one after the other, and notes which files they changed. All are tried; the run fails if one
+/// did.
+async fn run_commands(
+    context: &JobContext,
+    commands: &[String],
+    changed: &mut Vec<FilePath>,
+) -> Result<(), ProjectError> {
     let mut failed = None;
     for command in commands {
-        if let Err(exec::Failure { reason, tail }) = exec::run_shell(context, command, exec::TIMEOUT_MAX).await? {
+        let ran = exec::run_shell(context, command, exec::TIMEOUT_MAX).await?;
+        changed.extend(ran.changed);
+        if let Some(exec::Failure { reason, tail }) = ran.failure {
             failed.get_or_insert(ProjectError::ProcessFailed(format!("`{command}` failed: {reason}\n{tail}")));
         }
     }

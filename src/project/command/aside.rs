@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use super::meter::Meter;
 use crate::project::{
     error::ProjectError,
-    model_provider::{ModelChunk, ModelError, ModelRequest, StopReason, Switch},
+    model_provider::{ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch},
     run::JobContext,
 };
 
@@ -28,14 +28,14 @@ pub(super) enum News {
 }
 
 impl<'a> Aside<'a> {
-    /// Asks – if there is budget left for it. What it consumes is part of `message`.
+    /// Asks this model – if there is budget left for it. What it consumes is part of `message`.
     pub(super) fn ask(
         context: &'a JobContext,
         message: MessageId,
-        context_tokens_max: Option<u64>,
+        model: &ModelInfo,
         request: ModelRequest,
     ) -> Result<Self, ProjectError> {
-        let meter = Meter::begin(context, message, context_tokens_max, &request)?;
+        let meter = Meter::begin(context, message, model, &request)?;
         let chunks = context.parts.models.stream(request);
         Ok(Self { context, meter, chunks, text: String::new() })
     }
@@ -51,7 +51,7 @@ impl<'a> Aside<'a> {
                 Some(Ok(ModelChunk::Reasoning(more))) => self.meter.said(more.len()),
                 Some(Ok(ModelChunk::Usage(usage))) => self.meter.learned(usage),
                 Some(Ok(ModelChunk::Switched(switch))) => {
-                    self.meter.switched(switch.to.context_tokens_max);
+                    self.meter.switched(&switch.to);
                     return News::Switched(switch);
                 }
                 Some(Ok(ModelChunk::Stop(stop))) => return News::Ended(Ok((std::mem::take(&mut self.text), stop))),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cobuild_protocol::{
-    Event,
+    Event, FilePath,
     command::Exec,
     event::{ExecFinished, ExecStarted, ProcessOutput},
 };
@@ -47,11 +47,21 @@ pub(super) fn accept(desk: &mut Desk<'_>, command: Exec) -> Result<Acceptance, P
 }
 
 pub(crate) async fn perform(context: JobContext, command: String, timeout: Duration) -> Result<(), ProjectError> {
-    run_shell(&context, &command, timeout).await?.map_err(|failure| ProjectError::ProcessFailed(failure.reason))
+    let Ran { failure, changed: _ } = run_shell(&context, &command, timeout).await?;
+    failure.map_or(Ok(()), |failure| Err(ProjectError::ProcessFailed(failure.reason)))
 }
 
 /// How much of a command's last words a model gets to see: why it failed is there.
 const TAIL_SIZE_BYTES_MAX: usize = 2 * 1024;
+
+/// What became of a command.
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// How it failed, if it did.
+    pub(super) failure: Option<Failure>,
+    /// The files it changed, as far as the tree took them.
+    pub(super) changed: Vec<FilePath>,
+}
 
 /// How a command failed.
 #[derive(Debug)]
@@ -62,12 +72,8 @@ pub(super) struct Failure {
     pub(super) tail: String,
 }
 
-/// Runs one shell command and takes over what it changed. The inner error says how the command failed.
-pub(super) async fn run_shell(
-    context: &JobContext,
-    command: &str,
-    timeout: Duration,
-) -> Result<Result<(), Failure>, ProjectError> {
+/// Runs one shell command and takes over what it changed.
+pub(super) async fn run_shell(context: &JobContext, command: &str, timeout: Duration) -> Result<Ran, ProjectError> {
     let link = context.link().await?;
     link.push().await?;
     let before = link.held().await?;
@@ -91,15 +97,16 @@ pub(super) async fn run_shell(
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let finished = ExecFinished { exit_code, error: error.clone(), duration_ms };
     context.reporter.event(Event::ExecFinished(finished)).await?;
-    if exit? != Exit::Lost {
-        link.pull(context.reporter.clone(), Some(before)).await?;
-    }
-    let failure = |reason| Failure { reason, tail };
-    Ok(match (exit_code, error) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(failure(format!("exit code {code}"))),
-        (None, error) => Err(failure(error.unwrap_or_default())),
-    })
+    let changed = match exit? {
+        Exit::Lost => Vec::new(),
+        _ => link.pull(context.reporter.clone(), Some(before)).await?,
+    };
+    let reason = match (exit_code, error) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exit code {code}")),
+        (None, error) => Some(error.unwrap_or_default()),
+    };
+    Ok(Ran { failure: reason.map(|reason| Failure { reason, tail }), changed })
 }
 
 /// Runs a program and reports its output as it comes. Dropping the future kills it.

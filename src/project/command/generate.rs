@@ -6,13 +6,17 @@
 //! | `context` | what the model sees of the project and the conversation |
 //! | `compaction` | the summary of a conversation that outgrew the window |
 //! | `answer` | what the model says → events for the room, and a reply to apply |
+//! | `cut` | answers that are not whole |
+//! | `owed` | what an answer has to say again before any of it counts |
 //! | `mending` | whether the app works after an answer, and the way back when it cannot be made to |
 
 mod answer;
 mod compaction;
 mod context;
+mod cut;
 mod joining;
 mod mending;
+mod owed;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -31,6 +35,7 @@ use tokio::sync::mpsc;
 
 use self::{
     answer::Answer,
+    cut::Cut,
     joining::Joining,
     mending::{Look, Mending},
     talk::Talk,
@@ -168,6 +173,8 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
     let mut talk = Talk::begin(context, &work).await?;
     let mut answer = Answer::new(context, context.message, work.verbatim);
     let mut mending = Mending::new(context, &work.model);
+    // Stays when the answer is corrected.
+    let mut cut: Option<Cut> = None;
     loop {
         let asked = talk.ask(&mut answer).await;
         mending.answered_by(talk.model());
@@ -175,13 +182,15 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             Ok(ending) => ending,
             Err(error) => return mending.give_up(error).await,
         };
-        let look = if work.changes_files() { mending.apply(answer.reply(), ending).await? } else { ending.into() };
+        let reply = answer.reply();
+        cut = cut.or(Cut::of(ending, &reply));
+        let look = if work.changes_files() { mending.apply(reply, talk.message()).await? } else { Look::Fine };
         let joined = if matches!(look, Look::Unmatched(_)) { None } else { joining.next() };
         match (look, joined) {
             (look, Some(wish)) => {
                 mending.begin_anew();
                 talk.join(wish, look.problem()).await?;
-                answer = Answer::new(context, talk.message(), work.verbatim);
+                (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
             }
             (Look::Unmatched(changes), None) => {
                 if !mending.may_correct() {
@@ -198,23 +207,17 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 }
                 let files = mending.touched_files().await?;
                 talk.say(TurnReason::Repair, feedback::repair(&problem, &files), problem).await?;
-                answer = Answer::new(context, talk.message(), work.verbatim);
+                (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
             }
-            (Look::Cut, None) => return Err(cut_off()),
+            (Look::Unsure(_), None) => return mending.give_up(mending::unsure()).await,
             (Look::Fine, None) => match joining.last().await {
-                None => return Ok(()),
+                None => return cut.map_or(Ok(()), |cut| Err(cut.error(work.changes_files()))),
                 Some(wish) => {
                     mending.begin_anew();
                     talk.join(wish, None).await?;
-                    answer = Answer::new(context, talk.message(), work.verbatim);
+                    (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
                 }
             },
         }
     }
-}
-
-fn cut_off() -> ProjectError {
-    ProjectError::CutOff(
-        "the answer reached the model's output limit; its complete files were applied, the cut-off one was not",
-    )
 }

@@ -60,7 +60,7 @@ async fn run_npm(context: &JobContext, packages: &[String]) -> Result<(), Projec
     })
     .await?;
     match exit {
-        Exit::Code(0) => link.pull(context.reporter.clone(), Some(before)).await,
+        Exit::Code(0) => link.pull(context.reporter.clone(), Some(before)).await.map(drop),
         Exit::Code(_) => Err(ProjectError::ProcessFailed(reason(&tail))),
         Exit::TimedOut => {
             let limit = limit.as_secs();

@@ -1,17 +1,19 @@
 //! What a call of the model consumes. It is put on record however the call ends, also when its run is cancelled in the
 //! middle of it: the vendor's bill does not care.
 
-use cobuild_protocol::{MessageId, value::Usage};
+use cobuild_protocol::{MessageId, model::ModelPrice, value::Usage};
 
 use crate::project::{
     error::ProjectError,
     figures,
-    model_provider::ModelRequest,
+    model_provider::{ModelInfo, ModelRequest},
     run::{CallUsage, JobContext, UpdateBody},
 };
 
 /// Bytes of text and code that make a token, about.
 const BYTES_PER_TOKEN: u64 = 4;
+/// Pico-dollars, a price's unit per token, in a nano-dollar.
+const PICO_PER_NANO: u128 = 1000;
 
 /// Counts one call, from the first model that is asked to the one that answers.
 pub(super) struct Meter<'a> {
@@ -19,6 +21,9 @@ pub(super) struct Meter<'a> {
     message: MessageId,
     turn: u32,
     context_tokens_max: Option<u64>,
+    /// What the model that is asked costs, and of which day that is.
+    price: Option<ModelPrice>,
+    prices_as_of: Option<String>,
     asked_bytes: usize,
     said_bytes: usize,
     /// What models consumed that failed before another request was made of the call.
@@ -29,12 +34,11 @@ pub(super) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// For the call that is about to be made – if there is budget left for it. `context_tokens_max` is the window of the
-    /// model that is asked.
+    /// For the call of this model that is about to be made – if there is budget left for it.
     pub(super) fn begin(
         context: &'a JobContext,
         message: MessageId,
-        context_tokens_max: Option<u64>,
+        model: &ModelInfo,
         request: &ModelRequest,
     ) -> Result<Self, ProjectError> {
         let turn = context.spending.begin_call(&context.parts.settings)?;
@@ -43,7 +47,9 @@ impl<'a> Meter<'a> {
             context,
             message,
             turn,
-            context_tokens_max,
+            context_tokens_max: model.context_tokens_max,
+            price: model.price,
+            prices_as_of: model.prices_as_of.clone(),
             asked_bytes: size_bytes(request),
             said_bytes: 0,
             before: None,
@@ -62,9 +68,11 @@ impl<'a> Meter<'a> {
         self.known = Some(usage);
     }
 
-    /// A model failed, and one with this window answers.
-    pub(super) fn switched(&mut self, context_tokens_max: Option<u64>) {
-        self.context_tokens_max = context_tokens_max;
+    /// A model failed, and this one answers.
+    pub(super) fn switched(&mut self, model: &ModelInfo) {
+        self.context_tokens_max = model.context_tokens_max;
+        self.price = model.price;
+        self.prices_as_of.clone_from(&model.prices_as_of);
     }
 
     /// The one that answers now gets a request of its own. What the others consumed stays on the bill.
@@ -78,7 +86,7 @@ impl<'a> Meter<'a> {
     /// The call is over. Returns what it consumed.
     pub(super) async fn settle(mut self) -> Result<(), ProjectError> {
         self.settled = true;
-        let call = self.call();
+        let call = self.call(false);
         self.context.spending.add(&call.usage);
         Ok(self.context.reporter.report(UpdateBody::Usage(call)).await?)
     }
@@ -101,19 +109,36 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn call(&self) -> CallUsage {
-        let tokens = |bytes: usize| Some(bytes as u64 / BYTES_PER_TOKEN);
-        let estimate = || Usage {
-            input_tokens: tokens(self.asked_bytes),
-            output_tokens: tokens(self.said_bytes),
-            estimated: true,
-            ..Usage::default()
+    /// What is put on record; `broken`: the call ends in the middle of its answer.
+    fn call(&self, broken: bool) -> CallUsage {
+        let said = self.said_bytes as u64 / BYTES_PER_TOKEN;
+        // What the vendor said in the middle of it may be far behind: Anthropic's first word is one token.
+        let is_behind = |known: &Usage| broken && known.output_tokens.unwrap_or(0) < said;
+        let own = match &self.known {
+            Some(known) if is_behind(known) => Some(self.estimated(known.clone(), said)),
+            Some(known) => Some(known.clone()),
+            None if self.before.is_some() && self.said_bytes == 0 => None,
+            None => {
+                let input_tokens = Some(self.asked_bytes as u64 / BYTES_PER_TOKEN);
+                let estimate = self.estimated(Usage { input_tokens, ..Usage::default() }, said);
+                // One that ended by itself without a word was refused, and perhaps cost nothing.
+                let has_price = broken || self.said_bytes > 0;
+                Some(if has_price { estimate } else { Usage { cost_nano_usd: None, prices_as_of: None, ..estimate } })
+            }
         };
-        let usage = match (&self.known, &self.before) {
-            (None, Some(before)) if self.said_bytes > 0 => before.plus(&estimate()),
-            _ => self.total().unwrap_or_else(estimate),
+        let usage = match (&self.before, own) {
+            (Some(before), Some(own)) => before.plus(&own),
+            (before, own) => own.or_else(|| before.clone()).unwrap_or_default(),
         };
         CallUsage { message: self.message, turn: self.turn, usage, context_tokens_max: self.context_tokens_max }
+    }
+
+    /// The same with our own count of the answer, and what that costs where the model has a price.
+    fn estimated(&self, usage: Usage, output_tokens: u64) -> Usage {
+        let usage = Usage { output_tokens: Some(output_tokens), estimated: true, ..usage };
+        let cost_nano_usd = self.price.and_then(|price| cost(price, &usage));
+        let prices_as_of = cost_nano_usd.and(self.prices_as_of.clone());
+        Usage { cost_nano_usd, prices_as_of, ..usage }
     }
 }
 
@@ -122,22 +147,25 @@ impl Drop for Meter<'_> {
         if self.settled {
             return;
         }
-        let mut call = self.call();
-        // What the vendor said in the middle of it may be far behind: Anthropic's first word is one token.
-        let said = self.said_bytes as u64 / BYTES_PER_TOKEN;
-        if call.usage.output_tokens.unwrap_or(0) < said {
-            call.usage = Usage {
-                output_tokens: Some(said),
-                cost_nano_usd: None,
-                prices_as_of: None,
-                estimated: true,
-                ..call.usage
-            };
-        }
-        if !self.context.reporter.try_report_outside(UpdateBody::Usage(call)) {
+        if !self.context.reporter.try_report_outside(UpdateBody::Usage(self.call(true))) {
             tracing::info!(message = %self.message, "what a cancelled call consumed is not on record");
         }
     }
+}
+
+/// What this costs by a price, in nano-dollars, rounded once. `None`: the price does not say.
+fn cost(price: ModelPrice, usage: &Usage) -> Option<u64> {
+    if usage.cache_write_1h_tokens.unwrap_or(0) > 0 {
+        return None;
+    }
+    let parts = [
+        (usage.input_tokens, price.input),
+        (usage.output_tokens, price.output),
+        (usage.cache_read_tokens, price.cache_read.unwrap_or(price.input)),
+        (usage.cache_write_tokens, price.cache_write.unwrap_or(price.input)),
+    ];
+    let pico: u128 = parts.iter().map(|(tokens, price)| u128::from(tokens.unwrap_or(0)) * u128::from(*price)).sum();
+    u64::try_from((pico + PICO_PER_NANO / 2) / PICO_PER_NANO).ok()
 }
 
 /// How much text a request is.

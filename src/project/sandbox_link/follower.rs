@@ -184,7 +184,8 @@ impl Follower {
         Ok(())
     }
 
-    async fn pull(&mut self, reporter: &Reporter, before: Option<&Tree>) -> Result<(), ProjectError> {
+    /// Returns the files that are in the tree now as processes left them.
+    async fn pull(&mut self, reporter: &Reporter, before: Option<&Tree>) -> Result<Vec<FilePath>, ProjectError> {
         let mut listing: Tree = self
             .sandbox
             .list()
@@ -235,7 +236,7 @@ impl Follower {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.take_over(reporter, staged, refused).await?;
+        let taken = self.take_over(reporter, staged, refused).await?;
         for path in unsettled {
             match self.held.remove(&path) {
                 Some(info) => drop(listing.insert(path, info)),
@@ -243,25 +244,30 @@ impl Follower {
             }
         }
         self.held = listing;
-        Ok(())
+        Ok(taken)
     }
 
-    /// Brings files into the tree. What it does not take, and what was refused before, is left alone from now on.
+    /// Brings files into the tree, and returns those. What it does not take, and what was refused before, is left alone
+    /// from now on.
     async fn take_over(
         &mut self,
         reporter: &Reporter,
         staged: Vec<StagedFile>,
         mut refused: Vec<(FilePath, String)>,
-    ) -> Result<(), ProjectError> {
+    ) -> Result<Vec<FilePath>, ProjectError> {
         // As it was before: should somebody change it meanwhile, that goes to the sandbox.
         let tree = Arc::clone(&self.tree.borrow());
+        let mut taken = Vec::new();
         if !staged.is_empty() {
             let paths: Vec<FilePath> = staged.iter().map(|file| file.path.clone()).collect();
             let reconciler = Reconciler { store: &self.store, tree: &self.tree, reporter };
             let reconciled = reconciler.write(staged, FileOrigin::Sandbox).await?;
             let is_refused = |path: &FilePath| reconciled.refused.iter().any(|(refused, _)| refused == path);
-            for path in paths.iter().filter(|path| !is_refused(path)) {
-                self.in_step(path);
+            for path in paths.into_iter().filter(|path| !is_refused(path)) {
+                self.in_step(&path);
+                if !reconciled.conflicted.contains(&path) {
+                    taken.push(path);
+                }
             }
             refused.extend(reconciled.refused);
         }
@@ -271,7 +277,7 @@ impl Follower {
                 tell(reporter, path, reason).await?;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// What a process's change of this file was based on: what the tree had where it refused the version before, else

@@ -92,6 +92,50 @@ fn damaged_streams_break_no_promise() {
     }
 }
 
+/// What replies are made of.
+const REPLY_TOKENS: [&str; 24] = [
+    "\n",
+    " ",
+    "Hello ü 😀",
+    "<file path=\"src/a.js\">",
+    "<file path=\"../a\">",
+    "</file>",
+    "<edit path=\"src/App.jsx\">\n",
+    "</edit>",
+    "<<<<<<< SEARCH\n",
+    "  return <h1>Hi</h1>\n",
+    "export default function App() {\n",
+    "}\n",
+    "import { useState } from 'react'\n",
+    "=======\n",
+    ">>>>>>> REPLACE\n",
+    "<<<<<<< SEARCH\n  return <h1>Hi</h1>\n=======\n  return <h1>Ho</h1>\n>>>>>>> REPLACE\n",
+    "<package>a</package>",
+    "<command>x</command>",
+    "<update>\n",
+    "</update>",
+    "```js:src/b.js\n",
+    "```\n",
+    "<",
+    "`",
+];
+
+#[test]
+fn replies_of_anything_break_no_promise() {
+    let mut random = Seed::new().of(1);
+    for _ in 0..CASES {
+        let mut case = vec![random.random()];
+        for _ in 0..random.random_range(1..60) {
+            case.extend(REPLY_TOKENS[random.random_range(0..REPLY_TOKENS.len())].bytes());
+        }
+        if catch_unwind(|| reply_text::check(&case)).is_err() {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reply_text.case");
+            std::fs::write(&path, &case).expect("written");
+            panic!("the case is in {}", path.display());
+        }
+    }
+}
+
 /// The seeds, and what `scripts/fuzz` has kept on this machine, if it ever ran.
 #[test]
 fn the_corpus_breaks_no_promise() {
@@ -102,6 +146,8 @@ fn the_corpus_breaks_no_promise() {
             entries.map(|entry| check(&std::fs::read(entry.path()).expect("read"))).count()
         };
         assert!(cases_in("fuzz/corpus") >= 4, "{target} has seeds");
-        cases_in("target/fuzz/corpus");
+        // Where `scripts/fuzz` keeps them: in cargo's target folder, wherever that is.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
+        cases_in(target.join("fuzz/corpus").to_str().expect("text"));
     }
 }

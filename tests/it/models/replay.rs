@@ -40,7 +40,7 @@ fn replay(provider: Provider, pieces: Vec<Bytes>) -> Result<Vec<ModelChunk>, Mod
     let bytes = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
     let events: Vec<_> =
         sse::events(bytes, EVENT_SIZE_BYTES_MAX).collect().now_or_never().expect("the bytes are there");
-    let mut reader = wire::reader(&Arc::new(endpoint(provider)));
+    let mut reader = wire::reader(&Arc::new(endpoint(provider)), "any");
     let mut chunks = Vec::new();
     for event in events {
         let event = event.map_err(|_| ModelError::Incomplete)?;

@@ -35,7 +35,11 @@ packages?: Array<PackageSpec>,
 /**
  * Whether it changes an app that is there rather than making one; only for the conversation's history of edits.
  */
-edit?: boolean, };
+edit?: boolean,
+/**
+ * What of the reply is not put into effect.
+ */
+leave_out?: LeaveOut, };
 
 /**
  * How a connection catches up.
@@ -789,6 +793,23 @@ export type InstallStarted = {
  * What it installs.
  */
 packages: Array<string>, };
+
+/**
+ * What of a ready reply is not put into effect; the rest is, as if the reply had nothing else.
+ */
+export type LeaveOut = {
+/**
+ * Files that stay as they are, whatever the reply does to them.
+ */
+files?: Array<FilePath>,
+/**
+ * Edits that say nothing or cannot be put into what the reply itself writes. Without this, one of them stops it all.
+ */
+unmatched?: boolean,
+/**
+ * Edits that quote no text to replace and are meant for a model that merges them.
+ */
+merges?: boolean, };
 
 /**
  * What the server accepts.

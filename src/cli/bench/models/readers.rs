@@ -57,7 +57,7 @@ fn read(provider: Provider, bytes: &Bytes) -> Result<f64, BenchError> {
         Ok::<_, Infallible>(whole.slice(at * PIECE_SIZE_BYTES..end))
     }));
     let began = Instant::now();
-    let mut reader = wire::reader(&endpoint);
+    let mut reader = wire::reader(&endpoint, "any");
     let mut events = Box::pin(sse::events(pieces, EVENT_SIZE_BYTES_MAX));
     let (mut chunks, mut text, mut complete) = (Vec::new(), 0, false);
     while let Some(Some(event)) = events.next().now_or_never() {

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cobuild_protocol::{
-    Event, FilePath,
+    Event, FilePath, MessageId,
     event::{PreviewError, Reverted},
     state::FileInfo,
     value::{ContentHash, FileOrigin, PreviewErrorSource},
 };
 
-use super::{Bases, talk::Ending};
+use super::{Bases, owed::Owed};
 use crate::{
     codegen::{
         feedback::{self, HeldBack},
@@ -19,9 +19,11 @@ use crate::{
     project::{
         command::{
             apply::{self, Effect, Problem},
+            merge::Merging,
             preview_check::Before,
         },
         error::ProjectError,
+        file_tree::Tree,
         model_provider::ModelInfo,
         reconcile::Reconciler,
         run::{JobContext, StagedFile},
@@ -42,28 +44,19 @@ const MANIFESTS: [&str; 2] = ["package.json", "package-lock.json"];
 pub(super) enum Look {
     /// As they should be.
     Fine,
-    /// The answer could not be finished; what is whole of it is in effect.
-    Cut,
     /// Nothing is in effect: these changes could not be put into their files.
     Unmatched(Vec<HeldBack>),
     /// Everything is in effect, and this is wrong.
     Broken(String),
+    /// Everything is in effect; this was wrong before, and whether it still is could not be seen.
+    Unsure(String),
 }
 
 impl Look {
     pub(super) fn problem(&self) -> Option<&str> {
         match self {
-            Self::Broken(problem) => Some(problem),
-            Self::Fine | Self::Cut | Self::Unmatched(_) => None,
-        }
-    }
-}
-
-impl From<Ending> for Look {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Complete => Self::Fine,
-            Ending::Cut => Self::Cut,
+            Self::Broken(problem) | Self::Unsure(problem) => Some(problem),
+            Self::Fine | Self::Unmatched(_) => None,
         }
     }
 }
@@ -75,14 +68,22 @@ pub(super) struct Mending<'a> {
     is_canned: bool,
     /// What the model knows of the files.
     bases: Bases,
-    /// What each file the run changed was before it, and what the run made of it. `None`: no such file.
+    /// What each file that changed since the app worked last was then, and what the run made of it. `None`: no such file.
     touched: BTreeMap<FilePath, (Option<FileInfo>, Option<ContentHash>)>,
     repairs: u32,
     corrections: u32,
     /// Files of which the model has been told that they would lose content. What it says again, it means.
     told: BTreeSet<FilePath>,
+    /// What the answer is to say again.
+    owed: Owed,
+    /// What models merged for the answer.
+    merging: Merging,
+    /// Whether the app was broken before the files in `touched` changed: then they are not what is to blame.
+    was_broken: bool,
     /// What is wrong now.
     problem: Option<String>,
+    /// What the model was asked to mend last.
+    to_mend: Option<String>,
 }
 
 impl<'a> Mending<'a> {
@@ -97,7 +98,11 @@ impl<'a> Mending<'a> {
             repairs: 0,
             corrections: 0,
             told: BTreeSet::new(),
+            owed: Owed::default(),
+            merging: Merging::of(context.message),
+            was_broken: context.was_broken,
             problem: None,
+            to_mend: None,
         }
     }
 
@@ -112,21 +117,29 @@ impl<'a> Mending<'a> {
         self.told.clear();
     }
 
-    /// Puts an answer into effect – all of it, or nothing where an edit cannot be matched – and looks whether the app works.
-    pub(super) async fn apply(&mut self, reply: ParsedReply, ending: Ending) -> Result<Look, ProjectError> {
-        let mut staging = apply::stage(self.context, &reply, Some(&self.bases), &self.told).await?;
+    /// Puts an answer, which is this message, into effect – all of it, or nothing where an edit cannot be matched – and
+    /// looks whether the app works.
+    pub(super) async fn apply(&mut self, mut reply: ParsedReply, message: MessageId) -> Result<Look, ProjectError> {
+        let (edits, mut losses) = self.owed.missing(&reply);
+        reply.unmatched.extend(edits);
+        self.merging.bill(message);
+        let staging = apply::stage(self.context, &reply, Some(&self.bases), &self.told, &mut self.merging).await;
+        let mut staging = staging?;
+        staging.losses.append(&mut losses);
         staging.unmatched.append(&mut staging.unmerged);
         let only_losses = staging.unmatched.is_empty();
         if !only_losses || (!staging.losses.is_empty() && self.can_correct()) {
             self.told.extend(staging.losses.iter().map(|held| held.path.clone()));
+            self.owed = Owed::new(&staging.unmatched, &staging.losses);
             let changes = staging.unmatched.into_iter().chain(staging.losses).collect();
             return Ok(Look::Unmatched(changes));
         }
+        self.owed = Owed::default();
         apply::refuse_all(self.context, &staging.losses).await?;
         self.corrections = 0;
         let before = self.context.tree.borrow().clone();
         let effect = apply::put_into_effect(self.context, staging.files, Vec::new(), &reply).await?;
-        let Effect { written, problem, acted } = effect;
+        let Effect { written, problem, checked, changed, acted } = effect;
         let now = self.context.tree.borrow().clone();
         let changed_manifests = MANIFESTS
             .iter()
@@ -138,8 +151,12 @@ impl<'a> Mending<'a> {
                 Some(hash) => drop(self.bases.insert(path.clone(), hash.clone())),
                 None => drop(self.bases.remove(&path)),
             }
-            let original = before.get(&path).cloned();
-            self.touched.entry(path).or_insert((original, None)).1 = hash;
+            self.touch(path, &before, hash);
+        }
+        // What the model does not know of.
+        for path in changed {
+            let hash = now.get(&path).map(|info| info.hash.clone());
+            self.touch(path, &before, hash);
         }
         let problem = problem.map(|problem| match problem {
             Problem::Process(sentence) => sentence,
@@ -155,15 +172,35 @@ impl<'a> Mending<'a> {
             }
         });
         Ok(match problem {
-            Some(problem) => Look::Broken(problem),
-            // Nothing was done about it.
-            None if !acted && self.problem.is_some() => Look::Broken(self.problem.clone().unwrap_or_default()),
-            None if ending == Ending::Cut => Look::Cut,
-            None => {
-                self.problem = None;
-                Look::Fine
+            Some(problem) => {
+                self.problem = Some(problem.clone());
+                Look::Broken(problem)
             }
+            None => match self.problem.clone() {
+                // Nothing was done about it.
+                Some(problem) if !acted => Look::Broken(problem),
+                Some(problem) if !checked => Look::Unsure(problem),
+                _ => {
+                    if checked {
+                        self.works();
+                    }
+                    Look::Fine
+                }
+            },
         })
+    }
+
+    /// The app works as it is now: nothing behind this is ever taken back.
+    fn works(&mut self) {
+        (self.problem, self.to_mend) = (None, None);
+        self.touched.clear();
+        self.was_broken = false;
+    }
+
+    /// The run made this of a file.
+    fn touch(&mut self, path: FilePath, before: &Tree, made: Option<ContentHash>) {
+        let original = before.get(&path).cloned();
+        self.touched.entry(path).or_insert((original, None)).1 = made;
     }
 
     /// Whether edits that don't match may be written again. Counts the attempt when it is made.
@@ -179,7 +216,7 @@ impl<'a> Mending<'a> {
 
     /// Why the model is not asked to mend this; `None`: it is, and the attempt counts.
     pub(super) fn why_not_repair(&mut self, problem: &str) -> Option<ProjectError> {
-        let is_same = self.problem.as_deref().is_some_and(|before| feedback::is_same_problem(before, problem));
+        let is_same = self.to_mend.as_deref().is_some_and(|before| feedback::is_same_problem(before, problem));
         let reason = if self.is_canned {
             Some("the app does not work".to_owned())
         } else if self.repairs > 0 && is_same {
@@ -189,7 +226,7 @@ impl<'a> Mending<'a> {
         } else {
             None
         };
-        self.problem = Some(problem.to_owned());
+        self.to_mend = Some(problem.to_owned());
         if reason.is_none() {
             self.repairs += 1;
         }
@@ -221,7 +258,7 @@ impl<'a> Mending<'a> {
 
     /// The run ends with this error. If the app is broken by it, its files become what they were.
     pub(super) async fn give_up(&mut self, error: ProjectError) -> Result<(), ProjectError> {
-        let Some(problem) = self.problem.take().filter(|_| !self.context.was_broken && !self.touched.is_empty()) else {
+        let Some(problem) = self.problem.take().filter(|_| !self.was_broken && !self.touched.is_empty()) else {
             return Err(error);
         };
         let paths: Vec<FilePath> = self.touched.keys().cloned().collect();
@@ -259,6 +296,11 @@ impl<'a> Mending<'a> {
         }
         Ok(())
     }
+}
+
+/// What a run ends with when nobody can say whether the app works again.
+pub(super) fn unsure() -> ProjectError {
+    ProjectError::Unrepaired("the app did not work, and it could not be checked whether that is mended".to_owned())
 }
 
 fn attempts(count: u32) -> String {

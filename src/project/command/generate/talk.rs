@@ -73,7 +73,7 @@ impl<'a> Talk<'a> {
             images: Vec::new(),
             rounds: HashMap::new(),
         };
-        let text = talk.worded(&work.wish).await?;
+        let text = talk.worded(&work.wish).await.map_err(ProjectError::BadRequest)?;
         talk.ask_for(if work.mode.is_build() { text } else { feedback::plan(&text) }, &work.wish.images);
         compaction::compact(&mut talk).await?;
         talk.record_trimming().await?;
@@ -91,12 +91,16 @@ impl<'a> Talk<'a> {
         self.announce(reason, Some(detail)).await
     }
 
-    /// Another prompt joins the run. Its answer is a message of its own, behind it.
+    /// Another prompt joins the run. Its answer is a message of its own, behind it. A page that it names and that cannot be
+    /// read is no reason to end what others are waiting for: the model and the room are told.
     pub(super) async fn join(&mut self, wish: Wish, problem: Option<&str>) -> Result<(), ProjectError> {
-        let text = self.worded(&wish).await?;
+        let (text, unread) = match self.worded(&wish).await {
+            Ok(text) => (text, None),
+            Err(reason) => (feedback::without_page(&worded_without_page(&wish), &reason), Some(reason)),
+        };
         self.message = self.context.reporter.open_answer(&self.model).await?;
         self.ask_for(problem.map_or_else(|| text.clone(), |problem| feedback::besides(&text, problem)), &wish.images);
-        self.announce(TurnReason::Steer, None).await
+        self.announce(TurnReason::Steer, unread).await
     }
 
     /// The model's next answer, to the end. What it says goes to `answer` as it comes.
@@ -127,7 +131,7 @@ impl<'a> Talk<'a> {
     ) -> Result<String, ProjectError> {
         self.announce(reason, None).await?;
         let request = self.aside(system, &question);
-        let mut aside = Aside::ask(self.context, self.message, self.model.context_tokens_max, request)?;
+        let mut aside = Aside::ask(self.context, self.message, &self.model, request)?;
         let ended = loop {
             match aside.next().await {
                 News::Switched(switch) => {
@@ -189,16 +193,14 @@ impl<'a> Talk<'a> {
         Ok(shortened || changed)
     }
 
-    /// A prompt as the model gets it: with the page to imitate, if there is one.
-    async fn worded(&self, wish: &Wish) -> Result<String, ProjectError> {
-        let prompt = match &wish.background {
-            Some(text) => feedback::with_background(&wish.prompt, text),
-            None => wish.prompt.clone(),
-        };
+    /// A prompt as the model gets it: with the page to imitate, if there is one. Where that cannot be read: why.
+    async fn worded(&self, wish: &Wish) -> Result<String, String> {
+        let prompt = worded_without_page(wish);
         let Some(address) = &wish.url else { return Ok(prompt) };
-        let page = self.context.parts.pages.read(address, PageKind::Html).await;
-        let page = page.map_err(|error| ProjectError::BadRequest(error.to_string()))?;
-        Ok(feedback::with_page(&prompt, address.as_str(), &page.text))
+        match self.context.parts.pages.read(address, PageKind::Html).await {
+            Ok(page) => Ok(feedback::with_page(&prompt, address.as_str(), &page.text)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn ask_for(&mut self, text: String, pictures: &[Picture]) {
@@ -259,7 +261,7 @@ impl<'a> Talk<'a> {
                     meter.asks_anew(&request);
                     meter
                 }
-                None => Meter::begin(self.context, self.message, self.model.context_tokens_max, &request)?,
+                None => Meter::begin(self.context, self.message, &self.model, &request)?,
             };
             let mut seam = seam.map(|()| Seam::new(said));
             let mut chunks = self.context.parts.models.stream(request);
@@ -281,7 +283,7 @@ impl<'a> Talk<'a> {
                     Some(Ok(ModelChunk::Usage(usage))) => meter.learned(usage),
                     Some(Ok(ModelChunk::Switched(switch))) => {
                         let is_refitted = self.switch(*switch, said_before).await?;
-                        meter.switched(self.model.context_tokens_max);
+                        meter.switched(&self.model);
                         // Nothing has been sent to it yet.
                         if is_refitted && !heard {
                             break None;
@@ -364,6 +366,13 @@ impl<'a> Talk<'a> {
             images: self.images.clone(),
             ..ModelRequest::default()
         }
+    }
+}
+
+fn worded_without_page(wish: &Wish) -> String {
+    match &wish.background {
+        Some(text) => feedback::with_background(&wish.prompt, text),
+        None => wish.prompt.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ use cobuild_protocol::{
     command::{Apply, Delivery, Generate},
     event::{RunFinished, TurnStarted, UsageUpdated},
     frame::ControlFrame,
+    model::ModelPrice,
     state::RunState,
     value::{GenerateMode, ImageData, ImageType, MessageRole, Outcome, TurnReason, Usage},
 };

@@ -62,7 +62,7 @@ impl House {
             Wish::Nonsense => generate(" ".into(), Delivery::Queue),
             Wish::Apply => {
                 let reply = format!("<file path=\"src/0.js\">{number}</file>");
-                Command::Apply(Apply { reply, packages: Vec::new(), edit: false })
+                Command::Apply(Apply { reply, packages: Vec::new(), edit: false, leave_out: Default::default() })
             }
             Wish::Exec => Command::Exec(Exec { command: "echo hi".into(), timeout_ms: None }),
             Wish::Write { file: at } => {

@@ -93,3 +93,47 @@ async fn what_is_no_picture_or_page_is_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_is_larger_than_one_may_be_says_so() {
+    let (mut room, mut ada) = with_app().await;
+    let files: String = (0..257).map(|at| format!("<file path=\"src/f{at}.js\">{at}</file>\n")).collect();
+    let run = ada.generate("Very many").await;
+    room.call().await.answer(&files);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.unwrap();
+    assert!(error.message.contains("larger than one may be") && error.output_limit, "{error:?}");
+    let files = ada.state().await.files;
+    let has = |path: &str| files.contains_key(&path.parse().unwrap());
+    assert!(has("src/f255.js") && !has("src/f256.js"));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_off_stays_so_when_its_edits_are_corrected() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Be polite").await;
+    room.call().await.cut(&format!("{}\nAnd", edit("<h2>Nowhere to be found in here</h2>", "x")));
+    for _ in 0..3 {
+        room.call().await.cut(" on");
+    }
+    let call = room.call().await;
+    assert!(call.last_turn().contains("matches nothing"), "{}", call.last_turn());
+    call.answer(&edit("export default () => <h1>Hi</h1>;", "export default () => <h1>Hello</h1>;"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.unwrap();
+    assert!(error.message.contains("its complete files were applied"), "{error:?}");
+    assert!(read(&ada, "src/App.jsx").await.contains("Hello"));
+}
+
+#[tokio::test]
+async fn a_plan_that_was_cut_off_claims_no_files() {
+    let (mut room, mut ada) = with_app().await;
+    let plan = Generate { mode: GenerateMode::Plan, ..Generate::new("A shop") };
+    let run = accepted_run(&ada.send(Command::Generate(plan)).await);
+    for _ in 0..4 {
+        room.call().await.cut("First ");
+    }
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.unwrap();
+    assert!(error.output_limit && !error.message.contains("applied"), "{error:?}");
+}

@@ -109,7 +109,7 @@ async fn merging_for_an_apply_is_within_the_budget_of_the_project() {
     let mut room = TestRoom::with_settings(settings, ModelInfo::default()).await;
     let mut ada = room.enter("Ada").await;
     let reply = [to_merge("src/App.jsx"), to_merge("src/main.jsx"), to_merge("src/index.css")].join("\n");
-    let apply = Apply { reply, packages: Vec::new(), edit: false };
+    let apply = Apply { reply, packages: Vec::new(), edit: false, leave_out: Default::default() };
     let run = accepted_run(&ada.send(Command::Apply(apply)).await);
     for _ in 0..2 {
         let merging = room.call().await;
@@ -122,4 +122,77 @@ async fn merging_for_an_apply_is_within_the_budget_of_the_project() {
         _ => None,
     });
     assert!(refused.as_ref().is_some_and(|reason| reason.contains("used up its budget")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_call_of_a_model_with_a_price_counts() {
+    let price = ModelPrice { input: 2_000_000, output: 10_000_000, cache_read: None, cache_write: None };
+    let info = ModelInfo { price: Some(price), prices_as_of: Some("2026-11-01".into()), ..ModelInfo::default() };
+    let budget = Budget { cost_nano_usd: Some(1_200_000), tokens: None };
+    let settings = ProjectSettings { project_budget: budget, ..ProjectSettings::default() };
+    let mut room = TestRoom::with_settings(settings, info).await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say more").await;
+    let call = room.call().await;
+    call.send(Ok(ModelChunk::Usage(Usage { output_tokens: Some(1), ..usage(Some(7)) })));
+    call.text(&"more ".repeat(80));
+    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
+    ada.cancel(run).await;
+    let updated =
+        ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
+    let Event::UsageUpdated(updated) = updated.event else { panic!("as waited for") };
+    // A hundred tokens each way.
+    assert_eq!((updated.usage.output_tokens, updated.usage.cost_nano_usd), (Some(100), Some(1_200_000)));
+    assert_eq!(updated.usage.prices_as_of.as_deref(), Some("2026-11-01"));
+    let run = ada.generate("Say more").await;
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert_eq!(end(&ada).error.unwrap().code, ErrorCode::QuotaExceeded);
+}
+
+/// A room with a model that merges.
+async fn merging() -> (TestRoom, Client) {
+    let settings = ProjectSettings { merge_model: Some("demo/puppet".into()), ..ProjectSettings::default() };
+    let room = TestRoom::with_settings(settings, ModelInfo::default()).await;
+    let ada = room.enter("Ada").await;
+    (room, ada)
+}
+
+#[tokio::test]
+async fn nothing_is_merged_for_an_answer_that_takes_no_effect_and_nothing_twice() {
+    let (mut room, mut ada) = merging().await;
+    let main = read(&ada, "src/main.jsx").await;
+    let run = ada.generate("Louder").await;
+    let nowhere = edit("<h2>Nowhere to be found in here</h2>", "x").replace("App.jsx", "index.css");
+    room.call().await.answer(&[nowhere, to_merge("src/App.jsx"), to_merge("src/main.jsx")].join("\n"));
+    let call = room.call().await;
+    assert!(call.last_turn().contains("src/index.css: block 1"), "nothing is merged yet: {}", call.last_turn());
+    call.answer("<file path=\"src/index.css\">\nh1 { color: red }\n</file>");
+    let is_merging = |call: &Call| call.last_turn().starts_with("<instruction>Louder</instruction>");
+    let call = room.call().await;
+    assert!(is_merging(&call), "{}", call.last_turn());
+    call.answer("export default () => 'HI';");
+    let call = room.call().await;
+    assert!(is_merging(&call), "{}", call.last_turn());
+    call.cut("import");
+    let call = room.call().await;
+    assert!(call.last_turn().contains("src/main.jsx: demo/puppet did not merge it"), "{}", call.last_turn());
+    call.answer(&format!("<file path=\"src/main.jsx\">\n{main}// Loud.\n</file>"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed, "without merging the first one again");
+    assert_eq!(read(&ada, "src/App.jsx").await.trim_end(), "export default () => 'HI';");
+    assert!(read(&ada, "src/main.jsx").await.contains("// Loud."));
+}
+
+#[tokio::test]
+async fn merging_is_on_the_bill_of_the_message_that_asks_for_it() {
+    let (mut room, mut ada) = merging().await;
+    let run = ada.generate("Say hi").await;
+    let call = room.call().await;
+    let steer = Generate { delivery: Delivery::Steer, ..Generate::new("Louder") };
+    assert_eq!(accepted_run(&ada.send(Command::Generate(steer)).await), run);
+    call.answer(APP);
+    room.call().await.answer(&to_merge("src/App.jsx"));
+    room.call().await.answer("export default () => 'HI';");
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    let messages: Vec<MessageId> = usages(&ada).iter().map(|usage| usage.message).collect();
+    assert!(messages[0] != messages[1] && messages[1] == messages[2], "{messages:?}");
 }

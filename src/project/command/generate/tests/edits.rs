@@ -78,3 +78,20 @@ async fn a_stub_in_place_of_a_file_is_held_back_unless_it_is_said_again() {
     assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
     assert_eq!(read(&ada, "src/App.jsx").await, only);
 }
+
+#[tokio::test]
+async fn a_correction_that_leaves_the_edit_out_does_not_have_the_rest_applied() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Be polite").await;
+    let other = "<file path=\"src/words.js\">\nexport const word = 1;\n</file>";
+    room.call().await.answer(&format!("{other}\n{}", edit("<h2>Nowhere to be found in here</h2>", "x")));
+    room.call().await.answer("I see.");
+    let call = room.call().await;
+    assert!(call.last_turn().contains("is missing in the answer"), "{}", call.last_turn());
+    call.answer("I see.");
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert_eq!(end(&ada).error.unwrap().code, ErrorCode::Conflict);
+    assert!(!ada.state().await.files.contains_key(&"src/words.js".parse().unwrap()));
+    assert!(ada.run_events(run).contains(&"file_refused") && !ada.run_events(run).contains(&"file_written"));
+    assert_eq!(reasons(&ada), [(TurnReason::EditUnmatched, 1), (TurnReason::EditUnmatched, 2)]);
+}

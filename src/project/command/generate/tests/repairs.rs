@@ -1,6 +1,15 @@
 //! An app that does not work after an answer, and the way back.
 
+use std::sync::Arc;
+
+use cobuild_protocol::value::SandboxState;
+
 use super::*;
+use crate::{
+    project::sandbox_provider::{SandboxError, SandboxFile},
+    sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
+    store::memory::MemoryStore,
+};
 
 #[tokio::test]
 async fn a_failed_command_goes_back_until_it_works() {
@@ -68,4 +77,40 @@ async fn an_error_that_stays_the_same_ends_the_attempts() {
         |at: usize| if at == 0 { format!("{APP}\n<command>check-0</command>") } else { "Looks fine to me.".into() };
     let (_room, ada) = unfixable(2, says).await;
     assert_eq!(end(&ada).error.unwrap().code, ErrorCode::ModelFailed);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_not_mended() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Break it").await;
+    room.call().await.answer(&format!("{}\n<command>check-0</command>", APP.replace("Hi", "Broken")));
+    let call = room.call().await;
+    room.sandboxes.refuse(Some(SandboxError::Unavailable("there is none".into())));
+    room.sandboxes.lose_all();
+    let is_lost =
+        |event: &Event| matches!(event, Event::SandboxChanged(changed) if changed.state == SandboxState::Lost);
+    ada.wait_for(|frame| is_lost(&frame.event)).await;
+    call.answer(&APP.replace("Hi", "Mended, perhaps"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.unwrap();
+    assert!(error.message.contains("could not be checked"), "{}", error.message);
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
+}
+
+#[tokio::test]
+async fn what_commands_wrote_is_taken_back_too() {
+    let file = |path: &str| SandboxFile { path: path.parse().unwrap(), content: "made".into() };
+    let program =
+        MemoryProgram::new("make-it", "", Ending::Code(1)).writing(vec![file("src/made.js"), file("src/index.css")]);
+    let mut room = TestRoom::with(Arc::new(MemoryStore::new()), MemoryProvider::new(vec![program])).await;
+    let mut ada = room.enter("Ada").await;
+    let style = read(&ada, "src/index.css").await;
+    let run = ada.generate("Break it").await;
+    for _ in 0..2 {
+        room.call().await.answer(&format!("{APP}\n<command>make-it</command>"));
+    }
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    assert!(ada.run_events(run).contains(&"reverted"));
+    assert!(!ada.state().await.files.contains_key(&"src/made.js".parse().unwrap()));
+    assert_eq!(read(&ada, "src/index.css").await, style);
 }
