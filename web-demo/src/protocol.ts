@@ -868,11 +868,11 @@ participant_commands_per_second_max: number,
  */
 participant_commands_burst_max: number,
 /**
- * Connections of one participant to one project.
+ * Connections of one participant to one project, or of all guests of one share link.
  */
 participant_connections_max: number,
 /**
- * Connections to one project.
+ * Connections to one project, event streams among them.
  */
 project_connections_max: number,
 /**
