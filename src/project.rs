@@ -15,7 +15,7 @@
 //! | `spending` | what a run's calls of models consume, within the budgets |
 //! | `sandbox_slot`, `sandbox_link` | the sandbox's life, and how it follows the tree |
 //! | [`event_log`] | the ring of published events and the cursors of its readers |
-//! | `room`, `allowance` | who is here, and how much one participant may ask for |
+//! | `room`, `places`, `allowance` | who is here, how many connections there are, and how much one participant may ask for |
 //! | [`preview_pages`] | the preview's pages that are open in browsers, and what they throw |
 //! | `figures` | what operators see |
 //! | [`event_store`], [`model_provider`], [`page_reader`], [`sandbox_provider`], [`scraper`] | what is asked of the outside |
@@ -35,6 +35,7 @@ pub mod handle;
 mod history;
 pub mod model_provider;
 pub mod page_reader;
+mod places;
 pub mod presence;
 pub mod preview_pages;
 #[cfg(test)]
@@ -70,4 +71,6 @@ pub use self::{
     queue::{QUEUE_MAX, QUEUE_SHARE_MAX},
     registry::{Budget, ProjectParts, ProjectRegistry, ProjectSettings},
 };
-pub(crate) use self::{figures::describe as describe_figures, history::POINTS_MAX, state::fold};
+pub(crate) use self::{
+    figures::describe as describe_figures, history::POINTS_MAX, places::Place as ReaderPlace, state::fold,
+};

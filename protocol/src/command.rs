@@ -247,6 +247,36 @@ pub struct Apply {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]
     pub edit: bool,
+    /// What of the reply is not put into effect.
+    #[serde(default, skip_serializing_if = "LeaveOut::is_nothing")]
+    #[ts(as = "Option<LeaveOut>", optional)]
+    pub leave_out: LeaveOut,
+}
+
+/// What of a ready reply is not put into effect; the rest is, as if the reply had nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+pub struct LeaveOut {
+    /// Files that stay as they are, whatever the reply does to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<FilePath>>")]
+    pub files: Vec<FilePath>,
+    /// Edits that say nothing or cannot be put into what the reply itself writes. Without this, one of them stops it all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub unmatched: bool,
+    /// Edits that quote no text to replace and are meant for a model that merges them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>")]
+    pub merges: bool,
+}
+
+impl LeaveOut {
+    /// Whether all of the reply counts.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Installs npm packages into the project.

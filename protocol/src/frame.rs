@@ -246,10 +246,10 @@ pub struct Limits {
     /// Commands of one participant at once, over all connections and plain requests.
     #[serde(default)]
     pub participant_commands_burst_max: u64,
-    /// Connections of one participant to one project.
+    /// Connections of one participant to one project, or of all guests of one share link.
     #[serde(default)]
     pub participant_connections_max: u64,
-    /// Connections to one project.
+    /// Connections to one project, event streams among them.
     #[serde(default)]
     pub project_connections_max: u64,
     /// Connections to the server, of all kinds; whoever comes beyond that waits until one ends.

@@ -1,7 +1,7 @@
 //! A reply, staged: the parser's events folded into what a finished reply changes. Nothing here is in effect yet; that
 //! is the run's business, and it never writes an incomplete file.
 
-use cobuild_protocol::{FilePath, PackageSpec, value::Refusal};
+use cobuild_protocol::{FilePath, PackageSpec, command::LeaveOut, value::Refusal};
 use indexmap::{IndexMap, map::Entry};
 
 use super::{
@@ -46,6 +46,14 @@ impl ParsedReply {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.limit.is_some() || self.files.iter().any(|file| !file.complete)
+    }
+
+    /// Leaves out what is not to be put into effect.
+    pub fn leave_out(&mut self, left_out: &LeaveOut) {
+        let LeaveOut { files, unmatched, merges } = left_out;
+        self.files.retain(|file| !files.contains(&file.path));
+        self.merges.retain(|merge| !merges && !files.contains(&merge.path));
+        self.unmatched.retain(|held| !unmatched && !files.contains(&held.path));
     }
 }
 
@@ -336,6 +344,29 @@ mod tests {
         assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1));
         let parsed = parse_reply(&("<file path=\"src/a\">1</file>".to_owned() + &edit("src/a", "2", "3")));
         assert_eq!((parsed.files.len(), parsed.unmatched.len()), (0, 1), "nothing of the file without its edit");
+    }
+
+    #[test]
+    fn what_is_left_out_takes_nothing_else_with_it() {
+        let reply = "<file path=\"package.json\">{}</file><file path=\"src/a\">'</file>'</file>\
+                     <edit path=\"b\">just words</edit>\
+                     <edit target_file=\"src/a\"><instructions>i</instructions><update>u</update></edit>\
+                     <package>zod</package><command>echo hi</command>";
+        let whole = parse_reply(reply);
+        assert_eq!((whole.files.len(), whole.merges.len(), whole.unmatched.len()), (2, 1, 1));
+        let left = |left_out: LeaveOut| {
+            let mut parsed = whole.clone();
+            parsed.leave_out(&left_out);
+            assert_eq!((parsed.packages.len(), parsed.commands.len()), (1, 1));
+            (parsed.files.len(), parsed.merges.len(), parsed.unmatched.len())
+        };
+        let nothing = LeaveOut::default();
+        assert_eq!(left(nothing.clone()), (2, 1, 1));
+        let files = |name: &str| LeaveOut { files: vec![name.parse().expect("valid")], ..LeaveOut::default() };
+        assert_eq!(left(files("package.json")), (1, 1, 1));
+        assert_eq!(left(files("src/a")), (1, 0, 1), "the edit goes with its file");
+        assert_eq!(left(LeaveOut { unmatched: true, ..nothing.clone() }), (2, 1, 0));
+        assert_eq!(left(LeaveOut { merges: true, ..nothing }), (2, 0, 1), "the file stays without its edit");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use cobuild_protocol::{ErrorBody, ErrorCode};
+use sha2::{Digest as _, Sha256};
 
 use self::jwt::Verifier;
 pub(crate) use self::{
@@ -31,6 +32,8 @@ use crate::config::{Config, Secret};
 /// Shortest `JWT_SECRET`, in bytes: HS256 is as strong as its key, and RFC 7518 (3.2) asks for as many bits as the hash
 /// has.
 const SECRET_LENGTH_MIN: usize = 32;
+/// Length of a name's mark. Who tries one has to ask the server, so 64 bits are enough.
+const SEAL_BYTES: usize = 8;
 
 /// How callers are let in.
 #[derive(Debug, Clone)]
@@ -38,6 +41,7 @@ pub(crate) struct Access {
     rule: Rule,
     links: Arc<ShareLinks>,
     on_loopback: bool,
+    seal: Secret,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +60,14 @@ pub enum DoorError {
     /// The owner's token cannot be kept.
     #[error("the owner's token cannot be kept in the data folder {}: {reason}", folder.display())]
     OwnerToken {
+        /// As configured.
+        folder: PathBuf,
+        /// Why not.
+        reason: io::Error,
+    },
+    /// The secret that seals names cannot be kept.
+    #[error("the secret that seals the server's own names cannot be kept in the data folder {}: {reason}", folder.display())]
+    Seal {
         /// As configured.
         folder: PathBuf,
         /// Why not.
@@ -93,7 +105,9 @@ impl Access {
         };
         let links = ShareLinks::open(&config.data_dir)
             .map_err(|reason| DoorError::ShareLinks { path: ShareLinks::path(&config.data_dir), reason })?;
-        Ok(Self { rule, links: Arc::new(links), on_loopback: address.ip().is_loopback() })
+        let seal = owner_token::seal_of_folder(&config.data_dir)
+            .map_err(|reason| DoorError::Seal { folder: config.data_dir.clone(), reason })?;
+        Ok(Self { rule, links: Arc::new(links), on_loopback: address.ip().is_loopback(), seal })
     }
 
     /// What the caller with this token may do. May wait for an identity provider's keys.
@@ -118,6 +132,11 @@ impl Access {
     /// What the sender of an HTTP request may do.
     pub(crate) async fn admit_request(&self, headers: &HeaderMap) -> Result<Grant, ErrorBody> {
         self.admit(bearer(headers)).await
+    }
+
+    /// The mark of a name that the server itself makes up: without its secret, nobody can make another such name.
+    pub(crate) fn seal_of(&self, name: &str) -> String {
+        hex::encode(&Sha256::digest(format!("name\0{}\0{name}", self.seal.expose()))[..SEAL_BYTES])
     }
 
     /// Whether callers without a token are let in, so that `Host` and `Origin` are the only wall.
@@ -167,7 +186,7 @@ pub(crate) mod testing {
 
     /// An open door.
     pub(crate) fn open() -> Access {
-        Access { rule: Rule::Open, links: Arc::new(ShareLinks::in_memory()), on_loopback: true }
+        Access { rule: Rule::Open, links: Arc::new(ShareLinks::in_memory()), on_loopback: true, seal: Secret::new("s") }
     }
 
     /// A door with an owner's token.

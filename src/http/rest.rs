@@ -285,13 +285,10 @@ async fn status(handle: &ProjectHandle) -> Result<ProjectStatus, ProjectError> {
     Ok(ProjectStatus { project: handle.project().clone(), epoch: handle.log().epoch().clone(), seq, state })
 }
 
-/// The project, for a caller who only reads: nobody enters the room for that. Where an owner has removed somebody, callers
-/// have to show that it was not they; then entering is how the room is asked.
+/// The project, for a caller who only reads: nobody enters the room for that. Fails for whoever an owner has removed.
 pub(crate) async fn readable(state: &HttpState, caller: &Caller) -> Result<ProjectHandle, ProjectError> {
     let handle = state.registry.get(&caller.project).await?;
-    if handle.has_removed_anybody().await? {
-        enter(&handle, caller, false).await?;
-    }
+    handle.check_not_removed(caller.grant.program_key()).await?;
     Ok(handle)
 }
 

@@ -19,7 +19,10 @@ use cobuild_protocol::{
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -31,7 +34,7 @@ use super::{
     rest,
 };
 use crate::project::{
-    Member, ProjectError, ProjectHandle,
+    Member, ProjectError, ProjectHandle, ReaderPlace,
     event_log::{CloseReason, Feed, FeedError, Frame, MERGE_LAG_EVENTS, merge, server_sent},
 };
 
@@ -75,12 +78,17 @@ pub(crate) async fn events(
         // A browser would take an error for the last word.
         return Ok(stream_of(Body::from(come_back(state.leaving.retry_after_drain()))));
     }
-    let handle = rest::readable(&state, &caller).await?;
-    let member = if caller.grant.is_personal() { Some(rest::enter(&handle, &caller, true).await?) } else { None };
+    let handle = state.registry.get(&caller.project).await?;
+    let place = match Place::take(&handle, &caller).await {
+        Ok(place) => place,
+        // Nor is a room that is full now the last word.
+        Err(ProjectError::RateLimited(_, after)) => return Ok(stream_of(Body::from(come_back(after)))),
+        Err(error) => return Err(error.into()),
+    };
     let (first, feed) = begin(&handle, seen).await?;
     let mut heartbeat = interval_at(Instant::now() + state.timing.heartbeat, state.timing.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let removed = member.as_ref().map_or_else(CancellationToken::new, Member::removed);
+    let removed = place.removed();
     let pass = Pass::new(&caller.grant, caller.role, state.timing.expiry_grace, removed);
     let reader = EventStream {
         first: Some(first),
@@ -90,11 +98,55 @@ pub(crate) async fn events(
         heartbeat,
         state,
         pass,
-        _member: member,
+        place,
         _following: Following::new(Transport::Sse),
         delivered: figures::delivered(Transport::Sse),
     };
     Ok(stream_of(Body::from_stream(stream::unfold(reader, EventStream::next))))
+}
+
+/// A reader's place among the project's connections.
+enum Place {
+    /// Whoever a token names is in the room while they watch, and can be sent out of it.
+    InTheRoom(Member),
+    /// Others only read along. Where an owner removes somebody, they have to show again that it was not they.
+    Beside { _place: ReaderPlace, key: String, removals: watch::Receiver<()> },
+}
+
+impl Place {
+    async fn take(handle: &ProjectHandle, caller: &Caller) -> Result<Self, ProjectError> {
+        if caller.grant.is_personal() {
+            return Ok(Self::InTheRoom(rest::enter(handle, caller, true).await?));
+        }
+        // What happens from here on is heard of.
+        let (key, removals) = (caller.grant.program_key(), handle.removals());
+        handle.check_not_removed(key.clone()).await?;
+        Ok(Self::Beside { _place: handle.take_reader_place(caller.grant.party())?, key, removals })
+    }
+
+    /// Cancelled when an owner sends its holder out of the room.
+    fn removed(&self) -> CancellationToken {
+        match self {
+            Self::InTheRoom(member) => member.removed(),
+            Self::Beside { .. } => CancellationToken::new(),
+        }
+    }
+
+    /// Waits until its holder may have been removed without being in the room. Cancelling loses nothing.
+    async fn in_doubt(&mut self) {
+        if let Self::Beside { removals, .. } = self
+            && removals.changed().await.is_ok()
+        {
+            return;
+        }
+        // Where the project closes, the events end.
+        std::future::pending().await
+    }
+
+    async fn is_lost(&self, handle: &ProjectHandle) -> bool {
+        let Self::Beside { key, .. } = self else { return false };
+        matches!(handle.check_not_removed(key.clone()).await, Err(ProjectError::Forbidden(_)))
+    }
 }
 
 fn stream_of(body: Body) -> Response {
@@ -140,8 +192,7 @@ struct EventStream {
     heartbeat: Interval,
     state: HttpState,
     pass: Pass,
-    /// Whoever a token names is in the room while they watch, and can be sent out of it.
-    _member: Option<Member>,
+    place: Place,
     _following: Following,
     delivered: metrics::Counter,
 }
@@ -163,13 +214,16 @@ impl EventStream {
             // What it missed is in the log.
             return None;
         }
-        let taken = tokio::select! {
-            biased;
-            () = self.state.shutdown.cancelled() => return Some(self.going_away()),
-            // The way back in says why.
-            _ = self.pass.ended() => return None,
-            _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT_COMMENT)),
-            taken = self.feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => taken,
+        let taken = loop {
+            tokio::select! {
+                biased;
+                () = self.state.shutdown.cancelled() => return Some(self.going_away()),
+                // The way back in says why.
+                _ = self.pass.ended() => return None,
+                () = self.place.in_doubt() => if self.place.is_lost(&self.handle).await { return None },
+                _ = self.heartbeat.tick() => return Some(Bytes::from_static(HEARTBEAT_COMMENT)),
+                taken = self.feed.next(BATCH_EVENTS_MAX, BATCH_SIZE_BYTES_MAX, &mut frames) => break taken,
+            }
         };
         match taken {
             Ok(()) => {

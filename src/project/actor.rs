@@ -43,6 +43,7 @@ use super::{
     figures::Figures,
     file_tree::Tree,
     handle::{Preview, Request},
+    places::Places,
     presence::PresenceBoard,
     preview_pages::PreviewPages,
     registry::ProjectParts,
@@ -89,6 +90,9 @@ pub(crate) struct ProjectActor {
     log: EventLog,
     presence: PresenceBoard,
     pages: PreviewPages,
+    places: Places,
+    /// Told when an owner has removed somebody.
+    removals: watch::Sender<()>,
     /// Replies that left no event.
     remembered: RejectedCommands,
     mailbox: mpsc::Receiver<Request>,
@@ -138,6 +142,8 @@ pub(crate) struct ActorParts {
     pub(crate) log: EventLog,
     pub(crate) presence: PresenceBoard,
     pub(crate) pages: PreviewPages,
+    pub(crate) places: Places,
+    pub(crate) removals: watch::Sender<()>,
     pub(crate) remembered: RejectedCommands,
     /// What the runs that wait need to begin.
     pub(crate) waiting: Vec<StoredWork>,
@@ -159,6 +165,8 @@ impl ProjectActor {
             log,
             presence,
             pages,
+            places,
+            removals,
             remembered,
             waiting,
             snapshot_stored,
@@ -189,6 +197,8 @@ impl ProjectActor {
             log,
             presence,
             pages,
+            places,
+            removals,
             remembered,
             mailbox,
             mailbox_sender,
@@ -303,17 +313,17 @@ impl ProjectActor {
         match request {
             Request::Leave { participant } => self.room.leave(participant, Instant::now()),
             Request::State { reply } => drop(reply.send((self.state.seq, self.state.view.clone()))),
-            Request::Removals { reply } => {
-                let removed = self.state.view.participants.values().any(|participant| participant.removed);
+            Request::IsRemoved { key, reply } => {
+                let known = self.state.participant(&self.digest(Some(&key)));
                 // Whoever asked may have gone meanwhile.
-                let _ = reply.send(removed);
+                let _ = reply.send(known.is_some_and(|participant| self.state.is_removed(participant)));
             }
             Request::Recall { id, reply } => drop(reply.send(self.earlier_reply(&id))),
             Request::Preview { reply } => drop(reply.send(self.preview())),
             Request::Command { by, role, ref frame, .. }
                 if frame.command.is_read() && self.state.role(by, role).is_none() =>
             {
-                life::refuse(request, &ProjectError::Forbidden("an owner has removed you from this project"));
+                life::refuse(request, &ProjectError::removed());
             }
             Request::Command { frame, reply, .. } if frame.command.is_read() => self.on_read(frame, reply),
             Request::Delete => {

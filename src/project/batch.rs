@@ -21,6 +21,7 @@ use super::{
     },
     file_tree::content_hash,
     handle::Joined,
+    places::Place,
     queue::Waiting,
     run::{RefusedFile, StagedFile, Steered, Work},
     waiting_work,
@@ -78,6 +79,8 @@ pub(crate) struct PendingJoin {
     pub(crate) role: Role,
     /// Those they came with.
     pub(crate) party: Option<Arc<str>>,
+    /// Theirs among the project's connections.
+    pub(crate) place: Place,
     pub(crate) since: Option<cobuild_protocol::Cursor>,
     /// Whether a sandbox is made for them.
     pub(crate) sandbox: bool,

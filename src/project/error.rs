@@ -72,6 +72,11 @@ pub enum ProjectError {
 }
 
 impl ProjectError {
+    /// To whoever an owner has removed.
+    pub(crate) const fn removed() -> Self {
+        Self::Forbidden("an owner has removed you from this project")
+    }
+
     /// The stable code for it.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

@@ -13,9 +13,6 @@ use cobuild_protocol::{Epoch, ParticipantId, ProjectId, RequestId, RunId, Seq, v
 /// handed over.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug + 'static {
-    /// How many projects there are.
-    async fn count_projects(&self) -> Result<u64, StoreError>;
-
     /// Every project there is, newest activity first.
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError>;
 
@@ -25,7 +22,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Opens a project for its one writer. `None` when there is no such project.
     async fn open_project(&self, project: &ProjectId) -> Result<Option<OpenedProject>, StoreError>;
 
-    /// Creates a project with its first events in one transaction. [`StoreError::Conflict`] when the id is taken.
+    /// Creates a project with its first events in one transaction. [`StoreError::Conflict`] when the id is taken,
+    /// [`StoreError::Full`] when there are [`NewProject::projects_max`] or more.
     async fn create_project(&self, new: NewProject) -> Result<(), StoreError>;
 
     /// Removes a project with its log, snapshots and replies. Blobs nobody refers to any more go soon after, when
@@ -246,6 +244,8 @@ pub struct NewProject {
     pub epoch: Epoch,
     /// The preview's host label.
     pub preview_id: String,
+    /// How many projects there may be, this one included.
+    pub projects_max: u64,
     /// Events from seq 1.
     pub events: Vec<StoredEvent>,
     /// Contents the events refer to.
@@ -269,6 +269,9 @@ pub enum StoreError {
     /// Another writer appended, or the id is taken. Stop writing and read again.
     #[error("the log's head is not what the writer expected")]
     Conflict,
+    /// There are as many projects as there may be.
+    #[error("there are as many projects as there may be")]
+    Full,
     /// No space, no permission, a broken disk. Nothing was stored; try again later.
     #[error("the store does not take writes: {0}")]
     Unavailable(Arc<str>),

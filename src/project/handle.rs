@@ -14,7 +14,7 @@ use cobuild_protocol::{
     value::{ContentHash, Presence, Role},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use super::{
     event_store::SharedStore,
     file_tree,
     history::{self, Point},
+    places::{Holder, Place, Places},
     presence::PresenceBoard,
     preview_pages::{PageNews, PreviewPages},
     room::Seat,
@@ -43,6 +44,8 @@ pub struct ProjectHandle {
     pub(crate) log: EventLogReader,
     pub(crate) presence: PresenceBoard,
     pub(crate) pages: PreviewPages,
+    pub(crate) places: Places,
+    pub(crate) removals: watch::Receiver<()>,
     pub(crate) store: SharedStore,
 }
 
@@ -66,7 +69,7 @@ pub struct Identity {
     /// The name to go by.
     pub name: Option<String>,
     /// Those they came with, such as the id of a share link: all of them together have one participant's share of the
-    /// queue, since anybody can be several of them.
+    /// queue and of the connections, since anybody can be several of them.
     pub party: Option<String>,
     /// What they may do.
     pub role: Role,
@@ -80,6 +83,8 @@ pub struct Member {
     participant: ParticipantId,
     role: Role,
     party: Option<Arc<str>>,
+    /// Given back with it.
+    _place: Place,
     seat: Seat,
     mailbox: mpsc::Sender<Request>,
 }
@@ -89,10 +94,11 @@ impl Member {
         participant: ParticipantId,
         role: Role,
         party: Option<Arc<str>>,
+        place: Place,
         seat: Seat,
         mailbox: mpsc::Sender<Request>,
     ) -> Self {
-        Self { participant, role, party, seat, mailbox }
+        Self { participant, role, party, _place: place, seat, mailbox }
     }
 
     /// Cancelled when an owner removes whoever has this place from the project.
@@ -197,8 +203,9 @@ pub(crate) enum Request {
     State {
         reply: oneshot::Sender<(Seq, ProjectState)>,
     },
-    /// Whether an owner has removed anybody.
-    Removals {
+    /// Whether an owner has removed whoever is known by this.
+    IsRemoved {
+        key: String,
         reply: oneshot::Sender<bool>,
     },
     /// What a command was answered, if it was.
@@ -277,7 +284,7 @@ impl ProjectHandle {
         }
         if let Command::SetPresence(presence) = frame.command {
             if member.seat.removed.is_cancelled() {
-                let error = ProjectError::Forbidden("an owner has removed you from this project").body();
+                let error = ProjectError::removed().body();
                 return ControlFrame::Rejected(Rejected { id: Some(id), error });
             }
             self.presence.set(member.participant, shortened(presence));
@@ -361,11 +368,21 @@ impl ProjectHandle {
         self.store.blob(hash).await?.ok_or(ProjectError::Internal)
     }
 
-    /// Whether an owner has removed anybody from the project.
-    pub(crate) async fn has_removed_anybody(&self) -> Result<bool, ProjectError> {
-        let (reply, removals) = oneshot::channel();
-        self.send(Request::Removals { reply }).await?;
-        removals.await.map_err(|_| ProjectError::Closing)
+    /// Fails when an owner has removed whoever is known by this [`Identity::key`].
+    pub(crate) async fn check_not_removed(&self, key: String) -> Result<(), ProjectError> {
+        let (reply, removed) = oneshot::channel();
+        self.send(Request::IsRemoved { key, reply }).await?;
+        if removed.await.map_err(|_| ProjectError::Closing)? { Err(ProjectError::removed()) } else { Ok(()) }
+    }
+
+    /// Changes with every removal: whoever is not in the room asks again then.
+    pub(crate) fn removals(&self) -> watch::Receiver<()> {
+        self.removals.clone()
+    }
+
+    /// A place for somebody who only reads along and says who they are by nothing but their party.
+    pub(crate) fn take_reader_place(&self, party: Option<String>) -> Result<Place, ProjectError> {
+        self.places.take(party.map_or(Holder::Anybody, |party| Holder::Party(party.into())))
     }
 
     /// The live preview. Starts a sandbox when there is none.

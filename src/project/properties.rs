@@ -9,7 +9,7 @@ mod happened;
 mod house;
 mod record;
 
-use cobuild_protocol::value::Role;
+use cobuild_protocol::{Seq, command::Delivery, value::Role};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
@@ -51,7 +51,7 @@ enum Step {
 #[derive(Debug, Clone)]
 enum Wish {
     Generate {
-        interrupt: bool,
+        delivery: Delivery,
     },
     Apply,
     Exec,
@@ -60,6 +60,16 @@ enum Wish {
     },
     Delete {
         file: u8,
+    },
+    Lock {
+        file: u8,
+    },
+    /// To as it was so many events ago.
+    Restore {
+        back: Seq,
+    },
+    StopSandbox {
+        end_run: bool,
     },
     Cancel {
         run: u64,
@@ -72,9 +82,10 @@ enum Wish {
         waiting: usize,
         position: u32,
     },
+    /// Without a role, they are removed.
     SetRole {
         person: usize,
-        role: Role,
+        role: Option<Role>,
     },
     Nonsense,
 }
@@ -130,17 +141,23 @@ impl ReferenceStateMachine for Plan {
 
 fn wish() -> impl Strategy<Value = Wish> {
     let run = || 1..8_u64;
-    let role = prop_oneof![Just(Role::Viewer), Just(Role::Editor), Just(Role::Owner)];
+    let role = prop_oneof![Just(Role::Viewer), Just(Role::Editor), Just(Role::Owner)].prop_map(Some);
+    let delivery = prop_oneof![7 => Just(Delivery::Queue), 2 => Just(Delivery::Interrupt), 3 => Just(Delivery::Steer)];
     prop_oneof![
-        8 => prop::bool::weighted(0.2).prop_map(|interrupt| Wish::Generate { interrupt }),
+        9 => delivery.prop_map(|delivery| Wish::Generate { delivery }),
         2 => Just(Wish::Apply),
         2 => Just(Wish::Exec),
         5 => (0..4_u8).prop_map(|file| Wish::Write { file }),
         1 => (0..4_u8).prop_map(|file| Wish::Delete { file }),
+        5 => (0..4_u8).prop_map(|file| Wish::Lock { file }),
+        2 => (0..20_u64).prop_map(|back| Wish::Restore { back }),
+        2 => any::<bool>().prop_map(|end_run| Wish::StopSandbox { end_run }),
         8 => run().prop_map(|run| Wish::Cancel { run }),
         1 => run().prop_map(|run| Wish::RemoveQueued { run }),
         8 => (0..8_usize, 0..5_u32).prop_map(|(waiting, position)| Wish::MoveQueued { waiting, position }),
         2 => (0..PEOPLE, role).prop_map(|(person, role)| Wish::SetRole { person, role }),
+        // One stays, to see the end.
+        3 => (1..PEOPLE).prop_map(|person| Wish::SetRole { person, role: None }),
         1 => Just(Wish::Nonsense),
     ]
 }

@@ -9,7 +9,7 @@ use cobuild_protocol::{
 };
 use dashmap::DashMap;
 use tokio::{
-    sync::{Mutex, MutexGuard, mpsc},
+    sync::{Mutex, MutexGuard, mpsc, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,11 +28,11 @@ use super::{
     history::read_state,
     model_provider::ModelProvider,
     page_reader::PageReader,
+    places::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX, Places},
     presence::PresenceBoard,
     preview_pages::PreviewPages,
     remembered::RejectedCommands,
     repository::GitHost,
-    room::{PARTICIPANT_CONNECTIONS_MAX, PROJECT_CONNECTIONS_MAX},
     sandbox_provider::SandboxProvider,
     state::State,
 };
@@ -78,9 +78,9 @@ pub struct ProjectSettings {
     pub project_budget: Budget,
     /// Most projects of this server.
     pub projects_max: u64,
-    /// Most connections of one project at once.
+    /// Most connections of one project at once, event streams among them.
     pub project_connections_max: usize,
-    /// Most connections of one participant in one project at once.
+    /// Most connections of one participant in one project at once, or of all guests of one share link.
     pub participant_connections_max: usize,
     /// Where repositories may be imported from.
     pub git_hosts: Vec<GitHost>,
@@ -147,8 +147,6 @@ struct Shared {
     /// One slot per project in use. Its lock is held while the project is loaded or removed, so there is never a second
     /// actor.
     slots: DashMap<ProjectId, Arc<Mutex<Slot>>>,
-    /// Held while a project is made.
-    creating: Mutex<()>,
     actors: TaskTracker,
     cancel: CancellationToken,
     /// Cancelled when nothing new is to begin any more.
@@ -216,7 +214,6 @@ impl ProjectRegistry {
         let shared = Shared {
             parts,
             slots: DashMap::new(),
-            creating: Mutex::default(),
             actors: TaskTracker::new(),
             cancel: CancellationToken::new(),
             draining: CancellationToken::new(),
@@ -246,24 +243,18 @@ impl ProjectRegistry {
     /// [`ProjectError::QuotaExceeded`] when there are as many as there may be.
     pub async fn create(&self, id: Option<ProjectId>, name: Option<String>) -> Result<ProjectHandle, ProjectError> {
         let id = id.unwrap_or_else(random_project_id);
-        let taken = || ProjectError::Conflict(format!("there is a project {id} already"));
-        let projects_max = self.shared.parts.settings.projects_max;
-        // One after the other, so that none is counted before another is made.
-        let turn = self.shared.creating.lock().await;
-        if self.store().count_projects().await? >= projects_max {
-            if self.store().open_project(&id).await?.is_some() {
-                return Err(taken());
-            }
-            let full = format!("this server keeps at most {projects_max} projects; delete one first");
-            return Err(ProjectError::QuotaExceeded(full));
+        if self.takes_nothing_new() {
+            return Err(ProjectError::Closing);
         }
         let new = first_events(&self.shared.parts, &id, name);
+        let projects_max = new.projects_max;
         match self.store().create_project(new).await {
-            Ok(()) => {
-                drop(turn);
-                self.get(&id).await
+            Ok(()) => self.get(&id).await,
+            Err(StoreError::Conflict) => Err(ProjectError::Conflict(format!("there is a project {id} already"))),
+            Err(StoreError::Full) => {
+                let full = format!("this server keeps at most {projects_max} projects; delete one first");
+                Err(ProjectError::QuotaExceeded(full))
             }
-            Err(StoreError::Conflict) => Err(taken()),
             Err(error) => Err(error.into()),
         }
     }
@@ -276,7 +267,7 @@ impl ProjectRegistry {
             return Ok(handle.clone());
         }
         slot.clear().await;
-        if self.shared.draining.is_cancelled() || self.shared.cancel.is_cancelled() {
+        if self.takes_nothing_new() {
             return Err(ProjectError::Closing);
         }
         let Some(opened) = self.store().open_project(id).await? else {
@@ -286,6 +277,10 @@ impl ProjectRegistry {
         let handle = running.handle.clone();
         slot.running = Some(running);
         Ok(handle)
+    }
+
+    fn takes_nothing_new(&self) -> bool {
+        self.shared.draining.is_cancelled() || self.shared.cancel.is_cancelled()
     }
 
     /// A project, made if it does not exist.
@@ -387,6 +382,9 @@ impl ProjectRegistry {
         let (mailbox_sender, mailbox) = mpsc::channel(MAILBOX_MAX);
         let presence = PresenceBoard::default();
         let pages = PreviewPages::default();
+        let settings = &parts.settings;
+        let places = Places::new(settings.project_connections_max, settings.participant_connections_max);
+        let (removals, removed) = watch::channel(());
         let weak_sender = mailbox_sender.downgrade();
         let handle = ProjectHandle {
             project: id.clone(),
@@ -394,6 +392,8 @@ impl ProjectRegistry {
             log: log.reader(),
             presence: presence.clone(),
             pages: pages.clone(),
+            places: places.clone(),
+            removals: removed,
             store: Arc::clone(&parts.store),
         };
         let actor = ProjectActor::new(ActorParts {
@@ -403,6 +403,8 @@ impl ProjectRegistry {
             log,
             presence,
             pages,
+            places,
+            removals,
             remembered,
             waiting,
             snapshot_stored,
@@ -492,7 +494,8 @@ fn first_events(parts: &ProjectParts, id: &ProjectId, name: Option<String>) -> N
     };
     batch.push(Event::ProjectCreated(created), Stamp::default());
     let epoch = hex::encode(rand::random::<[u8; 16]>()).try_into().expect("hexadecimal digits are an epoch");
-    NewProject { project: id.clone(), name, epoch, preview_id, events: batch.stored, blobs, at: now() }
+    let projects_max = parts.settings.projects_max;
+    NewProject { project: id.clone(), name, epoch, preview_id, projects_max, events: batch.stored, blobs, at: now() }
 }
 
 /// Twelve letters and digits: unguessable enough for a room, short enough for an address.
@@ -505,7 +508,22 @@ fn random_project_id() -> ProjectId {
 
 #[cfg(test)]
 mod tests {
-    use crate::project::testing::{TestRoom, within};
+    use std::time::Duration;
+
+    use crate::project::{
+        ProjectError,
+        testing::{TestRoom, within},
+    };
+
+    #[tokio::test]
+    async fn a_server_that_is_about_to_stop_makes_no_project() {
+        let room = TestRoom::new().await;
+        within(room.registry.drain(Duration::ZERO)).await;
+        let late = "late".parse().unwrap();
+        let refused = room.registry.create(Some(late), None).await.unwrap_err();
+        assert!(matches!(refused, ProjectError::Closing), "{refused:?}");
+        assert_eq!(room.registry.list().await.unwrap().len(), 1);
+    }
 
     #[tokio::test]
     async fn projects_that_do_not_exist_leave_nothing_behind() {

@@ -11,21 +11,13 @@ use super::allowance::Allowance;
 /// How long a participant without a connection still counts as present: longer than a reload or a change of network.
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(20);
 
-/// Connections of one project at once: half of what a server takes.
-pub(crate) const PROJECT_CONNECTIONS_MAX: usize = 10_000;
-/// Connections of one participant in one project at once. A person has a dozen; programs that show the same token, or
-/// none, are one participant together.
-pub(crate) const PARTICIPANT_CONNECTIONS_MAX: usize = 2_000;
-
 /// The present participants.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     connections: HashMap<ParticipantId, Connections>,
-    leaving: Vec<(Instant, ParticipantId)>,
+    leaving: Vec<Leaver>,
     /// What each may ask for, kept until they have left: coming back does not renew it.
     allowances: HashMap<ParticipantId, Arc<Allowance>>,
-    /// All connections.
-    count: usize,
 }
 
 /// What a new connection is given.
@@ -37,21 +29,32 @@ pub(crate) struct Seat {
     pub(crate) allowance: Arc<Allowance>,
 }
 
+/// A participant without a connection, who may still come back.
+#[derive(Debug)]
+struct Leaver {
+    participant: ParticipantId,
+    party: Option<Arc<str>>,
+    /// Until then.
+    until: Instant,
+}
+
 /// One participant's connections.
 #[derive(Debug, Default)]
 struct Connections {
     count: usize,
+    /// Those they came with.
+    party: Option<Arc<str>>,
     /// Cancelled when an owner removes them.
     removed: CancellationToken,
 }
 
 impl Room {
     /// A connection of this participant was opened.
-    pub(crate) fn enter(&mut self, participant: ParticipantId, now: Instant) -> Seat {
+    pub(crate) fn enter(&mut self, participant: ParticipantId, party: Option<Arc<str>>, now: Instant) -> Seat {
         let connections = self.connections.entry(participant).or_default();
         connections.count += 1;
-        self.count += 1;
-        self.leaving.retain(|(_, leaver)| *leaver != participant);
+        connections.party = party;
+        self.leaving.retain(|leaver| leaver.participant != participant);
         let allowance = self.allowances.entry(participant).or_insert_with(|| Arc::new(Allowance::new(now)));
         Seat { removed: connections.removed.clone(), allowance: Arc::clone(allowance) }
     }
@@ -67,21 +70,22 @@ impl Room {
     pub(crate) fn leave(&mut self, participant: ParticipantId, now: Instant) {
         let Some(connections) = self.connections.get_mut(&participant) else { return };
         connections.count -= 1;
-        self.count -= 1;
         if connections.count == 0 {
+            let party = connections.party.take();
             self.connections.remove(&participant);
-            self.leaving.push((now + LEAVE_GRACE, participant));
+            self.leaving.push(Leaver { participant, party, until: now + LEAVE_GRACE });
         }
     }
 
     /// Somebody who was here before a restart may come back.
     pub(crate) fn expect(&mut self, participant: ParticipantId, now: Instant) {
-        self.leaving.push((now + LEAVE_GRACE, participant));
+        self.leaving.push(Leaver { participant, party: None, until: now + LEAVE_GRACE });
     }
 
-    /// How many connections there are, and how many of them are this participant's.
-    pub(crate) fn connections(&self, participant: ParticipantId) -> (usize, usize) {
-        (self.count, self.connections.get(&participant).map_or(0, |connections| connections.count))
+    /// How many participants without a connection still count as present, and how many of them came with this party.
+    pub(crate) fn leaving(&self, party: Option<&str>) -> (usize, usize) {
+        let theirs = |leaver: &&Leaver| party.is_some() && leaver.party.as_deref() == party;
+        (self.leaving.len(), self.leaving.iter().filter(theirs).count())
     }
 
     /// Whether nobody has a connection.
@@ -91,13 +95,13 @@ impl Room {
 
     /// When the next participant will have left.
     pub(crate) fn next_departure(&self) -> Option<Instant> {
-        self.leaving.iter().map(|(at, _)| *at).min()
+        self.leaving.iter().map(|leaver| leaver.until).min()
     }
 
     /// Those whose grace is over.
     pub(crate) fn take_departed(&mut self, now: Instant) -> Vec<ParticipantId> {
         let departed: Vec<_> =
-            self.leaving.extract_if(.., |(at, _)| *at <= now).map(|(_, participant)| participant).collect();
+            self.leaving.extract_if(.., |leaver| leaver.until <= now).map(|leaver| leaver.participant).collect();
         for participant in &departed {
             self.allowances.remove(participant);
         }
@@ -113,28 +117,30 @@ mod tests {
     fn a_removal_concerns_those_who_are_there_now() {
         let (mut room, ada, bob) = (Room::default(), ParticipantId::new(1), ParticipantId::new(2));
         let now = Instant::now();
-        let mut enter = |participant| room.enter(participant, now).removed;
+        let mut enter = |participant| room.enter(participant, None, now).removed;
         let (first, second, other) = (enter(ada), enter(ada), enter(bob));
         room.expel(ada);
         assert!(first.is_cancelled() && second.is_cancelled() && !other.is_cancelled());
-        assert!(!room.enter(ada, now).removed.is_cancelled(), "let in again");
+        assert!(!room.enter(ada, None, now).removed.is_cancelled(), "let in again");
     }
 
     #[test]
     fn a_reload_is_not_a_departure() {
         let (mut room, ada, now) = (Room::default(), ParticipantId::new(1), Instant::now());
-        let first = room.enter(ada, now);
-        room.enter(ada, now);
-        assert_eq!(room.connections(ada), (2, 2));
+        let party = || Some("link".into());
+        let first = room.enter(ada, party(), now);
+        room.enter(ada, party(), now);
         room.leave(ada, now);
+        assert_eq!(room.leaving(Some("link")), (0, 0));
         assert!(!room.is_empty() && room.next_departure().is_none(), "one of two connections is left");
         room.leave(ada, now);
         assert!(room.is_empty());
-        let again = room.enter(ada, now);
+        assert_eq!([room.leaving(Some("link")), room.leaving(None)], [(1, 1), (1, 0)]);
+        let again = room.enter(ada, party(), now);
         assert!(Arc::ptr_eq(&first.allowance, &again.allowance), "coming back does not renew it");
         assert!(room.take_departed(now + LEAVE_GRACE).is_empty(), "came back in time");
         room.leave(ada, now);
         assert_eq!(room.take_departed(now + LEAVE_GRACE), [ada]);
-        assert!(room.allowances.is_empty() && room.connections(ada) == (0, 0));
+        assert!(room.allowances.is_empty() && room.leaving(None) == (0, 0));
     }
 }

@@ -8,6 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, MessageId, PackageSpec, RequestId, RunId, Seq,
+    command::LeaveOut,
     value::{ContentHash, FileOrigin, GenerateMode, ImageType, Usage},
 };
 use futures_util::FutureExt;
@@ -40,7 +41,7 @@ pub(crate) const UPDATES_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
     Generate(GenerateWork),
-    Apply { reply: String, packages: Vec<PackageSpec>, edit: bool },
+    Apply { reply: String, packages: Vec<PackageSpec>, edit: bool, leave_out: LeaveOut },
     Install { packages: Vec<PackageSpec> },
     Import { url: RepositoryUrl },
     Exec { command: String, timeout: std::time::Duration },
@@ -296,7 +297,9 @@ async fn take_over_rest(sandbox: &watch::Receiver<SandboxStatus>, reporter: &Rep
 async fn perform(context: JobContext, work: Work) -> Result<(), ProjectError> {
     match work {
         Work::Generate(work) => generate::perform(context, work).await,
-        Work::Apply { reply, packages, edit: _ } => apply::perform(context, reply, packages).await,
+        Work::Apply { reply, packages, edit: _, leave_out } => {
+            apply::perform(context, reply, packages, leave_out).await
+        }
         Work::Install { packages } => install::perform(context, packages).await,
         Work::Import { url } => import_repository::perform(context, url).await,
         Work::Exec { command, timeout } => exec::perform(context, command, timeout).await,

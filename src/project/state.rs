@@ -101,6 +101,11 @@ impl State {
         self.roles.get(&participant).copied().unwrap_or(Some(came_with))
     }
 
+    /// Whether an owner has removed this participant.
+    pub(crate) fn is_removed(&self, participant: ParticipantId) -> bool {
+        self.roles.get(&participant).is_some_and(Option::is_none)
+    }
+
     /// The id the next participant gets.
     pub(crate) fn next_participant(&self) -> ParticipantId {
         ParticipantId::new(self.participants + 1)

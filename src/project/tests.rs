@@ -60,7 +60,7 @@ fn urgent(prompt: &str) -> Command {
 }
 
 fn apply(reply: &str) -> Command {
-    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new(), edit: false })
+    Command::Apply(Apply { reply: reply.to_owned(), packages: Vec::new(), edit: false, leave_out: Default::default() })
 }
 
 fn exec(command: &str) -> Command {

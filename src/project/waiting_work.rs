@@ -79,9 +79,12 @@ fn to_command(work: &Work) -> Command {
                 ..Generate::new(wish.prompt.clone())
             })
         }
-        Work::Apply { reply, packages, edit } => {
-            Command::Apply(Apply { reply: reply.clone(), packages: packages.clone(), edit: *edit })
-        }
+        Work::Apply { reply, packages, edit, leave_out } => Command::Apply(Apply {
+            reply: reply.clone(),
+            packages: packages.clone(),
+            edit: *edit,
+            leave_out: leave_out.clone(),
+        }),
         Work::Install { packages } => Command::Install(Install { packages: packages.clone() }),
         Work::Import { url } => Command::ImportRepository(ImportRepository { url: url.to_string() }),
         Work::Exec { command, timeout } => {
@@ -103,7 +106,7 @@ mod tests {
         let room = TestRoom::new().await;
         let parts = room.registry.parts();
         for command in [
-            r#"{"type":"apply","reply":"x","packages":["axios@1"],"edit":true}"#,
+            r#"{"type":"apply","reply":"x","packages":["axios@1"],"edit":true,"leave_out":{"files":["package.json"],"merges":true}}"#,
             r#"{"type":"install","packages":["axios"]}"#,
             r#"{"type":"import_repository","url":"git@github.com:owner/name.git"}"#,
             r#"{"type":"generate","prompt":"x","apply":false,"model":"demo/puppet","url":"https://example.com/","background":"b"}"#,

@@ -35,6 +35,7 @@ macro_rules! store_contract {
 store_contract! {
     creates_and_opens
     refuses_to_create_twice
+    creates_no_more_than_there_may_be
     lists_by_activity
     appends_and_reads_within_limits
     refuses_what_does_not_continue_the_log
@@ -85,9 +86,23 @@ async fn refuses_to_create_twice(store: SharedStore) {
     assert!(store.open_project(&id("q")).await.expect("readable").is_none());
 }
 
+async fn creates_no_more_than_there_may_be(store: SharedStore) {
+    let new = |project: &str| NewProject { projects_max: 2, ..new_project(project, 1) };
+    let make = |project| store.create_project(new(project));
+    let results = futures_util::future::join_all(["a", "b", "c", "d"].map(make)).await;
+    let full = |result: &Result<(), StoreError>| matches!(result, Err(StoreError::Full));
+    assert_eq!(results.iter().filter(|result| full(result)).count(), 2, "{results:?}");
+    let there = store.list_projects().await.expect("readable");
+    assert_eq!(there.len(), 2);
+    assert_conflict(make(there[0].project.as_str()).await);
+    store.delete_project(&there[0].project).await.expect("deleted");
+    make("e").await.expect("there is room again");
+    assert!(full(&make("f").await) && store.open_project(&id("f")).await.expect("readable").is_none());
+    store.create_project(NewProject { projects_max: 3, ..new_project("f", 1) }).await.expect("created");
+}
+
 async fn lists_by_activity(store: SharedStore) {
     assert_eq!(store.list_projects().await.expect("readable"), []);
-    assert_eq!(store.count_projects().await.expect("readable"), 0);
     for project in ["a", "b", "c"] {
         store.create_project(new_project(project, 1)).await.expect("created");
     }
@@ -95,7 +110,6 @@ async fn lists_by_activity(store: SharedStore) {
     store.append(AppendBatch { at: later.into(), ..batch("b", 1, 2) }).await.expect("appended");
     let list = store.list_projects().await.expect("readable");
     assert_eq!(list.iter().map(|line| line.project.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
-    assert_eq!(store.count_projects().await.expect("readable"), 3);
     let b = &list[0];
     assert_eq!((&*b.name, &*b.created_at, &*b.updated_at, b.head), ("b by name", AT, later, 3));
 }
@@ -407,7 +421,6 @@ async fn refuses_everything_once_closed(store: SharedStore) {
     let p = id("p");
     let results = [
         store.list_projects().await.err(),
-        store.count_projects().await.err(),
         store.projects_with_waiting_runs().await.err(),
         store.open_project(&p).await.err(),
         store.create_project(new_project("q", 1)).await.err(),

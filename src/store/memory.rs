@@ -156,10 +156,6 @@ fn ending_at(events: &[StoredEvent], seq: Seq) -> Result<usize, StoreError> {
 
 #[async_trait]
 impl EventStore for MemoryStore {
-    async fn count_projects(&self) -> Result<u64, StoreError> {
-        Ok(self.state()?.projects.len() as u64)
-    }
-
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         let state = self.state()?;
         let mut list: Vec<_> = state
@@ -201,6 +197,9 @@ impl EventStore for MemoryStore {
             || state.projects.values().any(|project| project.preview_id == new.preview_id);
         if taken {
             return Err(StoreError::Conflict);
+        }
+        if state.projects.len() as u64 >= new.projects_max {
+            return Err(StoreError::Full);
         }
         last_of(0, &new.events)?;
         let project = Project {

@@ -82,10 +82,6 @@ impl SqliteStore {
 
 #[async_trait]
 impl EventStore for SqliteStore {
-    async fn count_projects(&self) -> Result<u64, StoreError> {
-        self.readers.read(|db| reader::count(db)).await
-    }
-
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         self.readers.read(|db| reader::list(db)).await
     }

@@ -52,6 +52,7 @@ pub(crate) fn new_project(project: &str, head: Seq) -> NewProject {
         name: format!("{project} by name"),
         epoch: format!("epochOf{project}").parse().expect("valid"),
         preview_id: format!("preview-of-{project}"),
+        projects_max: u64::MAX,
         events: events(1..=head),
         blobs: Vec::new(),
         at: AT.to_owned(),

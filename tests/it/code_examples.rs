@@ -28,6 +28,8 @@ use crate::{
 const DOCUMENT: &str = include_str!("../fixtures/legacy/code-processing-backend.md");
 const PORT: u16 = 8000;
 const REQUIREMENTS: &str = "aiohttp==3.14.5\n";
+/// What `make run` sets besides.
+const STAND_INS: (&str, &str) = ("LEGACY_STAND_INS", "true");
 /// How long the port is waited for: as long as another run of this test takes.
 const PLACE_WAIT_MAX: Duration = Duration::from_secs(300);
 /// How often the server is started where somebody else takes the port at the last moment.
@@ -132,8 +134,8 @@ impl Server {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         // What the deployment of this backend had to be told, and as `make run` starts it.
-        command.env("PORT", PORT.to_string());
-        command.args(["serve", "--legacy-stand-ins", "--demo-speed", "0", "--log-level", "error"]);
+        command.env("PORT", PORT.to_string()).env(STAND_INS.0, STAND_INS.1);
+        command.args(["serve", "--demo-speed", "0", "--log-level", "error"]);
         command.arg("--data-dir").arg(folder);
         command.args(["--git-hosts", &git.hosts()]).arg("--sandbox-ca-file").arg(git.ca_file());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -187,6 +189,22 @@ fn check_lines(lines: &[&str]) {
         place("summary: Processing completed"),
     ];
     assert!(order.is_sorted() && order[0] == 0 && order[9] == lines.len() - 1, "{lines:#?}");
+}
+
+#[test]
+fn make_run_starts_the_server_as_the_examples_need_it() {
+    let mut make = std::process::Command::new("make");
+    make.args(["--dry-run", "run", "ARGS=--demo-speed 0"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // This test may itself be run by a `make` with other goals in mind.
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+        make.env_remove(name);
+    }
+    let Ok(output) = make.output() else { return not_run("how `make run` starts the server: there is no make here") };
+    let lines = text(&output);
+    let start = lines.lines().find(|line| line.contains("cobuild serve")).expect("it starts the server");
+    let (name, value) = STAND_INS;
+    let set = format!("scripts/is-set {name} || export {name}={value};");
+    assert!(start.starts_with(&set) && start.ends_with("/cobuild serve --demo-speed 0"), "{start}");
 }
 
 #[tokio::test]

@@ -50,6 +50,29 @@ async fn a_participant_and_a_project_have_as_many_connections_as_announced() {
 }
 
 #[tokio::test]
+async fn event_streams_are_connections_too_and_come_back_where_there_is_no_room() {
+    let projects = ProjectSettings { project_connections_max: 3, ..Setup::default().projects };
+    let server = TestServer::start_with(Setup { projects, ..Setup::default() }).await;
+    server.create("p").await;
+    let _sockets =
+        [WsClient::attach_as(&server, "p", "ada", None).await, WsClient::attach_as(&server, "p", "bob", None).await];
+    let stream = || server.http.get(server.url("/api/v1/projects/p/events")).send();
+    let mut events = within("an event stream", stream()).await.expect("an answer");
+    let first = within("a state", events.chunk()).await.expect("a chunk").expect("a state");
+    assert!(String::from_utf8_lossy(&first).contains("event: reset"), "{first:?}");
+    turned_away(&server, "eve", "this project has too many connections").await;
+    let late = within("an answer", stream()).await.expect("an answer");
+    // To a browser an error would be the last word.
+    assert_eq!(late.status(), 200);
+    assert_eq!(within("its end", late.text()).await.expect("a body"), "retry: 5000\n\n");
+    drop(events);
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while let Received::Closed(code, reason) = knock(&server, "eve").await {
+        assert!(code == Some(4029) && tokio::time::Instant::now() < deadline, "{code:?} {reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_has_as_many_connections_as_announced_and_others_wait() {
     let server = TestServer::start_with(Setup { connections_max: 3, ..Setup::default() }).await;
     server.create("p").await;

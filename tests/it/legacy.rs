@@ -8,6 +8,7 @@ mod camel;
 mod checklist;
 pub(crate) mod client;
 mod conversation;
+pub(crate) mod described;
 mod engine;
 mod errors;
 pub(crate) mod examples;

@@ -191,6 +191,12 @@ impl TestServer {
         format!("{}.cobuild.localhost", status["state"]["preview_id"].as_str().expect("an id"))
     }
 
+    /// While it is so, no model says anything and no program begins: what is asked for does not come to its end.
+    pub(crate) fn hold(&self, held: bool) {
+        self.model.held.store(held, Ordering::SeqCst);
+        self.preview.held.store(held, Ordering::SeqCst);
+    }
+
     pub(crate) fn stop_dev_servers(&self, stopped: bool) {
         self.preview.refuses.store(stopped, Ordering::SeqCst);
     }

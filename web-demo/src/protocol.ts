@@ -35,7 +35,11 @@ packages?: Array<PackageSpec>,
 /**
  * Whether it changes an app that is there rather than making one; only for the conversation's history of edits.
  */
-edit?: boolean, };
+edit?: boolean,
+/**
+ * What of the reply is not put into effect.
+ */
+leave_out?: LeaveOut, };
 
 /**
  * How a connection catches up.
@@ -791,6 +795,23 @@ export type InstallStarted = {
 packages: Array<string>, };
 
 /**
+ * What of a ready reply is not put into effect; the rest is, as if the reply had nothing else.
+ */
+export type LeaveOut = {
+/**
+ * Files that stay as they are, whatever the reply does to them.
+ */
+files?: Array<FilePath>,
+/**
+ * Edits that say nothing or cannot be put into what the reply itself writes. Without this, one of them stops it all.
+ */
+unmatched?: boolean,
+/**
+ * Edits that quote no text to replace and are meant for a model that merges them.
+ */
+merges?: boolean, };
+
+/**
  * What the server accepts.
  */
 export type Limits = {
@@ -847,11 +868,11 @@ participant_commands_per_second_max: number,
  */
 participant_commands_burst_max: number,
 /**
- * Connections of one participant to one project.
+ * Connections of one participant to one project, or of all guests of one share link.
  */
 participant_connections_max: number,
 /**
- * Connections to one project.
+ * Connections to one project, event streams among them.
  */
 project_connections_max: number,
 /**

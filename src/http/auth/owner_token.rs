@@ -8,24 +8,35 @@ use sha2::{Digest as _, Sha256};
 use super::private_file;
 use crate::config::Secret;
 
-/// Random bytes of an owner token: 192 bits cannot be guessed and still fit in a link.
-const OWNER_TOKEN_BYTES: usize = 24;
+/// Random bytes of a secret: 192 bits cannot be guessed and still fit in a link.
+const SECRET_BYTES: usize = 24;
 /// Where the owner token is kept, below the data folder; removing the file revokes it.
 const OWNER_TOKEN_FILE: &str = "owner-token";
+/// Where the secret is kept by which the server knows names it has made up itself.
+const SEAL_FILE: &str = "name-seal";
 
 /// The owner's token of a data folder, made at first use, so that links and stored tokens outlive a restart.
 pub(super) fn of_folder(data_dir: &Path) -> io::Result<Secret> {
-    let path = data_dir.join(OWNER_TOKEN_FILE);
-    match fs::read_to_string(&path) {
+    secret_in(&data_dir.join(OWNER_TOKEN_FILE))
+}
+
+/// What the server's own names of a data folder are sealed with. Kept like the token: what it has named must be found
+/// again after a restart.
+pub(super) fn seal_of_folder(data_dir: &Path) -> io::Result<Secret> {
+    secret_in(&data_dir.join(SEAL_FILE))
+}
+
+fn secret_in(path: &Path) -> io::Result<Secret> {
+    match fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut bytes = [0_u8; OWNER_TOKEN_BYTES];
+    let mut bytes = [0_u8; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     let token = hex::encode(bytes);
-    private_file::write(&path, &token)?;
+    private_file::write(path, &token)?;
     Ok(Secret::new(token))
 }
 
@@ -46,7 +57,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let first = of_folder(folder.path()).expect("made");
         assert_eq!(of_folder(folder.path()).expect("read"), first);
-        assert_eq!(first.expose().len(), OWNER_TOKEN_BYTES * 2);
+        assert_eq!(first.expose().len(), SECRET_BYTES * 2);
+        let seal = seal_of_folder(folder.path()).expect("made");
+        assert_eq!(seal_of_folder(folder.path()).expect("read"), seal);
+        assert_ne!(seal, first);
         let mode = fs::metadata(folder.path().join(OWNER_TOKEN_FILE)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

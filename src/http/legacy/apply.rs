@@ -6,7 +6,7 @@ use axum::{
 };
 use cobuild_protocol::{
     Command, ErrorCode, Event, FilePath, PackageSpec,
-    command::Apply,
+    command::{Apply, LeaveOut},
     event::{ExecFinished, InstallFinished, PackagesDetected, RunFinished},
     value::{Outcome, Refusal as Refused},
 };
@@ -67,7 +67,7 @@ impl Order {
                 }
             }
         }
-        Self { command: Apply { reply, packages: good, edit }, parsed, refused }
+        Self { command: Apply { reply, packages: good, edit, leave_out: LeaveOut::default() }, parsed, refused }
     }
 
     /// Whether a run of this failed only in parts, each of which has been told: a process said no, or a file of the reply

@@ -71,8 +71,22 @@ struct Workplace {
     visit: Visit,
     /// The run under way, or the last one.
     run: Option<RunId>,
+    /// Whether a run was asked for and there was no answer yet: there may be one that is not known here.
+    is_beginning: bool,
     /// Whether the repository is there.
     has_repository: bool,
+}
+
+impl Workplace {
+    /// Begins a run.
+    async fn begin(&mut self, command: Command) -> Result<RunId, ErrorBody> {
+        self.is_beginning = true;
+        let begun = self.visit.begin(command).await;
+        self.is_beginning = false;
+        let run = begun?;
+        self.run = Some(run);
+        Ok(run)
+    }
 }
 
 pub(super) async fn process(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
@@ -166,15 +180,23 @@ impl Job {
     /// Leaves nothing behind but what there is to look at: ends the run of the job, if it did not end by itself, and the
     /// sandbox; a project whose repository did not come goes, too, unless somebody else is in it.
     async fn leave(&self, place: &mut Workplace) -> Result<(), ErrorBody> {
-        let Workplace { visit, run, has_repository } = place;
-        if let Some(run) = run.take() {
-            // One that has ended stays as it ended.
-            visit.submit(Command::Cancel(Cancel { run })).await?;
-        }
-        if *has_repository || is_shared(visit).await? {
-            return release(visit).await;
-        }
-        self.call.state.registry.delete(&self.call.project).await.map_err(|error| error.body())
+        let Workplace { visit, run, is_beginning, has_repository } = place;
+        let left = async {
+            if let Some(run) = run.take() {
+                // One that has ended stays as it ended.
+                visit.submit(Command::Cancel(Cancel { run })).await?;
+            }
+            let is_shared = is_shared(visit).await?;
+            if *has_repository || is_shared {
+                // A job at its limit may have been cut off before it heard which run it had begun: that one ends, too, but
+                // nobody else's.
+                return release(visit, *is_beginning && !is_shared).await;
+            }
+            self.call.state.registry.delete(&self.call.project).await.map_err(|error| error.body())
+        };
+        timeout(RELEASE_TIME_MAX, left)
+            .await
+            .unwrap_or_else(|_| Err(ErrorBody::new(ErrorCode::SandboxTimeout, "it takes long to end")))
     }
 
     async fn work(&self, steps: &mut Steps, place: &mut Option<Workplace>) -> Result<Done, ErrorBody> {
@@ -198,11 +220,10 @@ impl Job {
         let handle = state.registry.create(Some(project.clone()), Some(name.clone())).await.map_err(|e| e.body())?;
         let subscription = self.call.enter(&handle).await.map_err(|error| error.body())?;
         let visit = Visit::new(handle, subscription);
-        let Workplace { visit, run, has_repository } =
-            place.insert(Workplace { visit, run: None, has_repository: false });
+        let place = place.insert(Workplace { visit, run: None, is_beginning: false, has_repository: false });
         steps.say(Kind::Info, None, &format!("Watch and edit it at {}/p/{project}", state.url));
-        visit.start_sandbox(SANDBOX_TIME_MAX).await?;
-        let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
+        place.visit.start_sandbox(SANDBOX_TIME_MAX).await?;
+        let (_, view) = place.visit.handle.state().await.map_err(|error| error.body())?;
         let sandbox = view.sandbox.sandbox.unwrap_or_else(|| project.to_string());
         steps.say(Kind::Success, Some(20), &format!("Sandbox initialized (ID: {sandbox})"));
 
@@ -213,20 +234,21 @@ impl Job {
         steps.begin(Step::Clone);
         steps.say(Kind::Info, Some(35), &format!("Cloning repository: {url}"));
         let command = ImportRepository { url: url.to_string() };
-        let imported = imported(visit, *run.insert(visit.begin(Command::ImportRepository(command)).await?)).await?;
-        *has_repository = true;
+        let run = place.begin(Command::ImportRepository(command)).await?;
+        let imported = imported(&mut place.visit, run).await?;
+        place.has_repository = true;
         steps.say(Kind::Success, Some(50), &format!("Repository cloned successfully: {name}"));
         warn_of(steps, &imported);
 
         steps.begin(Step::Analysis);
         steps.say(Kind::Info, Some(55), "Analyzing repository structure...");
-        let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
+        let (_, view) = place.visit.handle.state().await.map_err(|error| error.body())?;
         steps.say(Kind::Success, Some(65), &format!("Repository analyzed. Found {} code files", code_files(&view)));
 
         steps.begin(Step::Planning);
         steps.say(Kind::Info, Some(70), &format!("Planning changes based on prompt: '{}'", self.prompt));
-        let run = *run.insert(visit.begin(Command::Generate(Generate::new(self.prompt.clone()))).await?);
-        let files_modified = implement(visit, run, steps).await?;
+        let run = place.begin(Command::Generate(Generate::new(self.prompt.clone()))).await?;
+        let files_modified = implement(&mut place.visit, run, steps).await?;
         Ok(Done { repository: name, files_modified, sandbox })
     }
 
@@ -349,20 +371,15 @@ async fn is_shared(visit: &Visit) -> Result<bool, ErrorBody> {
 }
 
 /// Ends the sandbox and waits until it is gone.
-async fn release(visit: &mut Visit) -> Result<(), ErrorBody> {
-    visit.submit(Command::StopSandbox(StopSandbox::default())).await?;
-    let gone = async {
-        loop {
-            let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
-            if view.sandbox.state == SandboxState::Stopped {
-                return Ok(());
-            }
-            visit.next().await?;
+async fn release(visit: &mut Visit, end_run: bool) -> Result<(), ErrorBody> {
+    visit.submit(Command::StopSandbox(StopSandbox { end_run })).await?;
+    loop {
+        let (_, view) = visit.handle.state().await.map_err(|error| error.body())?;
+        if view.sandbox.state == SandboxState::Stopped {
+            return Ok(());
         }
-    };
-    timeout(RELEASE_TIME_MAX, gone)
-        .await
-        .unwrap_or_else(|_| Err(ErrorBody::new(ErrorCode::SandboxTimeout, "it takes long to end")))
+        visit.next().await?;
+    }
 }
 
 /// Unguessable, as any project's that nobody named.

@@ -92,8 +92,9 @@ impl Operation<'_> {
         match self.dialect {
             DialectChoice::Auto => true,
             DialectChoice::Browser => one == DialectChoice::Browser,
-            // A later engine's words are those of neither; its operator knows them.
-            DialectChoice::Engine | DialectChoice::EngineCamel => one == DialectChoice::Engine,
+            DialectChoice::Engine => one == DialectChoice::Engine,
+            // A later engine's words are those of neither, and not described.
+            DialectChoice::EngineCamel => false,
         }
     }
 }

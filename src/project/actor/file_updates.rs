@@ -27,6 +27,10 @@ impl ProjectActor {
         // What a cancelled command left in the sandbox is still taken over, outside the run.
         let mut stamp = if live { stamp } else { Stamp::default() };
         let wanted = live || origin == FileOrigin::Sandbox;
+        if let Err(error) = self.check_sender(&stamp) {
+            let refuse = |file| RefusedFile { file, reason: Reason::Impossible(error.to_string()) };
+            return batch.after.push(After::Written(done, files.into_iter().map(refuse).collect()));
+        }
         let author = stamp.by.or_else(|| self.author(stamp.run));
         let (accepted, refused) =
             if wanted { self.check_files(files, author, origin) } else { (Vec::new(), Vec::new()) };

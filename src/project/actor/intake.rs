@@ -128,7 +128,7 @@ impl ProjectActor {
                 Request::Page { news } => self.note_page(news, batch),
                 Request::Leave { .. }
                 | Request::State { .. }
-                | Request::Removals { .. }
+                | Request::IsRemoved { .. }
                 | Request::Preview { .. }
                 | Request::Recall { .. }
                 | Request::Delete => {

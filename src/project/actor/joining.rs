@@ -1,6 +1,6 @@
 //! People on their way in: who they are, as what, and whether there is room.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use cobuild_protocol::{Cursor, Event, ParticipantId, event::ParticipantJoined};
 use tokio::sync::oneshot;
@@ -11,10 +11,9 @@ use crate::project::{
     error::ProjectError,
     file_tree::content_hash,
     handle::{Identity, Joined},
+    places::{Holder, Place},
 };
 
-/// When to try again to come into a crowded project.
-const CROWDED_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest name of a participant, in characters.
 const NAME_LENGTH_MAX: usize = 64;
 
@@ -30,12 +29,13 @@ impl ProjectActor {
         let just_came = || batch.joined(|joined| joined.identity == digest).map(|joined| joined.participant);
         let known = self.state.participant(&digest).or_else(just_came);
         let participant = known.unwrap_or_else(|| batch.next_participant(self.state.next_participant()));
-        if let Err(error) = self.check_connections(participant, batch) {
-            return drop(reply.send(Err(error)));
-        }
+        let party: Option<Arc<str>> = identity.party.map(Arc::from);
+        let place = match self.take_place(participant, party.clone(), known.is_none()) {
+            Ok(place) => place,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
         let Some(role) = self.state.role(participant, identity.role) else {
-            let removed = ProjectError::Forbidden("an owner has removed you from this project");
-            return drop(reply.send(Err(removed)));
+            return drop(reply.send(Err(ProjectError::removed())));
         };
         let name = display_name(identity.name.as_deref(), participant);
         let goes_by = |seen: &str| identity.name.is_none() || seen == name;
@@ -52,31 +52,28 @@ impl ProjectActor {
             let joined = ParticipantJoined { participant, name, role, identity: digest };
             batch.push(Event::ParticipantJoined(joined), Stamp { by: Some(participant), ..Stamp::default() });
         }
-        let party = identity.party.map(Arc::from);
-        batch.after.push(After::Join(reply, PendingJoin { participant, role, party, since, sandbox: identity.looks }));
+        let sandbox = identity.looks;
+        batch.after.push(After::Join(reply, PendingJoin { participant, role, party, place, since, sandbox }));
     }
 
-    /// Whether there is room for one more connection, those on their way in counted.
-    fn check_connections(&self, participant: ParticipantId, batch: &Batch) -> Result<(), ProjectError> {
-        let (of_project, of_participant) = self.room.connections(participant);
-        let coming = batch.after.iter().filter_map(|consequence| match consequence {
-            After::Join(_, join) => Some(join.participant),
-            _ => None,
-        });
-        let (all, theirs) = coming.fold((of_project, of_participant), |(all, theirs), comer| {
-            (all + 1, theirs + usize::from(comer == participant))
-        });
-        if theirs >= self.parts.settings.participant_connections_max {
-            return Err(ProjectError::RateLimited("this participant has too many connections", CROWDED_RETRY_AFTER));
+    /// A place for one more connection, those on their way in counted. Somebody new is only let in where there is also
+    /// room for all who may still come back.
+    fn take_place(
+        &self,
+        participant: ParticipantId,
+        party: Option<Arc<str>>,
+        is_new: bool,
+    ) -> Result<Place, ProjectError> {
+        let leaving = self.room.leaving(party.as_deref());
+        let holder = party.map_or(Holder::Participant(participant), Holder::Party);
+        if is_new {
+            self.places.check_room_for_newcomer(&holder, leaving)?;
         }
-        if all >= self.parts.settings.project_connections_max {
-            return Err(ProjectError::RateLimited("this project has too many connections", CROWDED_RETRY_AFTER));
-        }
-        Ok(())
+        self.places.take(holder)
     }
 
     /// By what a participant is known again without anybody else learning their key.
-    fn digest(&self, key: Option<&str>) -> String {
+    pub(super) fn digest(&self, key: Option<&str>) -> String {
         let key = key.map_or_else(|| hex::encode(rand::random::<[u8; 16]>()), str::to_owned);
         let salted = format!("{}\0{}\0{key}", self.project, self.state.view.preview_id);
         content_hash(salted.as_bytes()).as_str()[..32].to_owned()

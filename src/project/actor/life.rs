@@ -134,7 +134,7 @@ pub(super) fn refuse(request: Request, error: &ProjectError) {
         // Their senders see the dropped reply; a page's word is no loss.
         Request::Leave { .. }
         | Request::State { .. }
-        | Request::Removals { .. }
+        | Request::IsRemoved { .. }
         | Request::Preview { .. }
         | Request::Recall { .. }
         | Request::Page { .. }

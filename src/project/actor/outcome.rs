@@ -61,8 +61,11 @@ impl ProjectActor {
                 Ok(())
             }
             Err(
-                error
-                @ (StoreError::Conflict | StoreError::Corrupt(_) | StoreError::Closed | StoreError::Folded { .. }),
+                error @ (StoreError::Conflict
+                | StoreError::Corrupt(_)
+                | StoreError::Closed
+                | StoreError::Full
+                | StoreError::Folded { .. }),
             ) => Err(error),
         }
     }
@@ -81,7 +84,10 @@ impl ProjectActor {
             self.figures.event(frame, &self.state.view);
             match &frame.event {
                 Event::ParticipantLeft(left) => self.presence.remove(left.participant),
-                Event::RoleChanged(changed) if changed.role.is_none() => self.room.expel(changed.participant),
+                Event::RoleChanged(changed) if changed.role.is_none() => {
+                    self.room.expel(changed.participant);
+                    self.removals.send_replace(());
+                }
                 _ => {}
             }
             tree_changed |= matches!(
@@ -171,10 +177,11 @@ impl ProjectActor {
 
     /// How a participant catches up, as of now.
     fn attach(&mut self, join: PendingJoin) -> Option<Joined> {
-        let PendingJoin { participant, role, party, since, sandbox: _ } = join;
+        let PendingJoin { participant, role, party, place, since, sandbox: _ } = join;
         // Without a mailbox every handle is gone, and with them whoever asked.
         let mailbox = self.mailbox_sender.upgrade()?;
-        let member = Member::new(participant, role, party, self.room.enter(participant, Instant::now()), mailbox);
+        let seat = self.room.enter(participant, party.clone(), Instant::now());
+        let member = Member::new(participant, role, party, place, seat, mailbox);
         let head = self.state.seq;
         let resumable = since.filter(|cursor| {
             cursor.epoch == *self.log.reader().epoch()

@@ -3,7 +3,7 @@
 use cobuild_protocol::{
     Event, MessageId, RunId,
     event::{RunFinished, UsageUpdated},
-    value::{Outcome, Usage},
+    value::{Outcome, Role, Usage},
 };
 use tokio::sync::oneshot;
 
@@ -32,8 +32,11 @@ impl ProjectActor {
             UpdateBody::Usage(call) => self.add_usage(call, if live { stamp } else { Stamp::default() }, batch),
             UpdateBody::Conflict { path, proposed, reason } => self.keep_both(path, proposed, reason, stamp, batch),
             UpdateBody::Restore { to, tree, done } => {
+                let restored = self
+                    .check_sender(&stamp)
+                    .and_then(|()| command::restore::push(batch, &self.state.view, to, &tree, stamp));
                 // The job that waits for it was cancelled: the project is closing.
-                let _ = done.send(command::restore::push(batch, &self.state.view, to, &tree, stamp));
+                let _ = done.send(restored);
             }
             UpdateBody::Compact(step) => Self::take_step(step, batch),
             UpdateBody::Compacted(result) => self.compacted(result),
@@ -52,6 +55,16 @@ impl ProjectActor {
                 batch.push_all(events, &Stamp::default());
             }
         }
+    }
+
+    /// Fails where the sender of a command that took a while may change nothing any more.
+    pub(super) fn check_sender(&self, stamp: &Stamp) -> Result<(), ProjectError> {
+        let (Some(by), Some(_)) = (stamp.by, &stamp.command) else { return Ok(()) };
+        let known = self.state.view.participants.get(&by);
+        if self.state.is_removed(by) || known.is_some_and(|sender| sender.role < Role::Editor) {
+            return Err(ProjectError::Forbidden("an owner has changed your role meanwhile"));
+        }
+        Ok(())
     }
 
     fn open_answer(&mut self, model: ModelInfo, done: oneshot::Sender<MessageId>, stamp: &Stamp, batch: &mut Batch) {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
-    command::Apply,
+    command::{Apply, LeaveOut},
     event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError, PreviewUnchecked},
     value::{ContentHash, FileOrigin, PreviewState},
 };
@@ -40,21 +40,28 @@ use crate::{
 
 /// Largest reply: sixteen files of the largest size would not fit into one anyway.
 const REPLY_SIZE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most files that can be left out of a reply by name.
+const FILES_LEFT_OUT_MAX: usize = 256;
 
 pub(super) fn work(command: Apply) -> Result<Work, ProjectError> {
-    let Apply { reply, packages, edit } = command;
+    let Apply { reply, packages, edit, leave_out } = command;
     if reply.len() > REPLY_SIZE_BYTES_MAX {
         return Err(ProjectError::TooLarge(format!("reply has at most {REPLY_SIZE_BYTES_MAX} bytes")));
     }
-    Ok(Work::Apply { reply, packages, edit })
+    if leave_out.files.len() > FILES_LEFT_OUT_MAX {
+        return Err(ProjectError::TooLarge(format!("leave_out has at most {FILES_LEFT_OUT_MAX} files")));
+    }
+    Ok(Work::Apply { reply, packages, edit, leave_out })
 }
 
 pub(crate) async fn perform(
     context: JobContext,
     reply: String,
     packages: Vec<PackageSpec>,
+    left_out: LeaveOut,
 ) -> Result<(), ProjectError> {
-    let reply = parse_reply_in(&reply, context.layout);
+    let mut reply = parse_reply_in(&reply, context.layout);
+    reply.leave_out(&left_out);
     let mut merging = Merging::of(context.message);
     let staging = stage(&context, &reply, None, &BTreeSet::new(), &mut merging).await?;
     refuse_all(&context, &staging.losses).await?;

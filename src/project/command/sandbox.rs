@@ -16,9 +16,11 @@ pub(super) fn stop(desk: &mut Desk<'_>, command: &StopSandbox) -> Result<Accepta
         return Err(ProjectError::Conflict("a run is using the sandbox; cancel it first".into()));
     }
     // In one step: between a cancel and a stop the next one of the queue could begin.
-    let seq = desk.runs.using_sandbox().map(|run| cancel::end(desk, run));
+    let run = desk.runs.using_sandbox();
+    let seq = run.map(|run| cancel::end(desk, run));
     *desk.sandbox_wanted = SandboxWish::Stop;
-    Ok(Acceptance { run: None, seq })
+    // As in the event, from which the same command gets its reply when it is sent again.
+    Ok(Acceptance { run, seq })
 }
 
 pub(super) fn restart_preview(desk: &mut Desk<'_>) -> Result<Acceptance, ProjectError> {

@@ -70,10 +70,6 @@ impl EventStore for Disk {
         self.memory.base(project).await
     }
 
-    async fn count_projects(&self) -> Result<u64, StoreError> {
-        self.memory.count_projects().await
-    }
-
     async fn list_projects(&self) -> Result<Vec<ProjectSummary>, StoreError> {
         self.memory.list_projects().await
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What must come about. Each does so dozens of times, but for what takes several things at once.
-const WANTED: [What; 26] = [
+const WANTED: [What; 31] = [
     What::CameNew,
     What::CameBackInStep,
     What::Resumed,
@@ -33,6 +33,11 @@ const WANTED: [What; 26] = [
     What::FoldedIntoTheBase,
     What::CancelledAModel,
     What::FileWritten,
+    What::Locked,
+    What::Restored,
+    What::Joined,
+    What::Removed,
+    What::StoppedWithTheSandbox,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +75,13 @@ pub(super) enum What {
     /// While it spoke.
     CancelledAModel,
     FileWritten,
+    Locked,
+    Restored,
+    /// A prompt, to the run under way.
+    Joined,
+    Removed,
+    /// The run that used it.
+    StoppedWithTheSandbox,
 }
 
 static COUNTS: Mutex<BTreeMap<What, usize>> = Mutex::new(BTreeMap::new());

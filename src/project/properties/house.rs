@@ -10,7 +10,7 @@ mod promises;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cobuild_protocol::{Seq, state::RunState};
+use cobuild_protocol::{Seq, command::Delivery, state::RunState};
 use futures_util::FutureExt as _;
 use tokio::{runtime::Runtime, task::yield_now, time::sleep};
 
@@ -101,7 +101,7 @@ impl House {
             Step::Lag { person } => self.lag(person),
             Step::Send { person, wish } => self.wish(person, &wish),
             Step::Rush { person, prompts } => {
-                (0..prompts).for_each(|_| self.wish(person, &Wish::Generate { interrupt: false }));
+                (0..prompts).for_each(|_| self.wish(person, &Wish::Generate { delivery: Delivery::Queue }));
             }
             Step::Again { person, command } => {
                 if let Some(command) = command.checked_rem(self.sent.len()) {

@@ -39,9 +39,14 @@ impl Record {
         self.commands_count_once(&event);
         self.runs_end_once(&event);
         match &event.event {
-            Event::RoleChanged(_) => note(What::RoleChanged),
+            Event::RoleChanged(changed) => {
+                note(if changed.role.is_some() { What::RoleChanged } else { What::Removed });
+            }
             Event::QueueChanged(_) => note(What::Moved),
             Event::FileWritten(_) => note(What::FileWritten),
+            Event::FileLocked(_) => note(What::Locked),
+            Event::Restored(_) => note(What::Restored),
+            Event::MessageAdded(added) if added.steers => note(What::Joined),
             _ => {}
         }
         self.fold.apply(&event);

@@ -1,6 +1,7 @@
 //! Several people: one order for all, what each may do, and how much.
 
 use super::*;
+use crate::project::{ProjectSettings, room::LEAVE_GRACE};
 
 #[tokio::test]
 async fn two_subscribers_see_one_order() {
@@ -16,6 +17,31 @@ async fn two_subscribers_see_one_order() {
     let start = bob.seen[0].seq;
     let of_ada: Vec<_> = ada.seen.iter().filter(|frame| frame.seq >= start).collect();
     assert_eq!(of_ada, bob.seen.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn guests_of_one_link_have_one_share_of_the_room_under_whatever_names() {
+    let settings =
+        ProjectSettings { participant_connections_max: 2, project_connections_max: 4, ..ProjectSettings::default() };
+    let room = TestRoom::with_limits(Arc::new(MemoryStore::new()), MemoryProvider::default(), settings).await;
+    let handle = room.handle().await;
+    let knock = async |name: &str, link: Option<&str>| {
+        let (key, party) = (Some(name.to_owned()), link.map(str::to_owned));
+        let identity = Identity { key, name: None, party, role: Role::Viewer, looks: false };
+        let joined = within(handle.join(identity, None)).await;
+        joined.map(|joined| joined.member).map_err(|error| error.to_string())
+    };
+    let refusal = async |name: &str, link: Option<&str>| knock(name, link).await.err();
+    let (link, full) = (Some("link"), "this share link has too many connections");
+    let (ann, _ben) = (knock("ann", link).await.unwrap(), knock("ben", link).await.unwrap());
+    assert_eq!(refusal("cid", link).await.as_deref(), Some(full));
+    drop(ann);
+    assert_eq!(refusal("cid", link).await.as_deref(), Some(full), "who has just left may come back");
+    drop(knock("ann", link).await.unwrap());
+    let _others = [knock("dan", None).await.unwrap(), knock("eve", Some("other")).await.unwrap()];
+    assert_eq!(refusal("fay", None).await.as_deref(), Some("this project has too many connections"));
+    tokio::time::sleep(LEAVE_GRACE + Duration::from_secs(1)).await;
+    let _cid = knock("cid", link).await.unwrap();
 }
 
 #[tokio::test]

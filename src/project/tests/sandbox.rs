@@ -248,8 +248,9 @@ async fn an_editors_stop_ends_the_run_and_no_prompt_that_waits() {
     let stop = |end_run| Command::StopSandbox(cobuild_protocol::command::StopSandbox { end_run });
     let refused = bob.send(stop(false)).await;
     assert!(matches!(&refused, ControlFrame::Rejected(it) if it.error.code == ErrorCode::Conflict), "{refused:?}");
-    let stopped = bob.send(stop(true)).await;
-    assert!(matches!(&stopped, ControlFrame::Accepted(_)), "{stopped:?}");
+    let stopped = bob.send_as("stop", stop(true)).await;
+    assert!(matches!(&stopped, ControlFrame::Accepted(it) if it.run == Some(first)), "{stopped:?}");
+    assert_eq!(bob.send_as("stop", stop(true)).await, stopped, "sent again");
     assert_eq!(ada.wait_for_end(first).await, Outcome::Cancelled);
     within(call.closed()).await;
     // What waited has its turn now, and what it needs.

@@ -73,11 +73,6 @@ impl Readers {
     }
 }
 
-pub(super) fn count(db: &Connection) -> Result<u64, StoreError> {
-    let count = db.prepare_cached("SELECT count(*) FROM projects")?.query_row([], |row| row.get::<_, i64>(0))?;
-    Ok(count.cast_unsigned())
-}
-
 pub(super) fn list(db: &Connection) -> Result<Vec<ProjectSummary>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT id, name, created_at, updated_at, head FROM projects ORDER BY updated_at DESC, id ASC",

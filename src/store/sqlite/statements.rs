@@ -54,6 +54,10 @@ pub(super) fn create(db: &Connection, new: &NewProject) -> Result<(), StoreError
         return Err(StoreError::Conflict);
     }
     let project = db.last_insert_rowid();
+    let count: i64 = db.prepare_cached("SELECT count(*) FROM projects")?.query_row([], |row| row.get(0))?;
+    if count.cast_unsigned() > new.projects_max {
+        return Err(StoreError::Full);
+    }
     insert_events(db, project, &new.events)?;
     insert_blobs(db, project, &new.blobs)
 }

@@ -224,8 +224,8 @@ impl Thread {
         group.iter().flat_map(|waiting| self.write_group(slice::from_ref(waiting))).collect()
     }
 
-    /// Writes the group in one transaction. A write that conflicts leaves no trace and doesn't concern the others; any
-    /// other failure undoes them all.
+    /// Writes the group in one transaction. A write that conflicts, or is one project too many, leaves no trace and doesn't
+    /// concern the others; any other failure undoes them all.
     fn transact(&mut self, group: &[Waiting]) -> Result<VecDeque<Result<(), StoreError>>, StoreError> {
         self.set_durability(group.iter().map(|waiting| waiting.write.durability()).max())?;
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -234,9 +234,9 @@ impl Thread {
             let savepoint = transaction.savepoint()?;
             match write.apply(&savepoint) {
                 Ok(()) => savepoint.commit()?,
-                Err(StoreError::Conflict) => {
+                Err(refused @ (StoreError::Conflict | StoreError::Full)) => {
                     savepoint.finish()?;
-                    results.push_back(Err(StoreError::Conflict));
+                    results.push_back(Err(refused));
                     continue;
                 }
                 Err(error) => return Err(error),

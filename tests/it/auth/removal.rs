@@ -83,6 +83,35 @@ async fn whoever_is_removed_is_out_on_every_way_until_let_in_again() {
 }
 
 #[tokio::test]
+async fn whoever_only_reads_along_is_out_at_once_too() {
+    let guarded = Guarded::start().await;
+    guarded.create("p").await;
+    let mut owner = WsClient::attach_with_token(&guarded.server, "p", &guarded.owner).await;
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        let wanted = Some(json!({ "role": "viewer" }));
+        let (_, link) = guarded.ask(Method::POST, "/api/v1/projects/p/share-links", &guarded.owner, wanted).await;
+        links.push(link["token"].as_str().expect("a token").to_owned());
+    }
+    let mut events = guarded.events("p", &links[0]).await.expect("a stream");
+    let mut others = guarded.events("p", &links[1]).await.expect("a stream");
+    // A command is how the link's programs come into the room.
+    let status = json!({ "type": "status", "id": "s1" });
+    assert_eq!(guarded.ask(Method::POST, "/api/v1/projects/p/commands", &links[0], Some(status)).await.0, 200);
+    let program = owner
+        .event(|frame| match &frame.event {
+            Event::ParticipantJoined(joined) if joined.name == "API" => Some(joined.participant),
+            _ => None,
+        })
+        .await;
+    accepted(&mut owner, set_role(program, None)).await;
+    tokio::time::timeout(ACTS_WITHIN, events.ended()).await.expect("at once");
+    assert_eq!(guarded.events("p", &links[0]).await.err().map(|status| status.as_u16()), Some(403));
+    let goes_on = tokio::time::timeout(Duration::from_millis(300), others.ended()).await;
+    assert!(goes_on.is_err(), "another link's guests are others");
+}
+
+#[tokio::test]
 async fn an_owner_who_is_one_no_more_shares_no_more() {
     let guarded = Guarded::start().await;
     guarded.create("p").await;

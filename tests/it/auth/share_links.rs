@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use cobuild::project::ProjectSettings;
 use cobuild_protocol::{frame::ControlFrame, value::Role};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     Guarded,
-    signer::{hs256, now},
+    signer::{SECRET, hs256, now},
 };
 use crate::support::{Setup, TestServer, WsClient};
 
@@ -88,6 +89,28 @@ async fn guests_of_one_link_are_several_people() {
     let second = WsClient::attach_with_token(&guarded.server, "p", token(&link)).await;
     assert_ne!(first.welcome.participant, second.welcome.participant);
     assert_eq!(first.welcome.role, Role::Viewer);
+}
+
+#[tokio::test]
+async fn the_guests_of_one_link_do_not_fill_the_room() {
+    let projects = ProjectSettings { participant_connections_max: 3, ..Setup::default().projects };
+    let setup = Setup { projects, ..Setup::with_arguments(&["--jwt-secret", SECRET]) };
+    let guarded = Guarded::start_with(setup).await;
+    guarded.create("p").await;
+    let link = guarded.share(json!({ "role": "viewer" })).await;
+    let _guests = [
+        WsClient::attach_with_token(&guarded.server, "p", token(&link)).await,
+        WsClient::attach_with_token(&guarded.server, "p", token(&link)).await,
+    ];
+    let _events = guarded.events("p", token(&link)).await.expect("a stream");
+    let (code, reason) = guarded.turned_away("p", Some(token(&link))).await.expect("turned away");
+    assert_eq!((code, reason.as_str()), (Some(4029), "this share link has too many connections"));
+    // A stream that is told to come back later.
+    guarded.events("p", token(&link)).await.expect("a stream").ended().await;
+    let other = guarded.share(json!({ "role": "viewer" })).await;
+    for token in [&guarded.owner, token(&other)] {
+        assert_eq!(guarded.turned_away("p", Some(token)).await, None);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,6 +25,8 @@ pub(crate) struct ScriptedModel {
     pause: Duration,
     calls: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
+    /// Nothing is said.
+    pub(crate) held: Arc<AtomicBool>,
 }
 
 /// Counts a stream as open for as long as it is not dropped.
@@ -79,13 +81,16 @@ impl ModelProvider for ScriptedModel {
         let open = Open(Arc::clone(&self.open));
         let text_before = |turns: usize| request.turns.iter().rev().nth(turns).map(|turn| turn.text.clone());
         let prompt = text_before(0).unwrap_or_default();
-        let pause = self.pause;
+        let (pause, held) = (self.pause, Arc::clone(&self.held));
         let (chunks, end) = match text_before(2) {
             // Asked to go on, behind what it has said.
             Some(cut) if cut.starts_with("cut ") && prompt.contains("cut off") => (Vec::new(), End::Limit),
             _ => script(&prompt),
         };
-        let chunks = stream::iter(chunks).then(move |chunk| async move {
+        let chunks = stream::iter(chunks).zip(stream::repeat(held)).then(move |(chunk, held)| async move {
+            while held.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }

@@ -37,6 +37,8 @@ pub(crate) struct PreviewSwitch {
     pub(crate) refuses: Arc<AtomicBool>,
     /// Making a sandbox does not end.
     pub(crate) slow: Arc<AtomicBool>,
+    /// No program begins.
+    pub(crate) held: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +105,9 @@ impl Sandbox for FakeSandbox {
     }
 
     async fn exec(&self, request: ExecRequest, output: OutputSender) -> Result<Box<dyn Process>, SandboxError> {
+        while self.switch.held.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         self.memory.exec(request, output).await
     }
 

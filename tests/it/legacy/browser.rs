@@ -8,7 +8,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::client::{call, events, types};
+use super::{
+    client::{call, events, types},
+    described,
+};
 use crate::support::{Setup, TestServer, WsClient, within};
 
 /// A browser: it says how its requests come about, and keeps the cookie it is given.
@@ -58,7 +61,9 @@ impl<'a> Browser<'a> {
         let (status, text) = self.send("POST", path, Some(body)).await;
         assert_eq!(status, 200, "{path}: {text}");
         assert!(text.is_ascii());
-        events(&text)
+        let told = events(&text);
+        described::examine(self.server, "post", &format!("/api/{path}"), true, &told).await;
+        told
     }
 
     async fn create(&self) -> String {
@@ -245,6 +250,58 @@ async fn an_apply_reaches_the_callers_sandbox_and_counts_what_is_new() {
     assert!(files["structure"].as_str().is_some_and(|structure| structure.contains("./src")));
     let (status, refused) = page.json("POST", "apply-ai-code-stream", Some(json!({}))).await;
     assert_eq!((status, &refused["error"]), (400, &json!("response is required")));
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_a_reply_changes_nothing_of_the_rest() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let docs = "export const tag = '</file>'\nexport const command = '<command>no</command>'\nexport default () => tag";
+    for (with, left_out) in [
+        ("<file path=\"package.json\">{}</file>", "package.json"),
+        ("<edit target_file=\"src/App.jsx\"><instructions>i</instructions><update>u</update></edit>", "src/App.jsx"),
+        ("<edit path=\"src/App.jsx\">just words</edit>", "src/App.jsx"),
+    ] {
+        let reply = format!(
+            "```jsx path=\"src/Docs.jsx\"\n{docs}\n```\n{with}\n<file path='src/an\"odd.js'>1</file>\
+             <package>zod</package><package>Not A Name</package><package>react</package><package>zod@3</package>\
+             <command>echo hi</command>"
+        );
+        let told = page.stream("apply-ai-code-stream", json!({ "response": reply, "isEdit": true })).await;
+        let complete = told.last().expect("events");
+        let results = &complete["results"];
+        assert_eq!(complete["type"], "complete", "{complete}");
+        assert!(told.iter().any(|event| event["type"] == "warning"
+            && event["message"].as_str().is_some_and(|message| message.starts_with(left_out))));
+        assert_eq!(results["commandsExecuted"], json!(["echo hi"]), "{with}: {results}");
+        assert_eq!(results["packagesFailed"], json!(["Not A Name"]), "{with}: {results}");
+        let known = |name: &str| results["packagesAlreadyInstalled"].as_array().expect("a list").contains(&json!(name));
+        assert!(known("react") && !known("Not A Name"), "{results}");
+        assert_ne!(known("zod"), results["packagesInstalled"] == json!(["zod"]), "one or the other: {results}");
+        let (_, files) = page.json("GET", "get-sandbox-files", None).await;
+        assert_eq!(files["files"]["src/Docs.jsx"], docs, "{with}");
+        assert_eq!(files["files"]["src/an\"odd.js"], "1", "{with}");
+        let manifest = files["files"]["package.json"].as_str().expect("text");
+        assert!(manifest.contains("react") && manifest.contains("zod"), "{with}: {manifest}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_swallows_nothing_of_what_stood_before_it() {
+    let server = TestServer::start().await;
+    let page = Browser::new(&server);
+    page.create().await;
+    let reply = "<package>zod</package><command>echo hi</command><file path=\"package.json\">{}</file>\
+                 <file path=\"src/A.jsx\">cut";
+    let told = page.stream("apply-ai-code-stream", json!({ "response": reply })).await;
+    let complete = told.last().expect("events");
+    assert_eq!(complete["results"]["packagesInstalled"], json!(["zod"]), "{complete}");
+    let failed: Vec<&Value> = told.iter().filter(|event| event["type"] == "file-error").collect();
+    assert_eq!((failed.len(), &failed[0]["fileName"]), (1, &json!("src/A.jsx")), "{told:?}");
+    assert_eq!(complete["results"]["commandsExecuted"], json!(["echo hi"]), "{complete}");
+    assert_eq!(complete["results"]["filesCreated"], json!([]), "{complete}");
+    assert!(complete["message"].as_str().is_some_and(|message| message.ends_with("with 1 errors")), "{complete}");
 }
 
 #[tokio::test]

@@ -13,7 +13,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::client::{call, events, send};
+use super::{
+    client::{call, events, send},
+    raw::{leave_after, request},
+};
 use crate::support::{TestServer, WsClient, within};
 
 /// An endpoint; its bodies and what is said to bad ones.
@@ -48,7 +51,10 @@ fn endpoints() -> Vec<Endpoint> {
         },
         Endpoint {
             refused: &[("", "response is required"), ("{\"response\":[]}", "response is required")],
-            ..stream("apply-ai-code-stream", || json!({ "response": "<file path=\"src/a.js\">1</file>" }))
+            ..stream(
+                "apply-ai-code-stream",
+                || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }),
+            )
         },
         Endpoint {
             refused: PACKAGES,
@@ -177,10 +183,13 @@ async fn whatever_stream_a_browser_leaves_the_run_goes_on() {
     create(&server).await;
     for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.is_stream) {
         let mut viewer = WsClient::attach(&server, "default").await;
-        let body = endpoint.body.map(|body| body().to_string());
-        let mut answer = send(&server, endpoint.method, &endpoint.path(), None, body.as_deref()).await;
-        within("the first event", answer.chunk()).await.expect("bytes").expect("not the end");
-        drop(answer);
+        server.hold(true);
+        let body = endpoint.body.expect("a body")().to_string();
+        let asked = request(endpoint.method, &endpoint.path(), None, &body);
+        let seen = leave_after(server.address, &asked, "data: {").await;
+        assert!(!seen.contains("complete") && !seen.contains("error"), "{}: {seen}", endpoint.path);
+        viewer.event(|frame| matches!(frame.event, Event::RunStarted(_)).then_some(())).await;
+        server.hold(false);
         let finished = viewer.event(|frame| match &frame.event {
             Event::RunFinished(finished) => Some(finished.outcome),
             _ => None,

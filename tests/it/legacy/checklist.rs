@@ -5,7 +5,10 @@ use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use super::client::{create_sandbox, events, send};
+use super::{
+    client::{create_sandbox, events, send},
+    raw::{leave_after, request},
+};
 use crate::support::{Setup, TestServer, WsClient, within};
 
 /// What is answered where there is no sandbox.
@@ -52,7 +55,10 @@ fn endpoints() -> Vec<Endpoint> {
             wrong: &[("response", "5"), ("is_edit", "[]"), ("packages", "\"x\""), ("sandbox_id", "5")],
             is_stream: true,
             without: Without::OneEvent,
-            ..post("/api/apply-ai-code-stream", || json!({ "response": "<file path=\"src/a.js\">1</file>" }))
+            ..post(
+                "/api/apply-ai-code-stream",
+                || json!({ "response": "<file path=\"src/a.js\">1</file><command>echo hi</command>" }),
+            )
         },
         Endpoint {
             wrong: &[("packages", "{}"), ("sandbox_id", "[]")],
@@ -254,16 +260,18 @@ async fn two_clients_at_once_and_two_projects_at_once_are_all_served() {
 #[tokio::test]
 async fn whatever_stream_a_client_leaves_the_run_goes_on() {
     let server = engine_server().await;
-    // Some leave before they have read anything: what they asked for may not have begun by then.
-    for (project, reads) in [("p", true), ("q", false)] {
+    // Some leave before they have read anything.
+    for (project, until) in [("p", "data: {"), ("q", "\r\n\r\n")] {
         create_sandbox(&server, project).await;
         for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.is_stream) {
             let mut viewer = WsClient::attach(&server, project).await;
-            let mut answer = endpoint.ask(&server, Some(project)).await;
-            if reads {
-                within("the first event", answer.chunk()).await.expect("bytes").expect("not the end");
-            }
-            drop(answer);
+            server.hold(true);
+            let body = endpoint.body.expect("a body")().to_string();
+            let asked = request(endpoint.method, endpoint.path, Some(project), &body);
+            let seen = leave_after(server.address, &asked, until).await;
+            assert!(!seen.contains("complete") && !seen.contains("error"), "{}: {seen}", endpoint.path);
+            viewer.event(|frame| matches!(frame.event, Event::RunStarted(_)).then_some(())).await;
+            server.hold(false);
             let finished = viewer.event(|frame| match &frame.event {
                 Event::RunFinished(finished) => Some(finished.outcome),
                 _ => None,

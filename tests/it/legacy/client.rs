@@ -3,6 +3,7 @@
 use reqwest::{Method, Response};
 use serde_json::Value;
 
+use super::described;
 use crate::support::{TestServer, within};
 
 /// An answer that is not a stream.
@@ -62,7 +63,9 @@ pub(crate) async fn stream(server: &TestServer, path: &str, project: &str, body:
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let bytes = within("the end of the stream", answer.bytes()).await.expect("a whole stream");
     assert!(bytes.is_ascii(), "{path}: {bytes:?}");
-    events(std::str::from_utf8(&bytes).expect("ASCII"))
+    let told = events(std::str::from_utf8(&bytes).expect("ASCII"));
+    described::examine(server, "post", path, false, &told).await;
+    told
 }
 
 /// The events of a stream's text.

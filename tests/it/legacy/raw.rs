@@ -39,6 +39,26 @@ pub(crate) async fn reads_of(address: SocketAddr, request: &str) -> Vec<Vec<u8>>
     reads
 }
 
+/// Sends a request, leaves when the answer has gone as far as `until`, and waits until the server has let go. Returns what
+/// came.
+pub(crate) async fn leave_after(address: SocketAddr, request: &str, until: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut text = String::new();
+    let left = timeout(STREAM_TIME_MAX, async {
+        while !text.contains(until) {
+            let mut buffer = vec![0; 64 * 1024];
+            let length = socket.read(&mut buffer).await.expect("bytes");
+            assert_ne!(length, 0, "cut off: {text}");
+            text.push_str(std::str::from_utf8(&buffer[..length]).expect("ASCII"));
+        }
+        socket.shutdown().await.expect("an end");
+        socket.read_to_string(&mut text).await.expect("an end");
+    });
+    left.await.expect("the server takes leave");
+    text
+}
+
 /// A request as it is sent.
 pub(crate) fn request(method: &str, path: &str, project: Option<&str>, body: &str) -> String {
     let project = project.map(|project| format!("x-project-id: {project}\r\n")).unwrap_or_default();

@@ -8,6 +8,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{
     client::{call, create_sandbox, events, send, stream, types},
+    described,
     raw::{Writes, reads_of, request, written_one_by_one},
 };
 use crate::support::{Setup, TestServer, WsClient, within};
@@ -47,9 +48,12 @@ async fn each_event_of_each_stream_arrives_in_a_write_of_its_own() {
         assert_eq!(told.last().expect("events")["type"], last, "{what}");
         let ends = told.iter().filter(|event| event["type"] == "complete" || event["type"] == "error").count();
         assert_eq!(ends, 1, "{what}: one end, and nothing behind it: {told:?}");
+        described::examine(&server, "post", path, project.is_none(), &told).await;
     }
     let reads = reads_of(server.address, &request("GET", "/stream-dummy", None, "")).await;
-    assert_eq!(written_one_by_one(&reads, "stream-dummy").len(), 5);
+    let told = written_one_by_one(&reads, "stream-dummy");
+    assert_eq!(told.len(), 5);
+    described::examine(&server, "get", "/stream-dummy", false, &told).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use cobuild_protocol::{
-    Command, ErrorBody, Event, FilePath, ProjectState,
+    Command, ErrorBody, Event, FilePath, PackageSpec, ProjectState,
+    command::LeaveOut,
     event::{ExecFinished, InstallFinished, RunFinished},
     value::OutputStream,
 };
@@ -24,12 +25,12 @@ use super::{
     },
 };
 use crate::{
-    codegen::reply::{ParsedReply, ReplyChange, ReplyMerge},
+    codegen::reply::ParsedReply,
     http::legacy::{
         apply::Order,
         body::Fields,
         events::{self, Events, Gone},
-        packages::names,
+        packages::{self, Wanted, names},
         refusal::Refusal,
         room::{Visit, ended},
         sandbox::START_WITHIN,
@@ -56,8 +57,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
     browser.call.may_change()?;
     let handle = browser.handle().await?;
     let merges = browser.call.state.registry.parts().settings.merge_model.is_some();
-    let (order, unmergeable) = without_unmergeable(Order::new(reply, named, edit), merges);
-    let (order, skipped) = without_configuration(order);
+    let (order, left_out) = without_what_does_not_count(Order::new(reply, named, edit), merges);
     let mut visit = Visit::new(handle.clone(), browser.call.enter(&handle).await?);
     if let Err(error) = visit.start_sandbox(START_WITHIN).await {
         return Ok(no_sandbox(&error, &order.parsed));
@@ -69,7 +69,7 @@ pub(crate) async fn stream(browser: Browser, request: Request) -> Result<Respons
         listener,
         |error| failure(&error.message),
         move |events| async move {
-            let telling = Telling::new(&events, order, skipped, unmergeable, &view);
+            let telling = Telling::new(&events, order, left_out, &view);
             let last = telling.apply(visit).await?.unwrap_or_else(|reason| failure(&reason));
             events.send(last).await
         },
@@ -96,66 +96,34 @@ fn no_sandbox(error: &ErrorBody, parsed: &ParsedReply) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
-/// Leaves out edits that nobody can put into their files, so that the rest of the reply takes effect without them. Returns
-/// which, and why.
-fn without_unmergeable(mut order: Order, merges: bool) -> (Order, Vec<(String, String)>) {
-    let mut left_out: Vec<(String, String)> =
-        order.parsed.unmatched.drain(..).map(|held| (held.path.to_string(), held.reason)).collect();
-    if !merges || !order.command.edit {
-        let reason = if merges { NO_EDIT } else { NO_MERGE };
-        let dropped = order.parsed.merges.drain(..).map(|merge| (merge.path.to_string(), reason.to_owned()));
-        left_out.extend(dropped);
-    }
-    if !left_out.is_empty() {
-        order.command.reply = written(&order.parsed);
-    }
-    (order, left_out)
+/// What is not put into effect although the reply has it.
+struct LeftOut {
+    /// Configuration of the project's root.
+    skipped: Vec<FilePath>,
+    /// Edits that nobody can put into their files, and why.
+    not_edited: Vec<(String, String)>,
 }
 
-/// Leaves out configuration of the project's root. The rest is written down again, so that it is one reply as before.
-fn without_configuration(mut order: Order) -> (Order, Vec<String>) {
+/// Leaves out configuration, and edits that nobody can put into their files, so that the rest of the reply takes effect
+/// without them. The reply itself stays as it was sent: written down again, it might not be the same.
+fn without_what_does_not_count(mut order: Order, merges: bool) -> (Order, LeftOut) {
     let is_configuration = |path: &FilePath| CONFIGURATION.contains(&path.as_str());
-    let (skipped, kept): (Vec<_>, Vec<_>) = order.parsed.files.drain(..).partition(|file| is_configuration(&file.path));
-    order.parsed.files = kept;
-    if !skipped.is_empty() {
-        order.command.reply = written(&order.parsed);
+    let parsed = &order.parsed;
+    let paths = parsed.files.iter().map(|file| &file.path).chain(parsed.merges.iter().map(|merge| &merge.path));
+    let skipped: BTreeSet<FilePath> = paths.filter(|path| is_configuration(path)).cloned().collect();
+    let skipped: Vec<FilePath> = skipped.into_iter().collect();
+    let unmatched = parsed.unmatched.iter().filter(|held| !skipped.contains(&held.path));
+    let mut not_edited: Vec<(String, String)> =
+        unmatched.map(|held| (held.path.to_string(), held.reason.clone())).collect();
+    let without_merges = !merges || !order.command.edit;
+    if without_merges {
+        let reason = if merges { NO_EDIT } else { NO_MERGE };
+        let dropped = parsed.merges.iter().filter(|merge| !skipped.contains(&merge.path));
+        not_edited.extend(dropped.map(|merge| (merge.path.to_string(), reason.to_owned())));
     }
-    (order, skipped.into_iter().map(|file| file.path.to_string()).collect())
-}
-
-/// A parsed reply as text.
-fn written(parsed: &ParsedReply) -> String {
-    let mut text = String::new();
-    for file in &parsed.files {
-        let (path, end) = (&file.path, file.complete);
-        match &file.change {
-            ReplyChange::Whole(content) => {
-                text.push_str(&format!("<file path=\"{path}\">\n{content}\n{}", if end { "</file>\n" } else { "" }));
-            }
-            ReplyChange::Edit(blocks) => {
-                text.push_str(&format!("<edit path=\"{path}\">\n"));
-                for block in blocks {
-                    let (search, replace) = (&block.search, &block.replace);
-                    text.push_str(&format!("<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE\n"));
-                }
-                text.push_str(if end { "</edit>\n" } else { "" });
-            }
-        }
-    }
-    for ReplyMerge { path, edit } in &parsed.merges {
-        text.push_str(&format!("<edit target_file=\"{path}\">\n{}\n</edit>\n", edit.written()));
-    }
-    // What was refused stays part of it, so that it is refused again and told.
-    for refused in &parsed.refused_files {
-        text.push_str(&format!("<file path=\"{}\">\n-\n</file>\n", refused.name.replace('"', "'")));
-    }
-    for package in &parsed.packages {
-        text.push_str(&format!("<package>{package}</package>\n"));
-    }
-    for command in &parsed.commands {
-        text.push_str(&format!("<command>{command}</command>\n"));
-    }
-    text
+    order.command.leave_out = LeaveOut { files: skipped.clone(), unmatched: true, merges: without_merges };
+    order.parsed.leave_out(&order.command.leave_out);
+    (order, LeftOut { skipped, not_edited })
 }
 
 /// What the client is told: the packages, then the files – which the project writes before, all at once – then the
@@ -163,7 +131,7 @@ fn written(parsed: &ParsedReply) -> String {
 struct Telling<'a> {
     events: &'a Events,
     order: Order,
-    skipped: Vec<String>,
+    skipped: Vec<FilePath>,
     /// Files that earlier replies have written: these clients count every first one as created.
     known: BTreeSet<FilePath>,
     not_written: Vec<(String, String)>,
@@ -177,19 +145,13 @@ struct Telling<'a> {
 }
 
 impl<'a> Telling<'a> {
-    fn new(
-        events: &'a Events,
-        order: Order,
-        skipped: Vec<String>,
-        unmergeable: Vec<(String, String)>,
-        view: &ProjectState,
-    ) -> Self {
+    fn new(events: &'a Events, order: Order, left_out: LeftOut, view: &ProjectState) -> Self {
         Self {
             events,
             order,
-            skipped,
+            skipped: left_out.skipped,
             known: view.runs.iter().flat_map(|run| run.files.iter().cloned()).collect(),
-            not_written: unmergeable,
+            not_written: left_out.not_edited,
             wanted: Vec::new(),
             lacking: Vec::new(),
             files_told: false,
@@ -229,7 +191,10 @@ impl<'a> Telling<'a> {
         self.not_written.retain(|(path, _)| !whole(path));
         loop {
             match visit.next_of(run).await {
-                Ok(Event::RunFinished(finished)) => return self.finish(finished).await,
+                Ok(Event::RunFinished(finished)) => {
+                    let manifest = packages::manifest(&visit.handle).await;
+                    return self.finish(finished, manifest.as_deref()).await;
+                }
                 Ok(event) => self.tell(event).await?,
                 Err(error) => return Ok(Err(error.message)),
             }
@@ -323,7 +288,8 @@ impl<'a> Telling<'a> {
         let is_written = |path: &FilePath| !self.not_written.iter().any(|(other, _)| other == path.as_str());
         let mut merged: Vec<FilePath> =
             parsed.merges.iter().map(|merge| merge.path.clone()).filter(is_written).collect();
-        merged.dedup();
+        let mut seen = BTreeSet::new();
+        merged.retain(|path| seen.insert(path.clone()));
         let is_whole = |path: &FilePath| is_written(path) && !merged.contains(path);
         let written: Vec<FilePath> = parsed.files.iter().map(|file| file.path.clone()).filter(is_whole).collect();
         let total = merged.len() + written.len() + self.not_written.len();
@@ -403,7 +369,8 @@ impl<'a> Telling<'a> {
     }
 
     /// The run is over. What failed in parts was told; only what ended it as a whole is a failure of the stream.
-    async fn finish(mut self, finished: RunFinished) -> Result<Result<Value, String>, Gone> {
+    /// `manifest` is the text of `package.json` now.
+    async fn finish(mut self, finished: RunFinished, manifest: Option<&str>) -> Result<Result<Value, String>, Gone> {
         let in_parts = self.order.failed_in_parts(&finished);
         if let Err(error) = ended(finished.outcome, finished.error)
             && !in_parts
@@ -420,15 +387,20 @@ impl<'a> Telling<'a> {
         for refused in std::mem::take(&mut self.order.refused) {
             self.package_failed(refused.name, refused.reason).await?;
         }
+        if self.order.parsed.limit.is_some() {
+            self.results.errors.push("the reply is longer than this server takes, and its end was left out".into());
+        }
         let count = self.results.files_created.len() + self.results.files_updated.len();
         let errors = match self.results.errors.len() {
             0 => String::new(),
             errors => format!(" with {errors} errors"),
         };
         let named = self.order.command.packages.iter().chain(&self.order.parsed.packages);
-        let mut present: Vec<String> = named.map(|package| package.name().to_owned()).collect();
+        let named: Vec<&str> = named.map(PackageSpec::as_str).collect();
+        let Wanted { mut present, .. } =
+            Wanted::sort(manifest, |collector| named.iter().for_each(|name| collector.add_named(name)));
+        // By now it has those that were installed, too.
         present.retain(|name| !self.lacking.contains(name));
-        present.dedup();
         self.results.packages_already_installed = present;
         let parsed = self.order.parsed;
         Ok(Ok(events::value(BrowserApplyEvent::Complete(Box::new(BrowserApplyComplete {

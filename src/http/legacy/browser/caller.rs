@@ -26,7 +26,7 @@ use super::wire::ReportedError;
 use crate::{
     http::{
         HttpState,
-        auth::Grant,
+        auth::{Access, Grant},
         legacy::{caller::Call, dialect::Dialect, refusal::Refusal},
         listener::Connection,
     },
@@ -108,7 +108,7 @@ pub(crate) async fn recognise(state: &HttpState, shown: Shown) -> Result<(Browse
         Arc::clone(places.get_or_insert(base.clone(), Arc::default))
     };
     let number = if is_fixed { 0 } else { place.number(state, &base).await? };
-    let call = Call::new(state, shown.connection, project(&base, number)?, grant, Dialect::Browser)?;
+    let call = Call::new(state, shown.connection, project(state, &base, number)?, grant, Dialect::Browser)?;
     Ok((Browser { call, base, is_fixed, place }, cookie))
 }
 
@@ -138,8 +138,8 @@ fn base(state: &HttpState, grant: &Grant, headers: &HeaderMap) -> (String, bool,
     if let Some(value) = cookie_of(headers) {
         return (format!("browser-{}", digest(value)), false, None);
     }
-    // Only browsers say how a request came about; programs keep no cookies as a rule, and are the server's one user.
-    if !headers.contains_key("sec-fetch-site") {
+    // Programs keep no cookies as a rule, and are the server's one user.
+    if !is_browser(headers) {
         return (PROJECT_DEFAULT.to_owned(), false, None);
     }
     // Who is let in without a token may open every project there is, so nothing is shown to anybody by a mistake.
@@ -147,6 +147,14 @@ fn base(state: &HttpState, grant: &Grant, headers: &HeaderMap) -> (String, bool,
     let newcomer = if state.access.is_open() { newcomers.meet(headers) } else { Newcomer::alone() };
     let base = format!("browser-{}", digest(newcomer.value()));
     (base, false, Some(Cookie { newcomer, is_secure: state.url.starts_with("https:") }))
+}
+
+/// Whether a request comes from a browser: only they say how it came about – though not to a server in the local network
+/// that is reached without TLS –, which page it is from, or call themselves by this old name.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    let says = |name: &str| headers.contains_key(name);
+    says("sec-fetch-site") || says("origin") || says("referer") || agent.starts_with(b"Mozilla/")
 }
 
 fn cookie_of(headers: &HeaderMap) -> Option<&str> {
@@ -161,9 +169,17 @@ fn digest(text: &str) -> String {
     hex::encode(&Sha256::digest(format!("legacy browser\0{text}"))[..10])
 }
 
-fn project(base: &str, number: u32) -> Result<ProjectId, Refusal> {
-    let id = if number == 0 { base.to_owned() } else { format!("{base}-{}", number + 1) };
+/// The project with a number. All but the first have a mark, so that nobody can put one of their own in its place.
+fn project(state: &HttpState, base: &str, number: u32) -> Result<ProjectId, Refusal> {
+    let id = match u64::from(number) + 1 {
+        1 => base.to_owned(),
+        place => sealed(&state.access, &format!("{base}-{place}")),
+    };
     id.parse().map_err(|_| Refusal::bad_request("this token's project has no room for another app"))
+}
+
+fn sealed(access: &Access, name: &str) -> String {
+    format!("{name}-{}", access.seal_of(name))
 }
 
 impl Place {
@@ -178,17 +194,25 @@ impl Place {
             return Ok(number);
         }
         let numbers = state.registry.list().await?;
-        let newest = numbers.iter().filter_map(|summary| number_of(summary.project.as_str(), base)).max().unwrap_or(0);
+        let newest = numbers
+            .iter()
+            .filter_map(|summary| number_of(&state.access, summary.project.as_str(), base))
+            .max()
+            .unwrap_or(0);
         // Whoever has looked meanwhile may have gone on to the next one.
         Ok(*self.seat().number.get_or_insert(newest))
     }
 }
 
-fn number_of(id: &str, base: &str) -> Option<u32> {
-    match id.strip_prefix(base)? {
-        "" => Some(0),
-        rest => rest.strip_prefix('-')?.parse::<u32>().ok().filter(|number| *number >= 2).map(|number| number - 1),
+/// The number of a project of this caller; `None` for one that the server has not named itself.
+fn number_of(access: &Access, id: &str, base: &str) -> Option<u32> {
+    let rest = id.strip_prefix(base)?;
+    if rest.is_empty() {
+        return Some(0);
     }
+    let (place, _) = rest.strip_prefix('-')?.split_once('-')?;
+    let place = place.parse::<u32>().ok().filter(|place| *place >= 2)?;
+    (sealed(access, &format!("{base}-{place}")) == id).then(|| place - 1)
 }
 
 impl Browser {
@@ -220,7 +244,8 @@ impl Browser {
         let handle = if self.is_fixed || is_same || is_untouched(&handle.state().await?.1) {
             handle
         } else {
-            let next = place.number(&self.call.state, &self.base).await? + 1;
+            let number = place.number(&self.call.state, &self.base).await?;
+            let next = number.checked_add(1).ok_or_else(|| Refusal::bad_request("there are too many apps"))?;
             self.go_to(next)?;
             *place.seat() = Seat { number: Some(next), reports: VecDeque::new() };
             self.handle().await?
@@ -231,7 +256,7 @@ impl Browser {
     }
 
     fn go_to(&mut self, number: u32) -> Result<(), Refusal> {
-        self.call.project = project(&self.base, number)?;
+        self.call.project = project(&self.call.state, &self.base, number)?;
         self.call.grant.enter(&self.call.project)?;
         Ok(())
     }
@@ -263,19 +288,50 @@ fn is_untouched(view: &ProjectState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::auth;
 
     #[test]
     fn projects_are_counted_from_the_second_on() {
+        let access = auth::testing::open();
+        let sealed = |name: &str| sealed(&access, name);
         for (id, expected) in [
-            ("default", Some(0)),
-            ("default-2", Some(1)),
-            ("default-3", Some(2)),
-            ("default-1", None),
-            ("defaults", None),
+            ("default".to_owned(), Some(0)),
+            (sealed("default-2"), Some(1)),
+            (sealed("default-3"), Some(2)),
+            (sealed("default-1"), None),
+            (sealed("default-02"), None),
+            (sealed("defaults-2"), None),
+            // Anybody can name a project so.
+            ("default-2".into(), None),
+            ("default-7".into(), None),
+            ("default-4294967295".into(), None),
+            ("default-2-0123456789abcdef".into(), None),
+            (format!("default-3-{}", access.seal_of("default-2")), None),
+            ("defaults".into(), None),
         ] {
-            assert_eq!(number_of(id, "default"), expected, "{id}");
+            assert_eq!(number_of(&access, &id, "default"), expected, "{id}");
         }
-        assert_eq!(project("default", 1).expect("valid").as_str(), "default-2");
+    }
+
+    #[test]
+    fn browsers_are_told_from_programs() {
+        let with = |name: &'static str, value: &'static str| {
+            is_browser(&HeaderMap::from_iter([(
+                header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        for (name, value, expected) in [
+            ("sec-fetch-site", "none", true),
+            ("origin", "http://192.168.1.7:3000", true),
+            ("referer", "http://192.168.1.7:3000/", true),
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", true),
+            ("user-agent", "curl/8.14.1", false),
+            ("user-agent", "Python/3.13 aiohttp/3.14.5", false),
+            ("accept", "*/*", false),
+        ] {
+            assert_eq!(with(name, value), expected, "{name}: {value}");
+        }
     }
 
     #[test]

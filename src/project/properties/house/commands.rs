@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use cobuild_protocol::{
     Command, CommandFrame, ErrorCode, ParticipantId, RunId,
-    command::{Apply, Cancel, DeleteFile, Delivery, Exec, Generate, MoveQueued, RemoveQueued, SetRole, WriteFile},
+    command::{
+        Apply, Cancel, DeleteFile, Delivery, Exec, Generate, LockFile, MoveQueued, RemoveQueued, Restore, SetRole,
+        StopSandbox, WriteFile,
+    },
     frame::ControlFrame,
     state::RunState,
     value::Encoding,
@@ -55,12 +58,11 @@ impl House {
             Command::Generate(Generate { apply: number.is_multiple_of(2), delivery, ..Generate::new(prompt) })
         };
         match *wish {
-            Wish::Generate { interrupt: true } => generate(format!("{number}, now"), Delivery::Interrupt),
-            Wish::Generate { interrupt: false } => generate(format!("{number}, please"), Delivery::Queue),
+            Wish::Generate { delivery } => generate(format!("{number}, please"), delivery),
             Wish::Nonsense => generate(" ".into(), Delivery::Queue),
             Wish::Apply => {
                 let reply = format!("<file path=\"src/0.js\">{number}</file>");
-                Command::Apply(Apply { reply, packages: Vec::new(), edit: false })
+                Command::Apply(Apply { reply, packages: Vec::new(), edit: false, leave_out: Default::default() })
             }
             Wish::Exec => Command::Exec(Exec { command: "echo hi".into(), timeout_ms: None }),
             Wish::Write { file: at } => {
@@ -69,6 +71,9 @@ impl House {
                 Command::WriteFile(WriteFile { path, content, encoding: Encoding::Utf8, base })
             }
             Wish::Delete { file: at } => Command::DeleteFile(DeleteFile { path: file(at), base: None }),
+            Wish::Lock { file: at } => Command::LockFile(LockFile { path: file(at) }),
+            Wish::Restore { back } => Command::Restore(Restore { to: self.record.head().saturating_sub(back).max(1) }),
+            Wish::StopSandbox { end_run } => Command::StopSandbox(StopSandbox { end_run }),
             Wish::Cancel { run } => Command::Cancel(Cancel { run: RunId::new(run) }),
             Wish::RemoveQueued { run } => Command::RemoveQueued(RemoveQueued { run: RunId::new(run) }),
             Wish::MoveQueued { waiting, position } => {
@@ -79,7 +84,7 @@ impl House {
             }
             Wish::SetRole { person, role } => {
                 let participant = self.people[person].participant.unwrap_or(ParticipantId::new(99));
-                Command::SetRole(SetRole { participant, role: Some(role) })
+                Command::SetRole(SetRole { participant, role })
             }
         }
     }
@@ -108,8 +113,11 @@ impl Sent {
                 note(What::SameReply);
             }
             None => {
-                if matches!(reply, ControlFrame::Accepted(_)) {
+                if let ControlFrame::Accepted(accepted) = &reply {
                     note(What::Accepted);
+                    if accepted.run.is_some() && matches!(self.frame.command, Command::StopSandbox(_)) {
+                        note(What::StoppedWithTheSandbox);
+                    }
                 }
                 self.reply = Some(reply);
             }
@@ -120,7 +128,12 @@ impl Sent {
     fn may_change_nothing(&self) -> bool {
         matches!(
             self.frame.command,
-            Command::Cancel(_) | Command::MoveQueued(_) | Command::SetRole(_) | Command::WriteFile(_)
+            Command::Cancel(_)
+                | Command::LockFile(_)
+                | Command::MoveQueued(_)
+                | Command::SetRole(_)
+                | Command::StopSandbox(_)
+                | Command::WriteFile(_)
         )
     }
 }

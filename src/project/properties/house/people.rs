@@ -68,11 +68,13 @@ impl House {
             (within(handle.join(person.identity(), since.clone())).await, handle)
         });
         let (Ok(subscription), handle) = joined else {
-            assert!(self.disk_full, "{:?}", joined.0);
+            self.look_until(Seq::MAX);
+            assert!(self.disk_full || self.is_removed(number), "{:?}", joined.0);
             return;
         };
         let Subscription { member, mode, epoch, head, snapshot, feed } = subscription;
         self.look_until(head);
+        assert!(!self.is_removed(number), "whoever was removed is out");
         // The store may already have what the room has not heard of yet.
         let lost = since.as_ref().is_some_and(|since| since.seq < self.kept().base);
         if snapshot.is_some() {
@@ -100,6 +102,12 @@ impl House {
         person.place = Some(Place { handle, member: Arc::new(member), feed });
     }
 
+    /// Whether an owner has removed this person.
+    pub(super) fn is_removed(&self, number: usize) -> bool {
+        let participants = &self.record.fold.view.participants;
+        self.people[number].participant.and_then(|known| participants.get(&known)).is_some_and(|known| known.removed)
+    }
+
     pub(super) fn cut(&mut self, number: usize) {
         let person = &mut self.people[number];
         person.lags_until = None;
@@ -122,6 +130,9 @@ impl House {
         let runtime = self.runtime.as_ref().expect("the server is up");
         let person = &mut self.people[number];
         let Some(place) = &mut person.place else { return };
+        if place.member.removed().is_cancelled() {
+            return self.cut(number);
+        }
         if person.lags_until.is_some_and(|seq| self.record.head() < seq) {
             return;
         }

@@ -1,9 +1,10 @@
 //! The end of a sample: the disk has room, the models end, everybody comes back – and then all that was promised holds.
 
 use cobuild_protocol::{
+    RunId,
     frame::ControlFrame,
     state::RunState,
-    value::{MessagePart, MessageRole, Outcome, RunKind},
+    value::{Message, MessagePart, MessageRole, Outcome, RunKind},
 };
 use futures_util::FutureExt as _;
 
@@ -32,6 +33,9 @@ impl House {
         self.end_runs();
         for number in 0..PEOPLE {
             self.people[number].lags_until = None;
+            if self.is_removed(number) {
+                continue;
+            }
             // A person whose project had left memory meanwhile notices on the first read.
             while self.people[number].last < self.record.head() {
                 self.connect(number, false);
@@ -77,13 +81,17 @@ impl House {
     /// To its last word, or up to where the run was cut off.
     fn answers_are_what_was_said(&self) {
         let view = &self.record.fold.view;
-        for (run, pair) in view.messages.windows(2).filter_map(|pair| Some((pair[1].run?, pair))) {
-            let [prompt, answer] = pair else { unreachable!("two messages") };
+        let mut pairs: Vec<(RunId, &Message, &Message)> = Vec::new();
+        for prompt in view.messages.iter().filter(|message| message.role == MessageRole::User) {
+            // Several prompts of a run are answered in their order.
+            let Some(run) = prompt.run else { continue };
+            let earlier = pairs.iter().filter(|(other, ..)| *other == run).count();
+            let answers = view.messages.iter().filter(|answer| answer.run == Some(run) && answer.role != prompt.role);
+            pairs.extend(answers.skip(earlier).take(1).map(|answer| (run, prompt, answer)));
+        }
+        for (run, prompt, answer) in pairs {
             let whole = view.runs.iter().any(|info| info.run == run && info.outcome == Some(Outcome::Completed));
-            let (MessageRole::Assistant, [MessagePart::Text { text: prompt }]) = (answer.role, &prompt.parts[..])
-            else {
-                continue;
-            };
+            let [MessagePart::Text { text: prompt }] = &prompt.parts[..] else { continue };
             let said = *self.said.get(prompt).unwrap_or(&0);
             let texts = answer.parts.iter().filter_map(|part| match part {
                 MessagePart::Text { text } => Some(text.as_str()),

@@ -109,7 +109,7 @@ async fn merging_for_an_apply_is_within_the_budget_of_the_project() {
     let mut room = TestRoom::with_settings(settings, ModelInfo::default()).await;
     let mut ada = room.enter("Ada").await;
     let reply = [to_merge("src/App.jsx"), to_merge("src/main.jsx"), to_merge("src/index.css")].join("\n");
-    let apply = Apply { reply, packages: Vec::new(), edit: false };
+    let apply = Apply { reply, packages: Vec::new(), edit: false, leave_out: Default::default() };
     let run = accepted_run(&ada.send(Command::Apply(apply)).await);
     for _ in 0..2 {
         let merging = room.call().await;
