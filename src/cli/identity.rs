@@ -55,7 +55,8 @@ fn kept_in(folder: &Path) -> io::Result<String> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let draft = folder.join(format!("{FILE}.{:016x}", rand::random::<u64>()));
     let made = make(&draft, &path);
-    fs::remove_file(&draft)?;
+    // What is wrong with a draft that was not made, or stays behind, is said by what was made of it.
+    let _ = fs::remove_file(&draft);
     made
 }
 

@@ -10,7 +10,10 @@ mod either;
 mod legacy;
 mod native;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Router,
@@ -60,7 +63,8 @@ const TAGS: [(&str, &str); 15] = [
 /// Routes and their descriptions, in the making.
 pub(crate) struct Api {
     router: Router<HttpState>,
-    document: Document,
+    /// `None`: only the routes are wanted.
+    document: Option<Document>,
 }
 
 struct Document {
@@ -79,13 +83,14 @@ pub(crate) struct Operation<'a> {
 
 /// All documented routes, and those of the document itself.
 pub(crate) fn routes(dialect: DialectChoice) -> Router<HttpState> {
-    let api = documented(dialect);
-    let text = Bytes::from(api.document.finish().to_string());
+    // Made for whoever asks first: it takes tens of milliseconds, which a start need not wait for.
+    let text = Arc::new(OnceLock::new());
     let document = async move || {
         let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-        (headers, text.clone())
+        (headers, text.get_or_init(|| Bytes::from(document(dialect).to_string())).clone())
     };
-    api.router
+    native::routes(Api { router: Router::new(), document: None })
+        .router
         .route("/api/openapi.json", get(document))
         .route("/api/docs", get(swagger))
         .route("/docs", get(swagger))
@@ -93,14 +98,15 @@ pub(crate) fn routes(dialect: DialectChoice) -> Router<HttpState> {
 }
 
 /// Everything that is described. The older systems' routes are their own façade's.
-fn documented(dialect: DialectChoice) -> Api {
-    let mut api = Api::new(dialect);
+fn document(dialect: DialectChoice) -> Value {
+    let mut document = Document::new(dialect);
     // First: of two types with one name, theirs keeps it, as their clients know it.
-    legacy::describe(&mut api.document);
-    let mut api = native::routes(api);
-    browser_pages::describe(&mut api.document);
-    browser_calls::describe(&mut api.document);
-    api
+    legacy::describe(&mut document);
+    let api = native::routes(Api { router: Router::new(), document: Some(document) });
+    let mut document = api.document.expect("invariant: it was handed over");
+    browser_pages::describe(&mut document);
+    browser_calls::describe(&mut document);
+    document.finish()
 }
 
 /// Whether a path is one of those that an operator may turn to another of the older systems.
@@ -128,11 +134,6 @@ async fn page(state: State<HttpState>, method: Method, file: &'static str, heade
 }
 
 impl Api {
-    fn new(dialect: DialectChoice) -> Self {
-        let generator = SchemaSettings::openapi3().into_generator();
-        Self { router: Router::new(), document: Document { generator, paths: BTreeMap::new(), dialect } }
-    }
-
     fn get<H, T>(self, path: &str, handler: H, describe: impl FnOnce(&mut Operation<'_>)) -> Self
     where
         H: Handler<T, HttpState>,
@@ -165,12 +166,18 @@ impl Api {
         describe: impl FnOnce(&mut Operation<'_>),
     ) -> Self {
         self.router = self.router.route(path, handler);
-        self.document.describe(method, path, describe);
+        if let Some(document) = &mut self.document {
+            document.describe(method, path, describe);
+        }
         self
     }
 }
 
 impl Document {
+    fn new(dialect: DialectChoice) -> Self {
+        Self { generator: SchemaSettings::openapi3().into_generator(), paths: BTreeMap::new(), dialect }
+    }
+
     fn describe(&mut self, method: &str, path: &str, describe: impl FnOnce(&mut Operation<'_>)) {
         // A later engine answers there in words of its own, which its clients know: none are better than wrong ones.
         if self.dialect == DialectChoice::EngineCamel && is_older_engines(path) {
@@ -367,7 +374,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_id_is_one() {
-        let document = documented(DialectChoice::Auto).document.finish();
+        let document = document(DialectChoice::Auto);
         let text = document.to_string();
         assert!(!text.contains("$defs") && !text.contains("\"const\""), "that is no OpenAPI 3.0");
         for reference in
@@ -385,7 +392,7 @@ mod tests {
 
     #[test]
     fn every_stream_of_the_older_systems_says_what_its_events_are() {
-        let document = documented(DialectChoice::Auto).document.finish();
+        let document = document(DialectChoice::Auto);
         for path in ["/api/generate-ai-code-stream", "/api/apply-ai-code-stream", "/api/install-packages", "/code"] {
             let event = &document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"];
             let event = &event["x-event-data"];
@@ -416,7 +423,7 @@ mod tests {
 
     #[test]
     fn what_two_kinds_of_clients_share_is_described_for_both() {
-        let document = documented(DialectChoice::Auto).document.finish();
+        let document = document(DialectChoice::Auto);
         for (path, method) in SHARED {
             let operation = &document["paths"][path][method];
             let header =
@@ -451,7 +458,7 @@ mod tests {
     #[test]
     fn where_one_kind_is_chosen_only_that_is_described() {
         for (dialect, header) in [(DialectChoice::Engine, Some(true)), (DialectChoice::Browser, None)] {
-            let document = documented(dialect).document.finish();
+            let document = document(dialect);
             for (path, method) in SHARED {
                 let operation = &document["paths"][path][method];
                 assert!(!operation.to_string().contains("anyOf"), "{method} {path}: {operation}");
@@ -464,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_later_engine_s_paths_are_not_described_in_the_words_of_another() {
-        let document = documented(DialectChoice::EngineCamel).document.finish();
+        let document = document(DialectChoice::EngineCamel);
         let paths = document["paths"].as_object().expect("paths");
         assert!(SHARED.iter().all(|(path, _)| !paths.contains_key(*path)), "{:?}", paths.keys());
         assert!(!paths.contains_key("/api/sandbox-status"));
@@ -476,7 +483,7 @@ mod tests {
 
     #[test]
     fn the_older_systems_schemas_have_the_names_they_had() {
-        let document = documented(DialectChoice::Auto).document.finish();
+        let document = document(DialectChoice::Auto);
         let schemas = &document["components"]["schemas"];
         for name in [
             "GenerateCodeRequest",
@@ -506,7 +513,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_known_group_and_says_how_it_answers() {
-        let document = documented(DialectChoice::Auto).document.finish();
+        let document = document(DialectChoice::Auto);
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for (method, operation) in methods.as_object().expect("methods") {
                 let tag = operation["tags"][0].as_str().unwrap_or_default();

@@ -170,6 +170,19 @@ fn unfinished(text: &str) -> usize {
 mod tests {
     use super::*;
 
+    /// What is reasoning and what is answer of the chunks.
+    fn told_apart(out: Vec<ModelChunk>) -> (String, String) {
+        let (mut thought, mut said) = (String::new(), String::new());
+        for chunk in out {
+            match chunk {
+                ModelChunk::Text(text) => said.push_str(&text),
+                ModelChunk::Reasoning(text) => thought.push_str(&text),
+                other => panic!("{other:?}"),
+            }
+        }
+        (thought, said)
+    }
+
     /// What is reasoning and what is answer, whatever the pieces are.
     #[track_caller]
     fn check(content: &str, reasoning: &str, answer: &str) {
@@ -187,14 +200,7 @@ mod tests {
                 tags.push(piece.iter().collect(), &mut out);
             }
             tags.finish(true, &mut out);
-            let (mut thought, mut said) = (String::new(), String::new());
-            for chunk in out {
-                match chunk {
-                    ModelChunk::Text(text) => said.push_str(&text),
-                    ModelChunk::Reasoning(text) => thought.push_str(&text),
-                    other => panic!("{other:?}"),
-                }
-            }
+            let (thought, said) = told_apart(out);
             assert_eq!((thought.as_str(), said.as_str()), (reasoning, answer), "{content:?} in pieces of {size}");
         }
     }
@@ -225,15 +231,7 @@ mod tests {
         let mut out = Vec::new();
         pieces.iter().for_each(|piece| tags.push((*piece).to_owned(), &mut out));
         tags.finish(false, &mut out);
-        let (mut thought, mut said) = (String::new(), String::new());
-        for chunk in out {
-            match chunk {
-                ModelChunk::Text(text) => said.push_str(&text),
-                ModelChunk::Reasoning(text) => thought.push_str(&text),
-                other => panic!("{other:?}"),
-            }
-        }
-        (thought, said)
+        told_apart(out)
     }
 
     #[test]

@@ -158,20 +158,7 @@ impl<'a> Mending<'a> {
             let hash = now.get(&path).map(|info| info.hash.clone());
             self.touch(path, &before, hash);
         }
-        let problem = problem.map(|problem| match problem {
-            Problem::Process(sentence) => sentence,
-            Problem::Preview(PreviewError { message, file, source }) => {
-                let message = match source {
-                    PreviewErrorSource::Build => message,
-                    PreviewErrorSource::Page => format!("The app throws an error in the browser: {message}"),
-                };
-                match file {
-                    Some(file) if !message.contains(&file) => format!("{file}: {message}"),
-                    _ => message,
-                }
-            }
-        });
-        Ok(match problem {
+        Ok(match problem.map(in_words) {
             Some(problem) => {
                 self.problem = Some(problem.clone());
                 Look::Broken(problem)
@@ -295,6 +282,23 @@ impl<'a> Mending<'a> {
             apply::look_at_preview(context, &link, &paths, &before).await?;
         }
         Ok(())
+    }
+}
+
+/// What is wrong, for the model and for people.
+fn in_words(problem: Problem) -> String {
+    match problem {
+        Problem::Process(sentence) => sentence,
+        Problem::Preview(PreviewError { message, file, source }) => {
+            let message = match source {
+                PreviewErrorSource::Build => message,
+                PreviewErrorSource::Page => format!("The app throws an error in the browser: {message}"),
+            };
+            match file {
+                Some(file) if !message.contains(&file) => format!("{file}: {message}"),
+                _ => message,
+            }
+        }
     }
 }
 

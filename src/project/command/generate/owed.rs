@@ -37,11 +37,10 @@ impl Owed {
             held.values().filter(|held| !is_there(&held.path)).cloned().collect()
         };
         let not_repeated = |held: HeldBack| {
-            let reason = match held.reason.strip_suffix(NOT_REPEATED) {
-                Some(_) => held.reason,
-                None => format!("{}; {NOT_REPEATED}", held.reason),
-            };
-            HeldBack { reason, ..held }
+            if held.reason.ends_with(NOT_REPEATED) {
+                return held;
+            }
+            HeldBack { reason: format!("{}; {NOT_REPEATED}", held.reason), ..held }
         };
         (missing(&self.edits).into_iter().map(not_repeated).collect(), missing(&self.losses))
     }

@@ -54,9 +54,8 @@ async fn a_cancelled_call_has_a_price_too() {
     assert!(state.runs.last().unwrap().usage.as_ref().unwrap().input_tokens > Some(0));
 }
 
-#[tokio::test]
-async fn a_cancelled_call_costs_what_it_said_not_what_the_vendor_knew_at_its_beginning() {
-    let (mut room, mut ada) = with_app().await;
+/// What is on record of a call whose vendor said at its beginning that it was one token.
+async fn cancelled_after_400_characters(room: &mut TestRoom, ada: &mut Client) -> Usage {
     let run = ada.generate("Say more").await;
     let call = room.call().await;
     call.send(Ok(ModelChunk::Usage(Usage { output_tokens: Some(1), ..usage(Some(7)) })));
@@ -66,7 +65,14 @@ async fn a_cancelled_call_costs_what_it_said_not_what_the_vendor_knew_at_its_beg
     let updated =
         ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
     let Event::UsageUpdated(updated) = updated.event else { panic!("as waited for") };
-    assert_eq!((updated.usage.output_tokens, updated.usage.cost_nano_usd), (Some(100), None));
+    updated.usage
+}
+
+#[tokio::test]
+async fn a_cancelled_call_costs_what_it_said_not_what_the_vendor_knew_at_its_beginning() {
+    let (mut room, mut ada) = with_app().await;
+    let usage = cancelled_after_400_characters(&mut room, &mut ada).await;
+    assert_eq!((usage.output_tokens, usage.cost_nano_usd), (Some(100), None));
 }
 
 /// An edit that a model merges.
@@ -132,18 +138,10 @@ async fn a_cancelled_call_of_a_model_with_a_price_counts() {
     let settings = ProjectSettings { project_budget: budget, ..ProjectSettings::default() };
     let mut room = TestRoom::with_settings(settings, info).await;
     let mut ada = room.enter("Ada").await;
-    let run = ada.generate("Say more").await;
-    let call = room.call().await;
-    call.send(Ok(ModelChunk::Usage(Usage { output_tokens: Some(1), ..usage(Some(7)) })));
-    call.text(&"more ".repeat(80));
-    ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
-    ada.cancel(run).await;
-    let updated =
-        ada.wait_for(|frame| matches!(&frame.event, Event::UsageUpdated(updated) if updated.usage.estimated)).await;
-    let Event::UsageUpdated(updated) = updated.event else { panic!("as waited for") };
+    let usage = cancelled_after_400_characters(&mut room, &mut ada).await;
     // A hundred tokens each way.
-    assert_eq!((updated.usage.output_tokens, updated.usage.cost_nano_usd), (Some(100), Some(1_200_000)));
-    assert_eq!(updated.usage.prices_as_of.as_deref(), Some("2026-11-01"));
+    assert_eq!((usage.output_tokens, usage.cost_nano_usd), (Some(100), Some(1_200_000)));
+    assert_eq!(usage.prices_as_of.as_deref(), Some("2026-11-01"));
     let run = ada.generate("Say more").await;
     assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
     assert_eq!(end(&ada).error.unwrap().code, ErrorCode::QuotaExceeded);
