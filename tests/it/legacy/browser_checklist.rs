@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    client::{call, events, send},
+    client::{call, events},
     raw::{leave_after, request},
 };
 use crate::support::{TestServer, WsClient, within};
@@ -85,6 +85,22 @@ fn endpoints() -> Vec<Endpoint> {
             refused: &[("", "Command is required"), ("{\"command\":5}", "Command is required")],
             ..post("run-command", || json!({ "command": "echo hi" }), Some(400))
         },
+        Endpoint {
+            refused: &[("", "Command is required"), ("{\"command\":[]}", "Command is required")],
+            ..post("run-command-v2", || json!({ "command": "echo hi" }), Some(400))
+        },
+        Endpoint {
+            refused: &[("", "Error message is required"), ("{\"error\":5}", "Error message is required")],
+            ..post("report-vite-error", || json!({ "error": "x is not defined", "file": "src/App.jsx" }), None)
+        },
+        endpoint("POST", "clear-vite-errors-cache", None),
+        Endpoint {
+            refused: &[
+                ("", "prompt and manifest are required"),
+                ("{\"prompt\":\"x\",\"manifest\":5}", "prompt and manifest are required"),
+            ],
+            ..post("analyze-edit-intent", || json!({ "prompt": "Make it blue", "manifest": { "files": {} } }), None)
+        },
         endpoint("GET", "monitor-vite-logs", Some(400)),
         endpoint("GET", "sandbox-logs", Some(400)),
         endpoint("GET", "check-vite-errors", None),
@@ -98,8 +114,19 @@ impl Endpoint {
     }
 
     async fn is_good(&self, server: &TestServer) {
-        let body = self.body.map(|body| body().to_string());
-        let answer = send(server, self.method, &self.path(), None, body.as_deref()).await;
+        self.is_good_for(server, None).await;
+    }
+
+    /// The same for somebody who is known by a cookie, and so is in a project of their own.
+    async fn is_good_for(&self, server: &TestServer, cookie: Option<&str>) {
+        let mut request = server.http.request(self.method.parse().expect("a method"), server.url(&self.path()));
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(body) = self.body {
+            request = request.json(&body());
+        }
+        let answer = within("an answer", request.send()).await.expect("an answer");
         assert_eq!(answer.status(), 200, "{}", self.path);
         let text = within("the rest", answer.text()).await.expect("a whole answer");
         if self.is_stream {
@@ -124,15 +151,29 @@ async fn create(server: &TestServer) {
     assert_eq!((made.status, &made.body["success"]), (200, &json!(true)));
 }
 
+/// By this another caller is known.
+const COOKIE: &str = "cobuild_browser=0123456789abcdef0123456789abcdef";
+
 #[tokio::test]
-async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once() {
+async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once_and_two_projects_at_once() {
     let server = TestServer::start().await;
+    let create_for_other = endpoint("POST", "create-ai-sandbox-v2", None);
     for endpoint in endpoints() {
         create(&server).await;
         endpoint.is_good(&server).await;
         create(&server).await;
-        join_all([endpoint.is_good(&server), endpoint.is_good(&server)]).await;
+        create_for_other.is_good_for(&server, Some(COOKIE)).await;
+        let asked = [None, None, Some(COOKIE)].map(|cookie| endpoint.is_good_for(&server, cookie));
+        join_all(asked).await;
     }
+    let projects = server.json("/api/v1/projects").await["projects"].clone();
+    let mut files = Vec::new();
+    for project in projects.as_array().expect("a list") {
+        let id = project["project"].as_str().expect("an id");
+        let state = server.json(&format!("/api/v1/projects/{id}")).await["state"].clone();
+        files.push((id.starts_with("browser-"), state["files"]["src/a.js"].is_object()));
+    }
+    assert!(files.contains(&(true, true)) && files.contains(&(false, true)), "each has its own project: {files:?}");
 }
 
 #[tokio::test]
