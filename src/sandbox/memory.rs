@@ -198,7 +198,12 @@ impl Sandbox for MemorySandbox {
 
     async fn start_preview(&self) -> Result<(), SandboxError> {
         self.check_alive()?;
-        self.health.send_replace(SandboxHealth::PreviewReady);
+        // One that shows its preview already has nothing to say, as a real one that was kept warm has not.
+        self.health.send_if_modified(|health| {
+            let is_new = !matches!(health, SandboxHealth::PreviewReady);
+            *health = SandboxHealth::PreviewReady;
+            is_new
+        });
         Ok(())
     }
 
