@@ -76,6 +76,15 @@ impl ModelInfo {
     }
 }
 
+/// What so many tokens cost at so many pico-dollars each, all together in nano-dollars, rounded once. Pico-dollars per token
+/// are micro-dollars per million, as prices are kept.
+#[must_use]
+pub fn nano_usd(parts: impl IntoIterator<Item = (u64, u64)>) -> Option<u64> {
+    const PICO_PER_NANO: u128 = 1000;
+    let pico: u128 = parts.into_iter().map(|(tokens, price)| u128::from(tokens) * u128::from(price)).sum();
+    u64::try_from((pico + PICO_PER_NANO / 2) / PICO_PER_NANO).ok()
+}
+
 /// One call of a model.
 #[derive(Debug, Clone, Default)]
 pub struct ModelRequest {

@@ -8,7 +8,10 @@ mod process;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -43,6 +46,8 @@ struct Shared {
     /// Sandboxes come with their preview, as those that were kept ready do.
     warm: bool,
     living: Mutex<Vec<Arc<MemorySandbox>>>,
+    /// The next sandbox that files are put into dies of it.
+    fragile: AtomicBool,
     running: watch::Sender<usize>,
 }
 
@@ -69,6 +74,11 @@ impl MemoryProvider {
         for sandbox in lock(&self.shared.living).drain(..) {
             sandbox.end(SandboxHealth::Lost("it was lost".into()));
         }
+    }
+
+    /// Lets the next sandbox die that files are put into.
+    pub fn lose_at_next_write(&self) {
+        self.shared.fragile.store(true, Ordering::Release);
     }
 
     /// Waits until a living sandbox holds this content; for tests that cannot see the copying.
@@ -154,6 +164,9 @@ impl MemorySandbox {
 #[async_trait]
 impl Sandbox for MemorySandbox {
     async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
+        if self.provider.fragile.swap(false, Ordering::AcqRel) {
+            self.end(SandboxHealth::Lost("it was lost".into()));
+        }
         self.check_alive()?;
         let mut files = lock(&self.files);
         let mut refused = Vec::new();
@@ -198,7 +211,12 @@ impl Sandbox for MemorySandbox {
 
     async fn start_preview(&self) -> Result<(), SandboxError> {
         self.check_alive()?;
-        self.health.send_replace(SandboxHealth::PreviewReady);
+        // One that shows its preview already has nothing to say, as a real one that was kept warm has not.
+        self.health.send_if_modified(|health| {
+            let is_new = !matches!(health, SandboxHealth::PreviewReady);
+            *health = SandboxHealth::PreviewReady;
+            is_new
+        });
         Ok(())
     }
 

@@ -6,14 +6,12 @@ use cobuild_protocol::{MessageId, model::ModelPrice, value::Usage};
 use crate::project::{
     error::ProjectError,
     figures,
-    model_provider::{ModelInfo, ModelRequest},
+    model_provider::{ModelInfo, ModelRequest, nano_usd},
     run::{CallUsage, JobContext, UpdateBody},
 };
 
 /// Bytes of text and code that make a token, about.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Pico-dollars, a price's unit per token, in a nano-dollar.
-const PICO_PER_NANO: u128 = 1000;
 
 /// Counts one call, from the first model that is asked to the one that answers.
 pub(super) struct Meter<'a> {
@@ -164,8 +162,7 @@ fn cost(price: ModelPrice, usage: &Usage) -> Option<u64> {
         (usage.cache_read_tokens, price.cache_read.unwrap_or(price.input)),
         (usage.cache_write_tokens, price.cache_write.unwrap_or(price.input)),
     ];
-    let pico: u128 = parts.iter().map(|(tokens, price)| u128::from(tokens.unwrap_or(0)) * u128::from(*price)).sum();
-    u64::try_from((pico + PICO_PER_NANO / 2) / PICO_PER_NANO).ok()
+    nano_usd(parts.map(|(tokens, price)| (tokens.unwrap_or(0), price)))
 }
 
 /// How much text a request is.
