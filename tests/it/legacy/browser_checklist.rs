@@ -17,7 +17,10 @@ use super::{
     client::{call, events},
     raw::{leave_after, request},
 };
-use crate::support::{TestServer, WsClient, within};
+use crate::{
+    fakes::firecrawl::ScrapingService,
+    support::{Setup, TestServer, WsClient, within},
+};
 
 /// An endpoint; its bodies and what is said to bad ones.
 struct Endpoint {
@@ -44,6 +47,7 @@ fn endpoints() -> Vec<Endpoint> {
         ("{\"packages\":\"x\"}", "Packages array is required"),
         ("{\"packages\":[1]}", "No valid package names provided"),
     ];
+    const PAGE: &[(&str, &str)] = &[("", "URL is required"), ("{\"url\":5}", "URL is required")];
     vec![
         Endpoint {
             refused: &[("", "Prompt is required"), ("{\"prompt\":5}", "Prompt is required")],
@@ -101,6 +105,14 @@ fn endpoints() -> Vec<Endpoint> {
             ],
             ..post("analyze-edit-intent", || json!({ "prompt": "Make it blue", "manifest": { "files": {} } }), None)
         },
+        Endpoint { refused: PAGE, ..post("scrape-url-enhanced", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("scrape-website", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("scrape-screenshot", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("extract-brand-styles", || json!({ "url": PAGE_URL, "prompt": "p" }), None) },
+        Endpoint {
+            refused: &[("", "Query is required"), ("{\"query\":5}", "Query is required")],
+            ..post("search", || json!({ "query": "bread" }), None)
+        },
         endpoint("GET", "monitor-vite-logs", Some(400)),
         endpoint("GET", "sandbox-logs", Some(400)),
         endpoint("GET", "check-vite-errors", None),
@@ -141,9 +153,19 @@ impl Endpoint {
         } else {
             let body: Value =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {text}", self.path));
-            assert_eq!(body["success"], true, "{}: {body}", self.path);
+            // A search has nothing but its results.
+            assert!(body["success"] == true || body["results"].is_array(), "{}: {body}", self.path);
         }
     }
+}
+
+/// A page, which the stand-in for the scraping service reads.
+const PAGE_URL: &str = "http://93.184.216.34/bread";
+
+/// A server with a scraping service, so that pages of the web are none of these tests' business.
+async fn server_that_reads() -> (TestServer, ScrapingService) {
+    let service = ScrapingService::start().await;
+    (TestServer::start_with(Setup::with_arguments(&["--firecrawl-base-url", &service.url()])).await, service)
 }
 
 async fn create(server: &TestServer) {
@@ -156,7 +178,7 @@ const COOKIE: &str = "cobuild_browser=0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
 async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once_and_two_projects_at_once() {
-    let server = TestServer::start().await;
+    let (server, _service) = server_that_reads().await;
     let create_for_other = endpoint("POST", "create-ai-sandbox-v2", None);
     for endpoint in endpoints() {
         create(&server).await;
@@ -178,7 +200,7 @@ async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once_and_two_projec
 
 #[tokio::test]
 async fn each_endpoint_refuses_in_json_what_it_cannot_read() {
-    let server = TestServer::start().await;
+    let (server, _service) = server_that_reads().await;
     create(&server).await;
     for endpoint in endpoints() {
         for (body, sentence) in endpoint.refused {
@@ -205,7 +227,7 @@ async fn each_endpoint_refuses_in_json_what_it_cannot_read() {
 #[tokio::test]
 async fn each_endpoint_says_that_there_is_no_sandbox() {
     for endpoint in endpoints() {
-        let server = TestServer::start().await;
+        let (server, _service) = server_that_reads().await;
         match endpoint.without {
             None => endpoint.is_good(&server).await,
             Some(status) => {
