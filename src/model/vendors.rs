@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cobuild_protocol::model::{ModelPrice, ProviderReport, ProviderState};
+use cobuild_protocol::{
+    model::{ModelPrice, ProviderReport, ProviderState},
+    value::Usage,
+};
 use futures_util::{
     FutureExt as _, StreamExt,
     future::{BoxFuture, join_all},
@@ -26,7 +29,9 @@ use super::{
     retry::RetryPolicy,
     usage::Price,
 };
-use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest};
+use crate::project::model_provider::{
+    Cost, ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest,
+};
 
 /// How long a vendor's list of models is believed.
 const LIST_FRESH: Duration = Duration::from_mins(10);
@@ -146,10 +151,15 @@ impl Vendors {
             output_tokens_max: model.output_tokens_max,
             vision: model.vision,
             price,
-            prices_as_of: price.map(|_| self.catalogue.as_of().to_string()),
             canned: false,
             retires_on: model.retired_on.map(|day| day.to_string()),
         }
+    }
+
+    fn cost(&self, name: &str, usage: &Usage) -> Option<Cost> {
+        let row = self.known(&ModelName::parse(name)?)?;
+        let nano_usd = row.cost(usage, today())?;
+        Some(Cost { nano_usd, prices_as_of: Some(self.catalogue.as_of().to_string()) })
     }
 
     /// What to say of a provider without a default model.
@@ -455,6 +465,10 @@ impl ModelProvider for Vendor {
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
         Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| self.vendors.info(&model)))
+    }
+
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {
+        self.vendors.cost(model, usage)
     }
 
     fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
