@@ -21,7 +21,17 @@ pub(crate) fn notice(model: ModelInfo) -> ModelNotice {
 }
 
 fn entry(model: ModelInfo, default: &ModelNotice) -> ModelEntry {
-    let ModelInfo { name, notice, context_tokens_max, output_tokens_max, vision, price, retires_on, canned: _ } = model;
+    let ModelInfo {
+        name,
+        notice,
+        context_tokens_max,
+        output_tokens_max,
+        vision,
+        price,
+        retires_on,
+        canned: _,
+        whole_files: _,
+    } = model;
     let is_default = name == default.model;
     ModelEntry {
         model: name,

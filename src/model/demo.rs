@@ -30,7 +30,7 @@ use crate::project::model_provider::{
 };
 
 /// What every surface says about this model.
-pub const DEMO_NOTICE: &str = "Demo: canned answers, no AI";
+pub const DEMO_NOTICE: &str = "Demo – canned answers, no AI";
 /// Its name.
 pub const DEMO_MODEL: &str = "demo/scripted";
 /// Characters per second that read as brisk typing: the todo app takes about 13 seconds.

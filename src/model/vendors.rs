@@ -3,7 +3,7 @@
 //! Nothing is sent to a vendor whose key is not set: the answer names the variable instead.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use futures_util::{
     future::{BoxFuture, join_all},
     stream::{self, BoxStream},
 };
+use jiff::civil::Date;
 
 use super::{
     answer::{self, Question, RefusedParameters},
@@ -54,6 +55,8 @@ pub struct Vendors {
     lists: Mutex<BTreeMap<Provider, List>>,
     /// Becomes true when this machine has been looked over once.
     looked: tokio::sync::watch::Sender<bool>,
+    /// Models that will stop working, and of which the log says so already.
+    warned: Mutex<BTreeSet<ModelName>>,
     /// Held while a list is asked for, so that a full room does not ask all at once.
     asking: BTreeMap<Provider, tokio::sync::Mutex<()>>,
 }
@@ -105,6 +108,7 @@ impl Vendors {
             retry,
             refused: RefusedParameters::default(),
             lists: Mutex::default(),
+            warned: Mutex::default(),
             looked: tokio::sync::watch::Sender::new(false),
             asking: Provider::ALL.into_iter().map(|provider| (provider, tokio::sync::Mutex::default())).collect(),
         }))
@@ -151,6 +155,9 @@ impl Vendors {
             output_tokens_max: model.output_tokens_max,
             vision: model.vision,
             price,
+            // What runs on somebody's machine is mostly small. Of the edits of a coder of 32 billion parameters 28 % are not
+            // well-formed, of its whole files hardly any (aider's polyglot leaderboard).
+            whole_files: model.name.provider.is_local(),
             canned: false,
             retires_on: model.retired_on.map(|day| day.to_string()),
         }
@@ -380,6 +387,14 @@ impl Vendors {
         Ok((parsed, model))
     }
 
+    /// What is in use and will stop working is in the log once, not with every prompt.
+    fn warn_once(&self, name: &ModelName, day: Date) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(name.clone()) {
+            tracing::warn!(model = %name, "a model that is in use retires on {day}");
+        }
+    }
+
     /// What to say to a name that cannot be used.
     fn unusable(&self, name: &str) -> ModelError {
         let provider = ModelName::parse(name).map(|name| name.provider);
@@ -396,6 +411,9 @@ impl Vendors {
     ) -> Result<BoxStream<'static, Result<ModelChunk, ModelError>>, ModelError> {
         self.set_defaults(&mut request.parameters);
         let (name, row) = self.resolve(provider, &request.model)?;
+        if let Some(day) = row.as_ref().and_then(|row| row.retired_on) {
+            self.warn_once(&name, day);
+        }
         let ask = Ask::new(name.clone(), row.as_ref(), request)?;
         let chunks = answer::answer(Question {
             endpoint: Arc::clone(self.endpoint(provider)?),
@@ -464,7 +482,7 @@ impl ModelProvider for Vendor {
 
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
-        Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| self.vendors.info(&model)))
+        Ok(self.vendors.info(&model.unwrap_or_else(|| Model::new(name))))
     }
 
     fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {

@@ -56,7 +56,7 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
 pub struct ModelInfo {
     /// `provider/model`.
     pub name: String,
-    /// Something its users must know, such as "Demo: canned answers, no AI".
+    /// Something its users must know, such as "Demo – canned answers, no AI".
     pub notice: Option<String>,
     /// Most tokens of a request.
     pub context_tokens_max: Option<u64>,
@@ -66,6 +66,8 @@ pub struct ModelInfo {
     pub vision: Option<bool>,
     /// Its answers come from a list: it cannot mend what it wrote, nor sum anything up.
     pub canned: bool,
+    /// It writes whole files better than edits of them.
+    pub whole_files: bool,
     /// What it costs at a prompt of usual size, for people; what a call costs is for [`ModelProvider::cost`] to say.
     pub price: Option<ModelPrice>,
     /// The first day on which it no longer works, `YYYY-MM-DD`.
