@@ -2047,7 +2047,8 @@ provider: string,
  */
 sandbox?: string,
 /**
- * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ * True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+ * somebody starts it or a run needs it.
  */
 parked?: boolean,
 /**
@@ -2081,7 +2082,8 @@ sandbox?: string,
  */
 created_at?: string,
 /**
- * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ * True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+ * somebody starts it or a run needs it.
  */
 parked?: boolean,
 /**
