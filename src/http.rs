@@ -295,10 +295,11 @@ impl App {
 
     async fn handle_app(&self, mut request: Request) -> Response {
         let is_legacy = legacy::is_legacy(request.uri().path());
-        let origin = match self.state.origins.admit(&request) {
-            Ok(origin) => origin,
-            Err(problem) if is_legacy => return legacy::refuse(problem.into_body()),
-            Err(problem) => return problem.into_response(),
+        let dialect = is_legacy.then(|| legacy::receive(&self.state, &mut request));
+        let origin = match (self.state.origins.admit(&request), dialect) {
+            (Ok(origin), _) => origin,
+            (Err(problem), Some(dialect)) => return legacy::refuse(problem.into_body(), dialect),
+            (Err(problem), None) => return problem.into_response(),
         };
         if let Some(address) = self.state.origins.better_address(&request) {
             return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, address)]).into_response();
@@ -310,7 +311,6 @@ impl App {
             redirect
         } else {
             let begins_max = if is_legacy { self.state.timing.older_answer_begins_max } else { ANSWER_BEGINS_MAX };
-            let dialect = is_legacy.then(|| legacy::receive(&self.state, &mut request));
             match (timeout(begins_max, self.router.clone().oneshot(request)).await, dialect) {
                 // A router has an answer to everything; its error type has no values.
                 (Ok(answer), _) => answer.unwrap_or_else(|never| match never {}),

@@ -22,7 +22,7 @@ mod background;
 mod body;
 pub(crate) mod browser;
 mod caller;
-mod camel;
+pub(crate) mod camel;
 pub(crate) mod code;
 mod conversation;
 pub(crate) mod cors;
@@ -176,7 +176,7 @@ async fn posted_status(state: State<HttpState>, request: Request) -> Response {
 /// Says for which system a request below `/api` is written, and how long its body may take.
 pub(crate) fn receive(state: &HttpState, request: &mut Request) -> Dialect {
     request.extensions_mut().insert(BodyWithin(state.timing.older_body_within));
-    Dialect::of(state.legacy.dialect, request.headers())
+    Dialect::of_path(state.legacy.dialect, request.uri().path(), request.headers())
 }
 
 /// The answer to a request that has none in time. What it began goes on.
@@ -206,8 +206,8 @@ async fn to_its_end(
 }
 
 /// A refusal that comes before any endpoint.
-pub(crate) fn refuse(error: ErrorBody) -> Response {
-    Refusal::from(error).into_response()
+pub(crate) fn refuse(error: ErrorBody, dialect: Dialect) -> Response {
+    Refusal::from(error).in_dialect(dialect)
 }
 
 /// Whether a path is one of these systems', so that CORS and errors are theirs.

@@ -6,6 +6,7 @@
 
 mod browser_calls;
 mod browser_pages;
+mod camel;
 mod either;
 mod legacy;
 mod native;
@@ -104,14 +105,12 @@ fn document(dialect: DialectChoice) -> Value {
     legacy::describe(&mut document);
     let api = native::routes(Api { router: Router::new(), document: Some(document) });
     let mut document = api.document.expect("invariant: it was handed over");
-    browser_pages::describe(&mut document);
-    browser_calls::describe(&mut document);
+    // Nobody else's calls are answered where the operator has chosen the later engine.
+    if dialect != DialectChoice::EngineCamel {
+        browser_pages::describe(&mut document);
+        browser_calls::describe(&mut document);
+    }
     document.finish()
-}
-
-/// Whether a path is one of those that an operator may turn to another of the older systems.
-fn is_older_engines(path: &str) -> bool {
-    path.starts_with("/api/") && !path.starts_with("/api/v1/")
 }
 
 async fn swagger(state: State<HttpState>, method: Method, headers: HeaderMap) -> Response {
@@ -179,10 +178,6 @@ impl Document {
     }
 
     fn describe(&mut self, method: &str, path: &str, describe: impl FnOnce(&mut Operation<'_>)) {
-        // A later engine answers there in words of its own, which its clients know: none are better than wrong ones.
-        if self.dialect == DialectChoice::EngineCamel && is_older_engines(path) {
-            return;
-        }
         // A wildcard is a parameter that may hold slashes; OpenAPI has no word for that.
         let path = path.replace("{*", "{");
         let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -302,6 +297,14 @@ impl Operation<'_> {
         self
     }
 
+    /// Nothing at all is as good as an empty object.
+    fn needs_no_body(&mut self) -> &mut Self {
+        if let Some(body) = self.object.get_mut("requestBody") {
+            body["required"] = false.into();
+        }
+        self
+    }
+
     /// A JSON answer.
     pub(crate) fn gives<T: JsonSchema>(&mut self, status: u16, what: &str, example: Value) -> &mut Self {
         let schema = self.schema::<T>();
@@ -374,7 +377,13 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_id_is_one() {
-        let document = document(DialectChoice::Auto);
+        [DialectChoice::Auto, DialectChoice::Engine, DialectChoice::Browser, DialectChoice::EngineCamel]
+            .into_iter()
+            .for_each(references_and_ids);
+    }
+
+    fn references_and_ids(dialect: DialectChoice) {
+        let document = document(dialect);
         let text = document.to_string();
         assert!(!text.contains("$defs") && !text.contains("\"const\""), "that is no OpenAPI 3.0");
         for reference in
@@ -392,12 +401,17 @@ mod tests {
 
     #[test]
     fn every_stream_of_the_older_systems_says_what_its_events_are() {
-        let document = document(DialectChoice::Auto);
+        for (dialect, kinds_shared) in [(DialectChoice::Auto, 2), (DialectChoice::EngineCamel, 1)] {
+            streams_say(&document(dialect), kinds_shared);
+        }
+    }
+
+    fn streams_say(document: &Value, kinds_shared: usize) {
         for path in ["/api/generate-ai-code-stream", "/api/apply-ai-code-stream", "/api/install-packages", "/code"] {
             let event = &document["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"];
             let event = &event["x-event-data"];
             let kinds = event["anyOf"].as_array().cloned().unwrap_or_else(|| vec![event.clone()]);
-            assert_eq!(kinds.len(), if path == "/code" { 1 } else { 2 }, "{path}: {event}");
+            assert_eq!(kinds.len(), if path == "/code" { 1 } else { kinds_shared }, "{path}: {event}");
             for kind in kinds {
                 let name = kind["$ref"].as_str().and_then(|name| name.rsplit('/').next());
                 let schema = &document["components"]["schemas"][name.expect("a type of its own")];
@@ -470,15 +484,39 @@ mod tests {
     }
 
     #[test]
-    fn a_later_engine_s_paths_are_not_described_in_the_words_of_another() {
+    fn a_later_engine_s_paths_are_described_in_its_own_words() {
         let document = document(DialectChoice::EngineCamel);
-        let paths = document["paths"].as_object().expect("paths");
-        assert!(SHARED.iter().all(|(path, _)| !paths.contains_key(*path)), "{:?}", paths.keys());
-        assert!(!paths.contains_key("/api/sandbox-status"));
-        for path in ["/", "/health", "/code", "/stream-dummy", "/api/v1/projects"] {
-            assert!(paths.contains_key(path), "{path}");
+        let mut described: Vec<(&str, &str)> = Vec::new();
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in methods.as_object().expect("methods") {
+                if !path.starts_with("/api/") || path.starts_with("/api/v1/") {
+                    continue;
+                }
+                described.push((path, method));
+                let parameters = operation["parameters"].as_array().expect("parameters");
+                let names: Vec<&str> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+                assert_eq!(names, ["X-Project-Id", "projectId"], "{method} {path}");
+                assert!(parameters.iter().all(|parameter| parameter["required"] == false), "{method} {path}");
+                assert!(!operation["responses"]["422"].to_string().contains("Browser"), "{method} {path}: {operation}");
+            }
         }
-        assert!(document["components"]["schemas"]["GenerateCodeRequest"].is_null());
+        let mut expected: Vec<(&str, &str)> =
+            SHARED.iter().copied().filter(|(path, _)| *path != "/api/create-zip").collect();
+        expected.push(("/api/sandbox-status", "get"));
+        described.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(described, expected, "what it answers is described, and nothing else");
+        for path in ["/", "/health", "/code", "/stream-dummy", "/api/v1/projects"] {
+            assert!(document["paths"][path].is_object(), "{path}");
+        }
+        let schemas = &document["components"]["schemas"];
+        assert!(schemas["GenerateCodeRequest"].is_null() && schemas["BrowserGenerateRequest"].is_null());
+        let create = &document["paths"]["/api/create-ai-sandbox-v2"]["post"]["responses"]["200"]["content"];
+        let create = create["application/json"]["schema"]["$ref"].as_str().expect("a type of its own");
+        let create = &schemas[create.rsplit('/').next().expect("a name")];
+        for field in ["projectId", "sandboxId", "url", "provider", "message", "success"] {
+            assert!(create["properties"][field].is_object(), "{field}: {create}");
+        }
     }
 
     #[test]
@@ -513,7 +551,12 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_known_group_and_says_how_it_answers() {
-        let document = document(DialectChoice::Auto);
+        for dialect in [DialectChoice::Auto, DialectChoice::EngineCamel] {
+            groups_and_answers(&document(dialect));
+        }
+    }
+
+    fn groups_and_answers(document: &Value) {
         for (path, methods) in document["paths"].as_object().expect("paths") {
             for (method, operation) in methods.as_object().expect("methods") {
                 let tag = operation["tags"][0].as_str().unwrap_or_default();

@@ -14,6 +14,7 @@ pub(crate) mod generate;
 pub(crate) mod import_repository;
 pub(crate) mod install;
 pub(crate) mod locks;
+mod look;
 mod merge;
 mod meter;
 mod model_choice;

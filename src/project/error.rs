@@ -50,7 +50,7 @@ pub enum ProjectError {
     Sandbox(#[from] SandboxError),
     /// The model's answer ended before it was whole.
     #[error("{0}")]
-    CutOff(&'static str),
+    CutOff(String),
     /// A process in the sandbox failed, in its own words.
     #[error("{0}")]
     ProcessFailed(String),

@@ -7,9 +7,12 @@
 mod follower;
 mod leash;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,11 +27,13 @@ use super::{
     event_store::SharedStore,
     file_tree::Tree,
     run::Reporter,
-    sandbox_provider::{ExecRequest, OutputSender, Sandbox, SandboxError, SandboxFile},
+    sandbox_provider::{ExecRequest, OutputSender, Sandbox, SandboxError, SandboxFile, SandboxHealth},
 };
 
 /// Requests to one link that may wait. Only a project's own jobs send them, and each waits for its answer.
 const REQUESTS_MAX: usize = 16;
+/// How long a sandbox that no longer answers may take to say of itself that it is lost.
+const LOSS_SAID_WITHIN: Duration = Duration::from_secs(2);
 
 /// The sandbox as jobs see it.
 #[derive(Debug, Clone)]
@@ -119,6 +124,18 @@ impl SandboxLink {
         &self.sandbox
     }
 
+    /// Whether it is lost, by its own account. Another one takes its place, or none, in a moment.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(*self.sandbox.health().borrow(), SandboxHealth::Lost(_))
+    }
+
+    /// Whether it is lost; one that has just stopped to answer may be about to say so.
+    pub(crate) async fn turns_out_lost(&self) -> bool {
+        let mut health = self.sandbox.health();
+        let lost = health.wait_for(|health| matches!(health, SandboxHealth::Lost(_)));
+        tokio::time::timeout(LOSS_SAID_WITHIN, lost).await.is_ok_and(|lost| lost.is_ok())
+    }
+
     /// The number of the next look at what the dev server serves.
     pub(crate) fn next_look(&self) -> usize {
         self.looks.fetch_add(1, Ordering::Relaxed)
@@ -197,9 +214,14 @@ pub(crate) fn ready(status: &SandboxStatus) -> Option<Arc<SandboxLink>> {
     }
 }
 
-/// Waits for the sandbox that is being made.
+/// Waits for the sandbox that is being made, or that takes the place of one that is lost.
 pub(crate) async fn wait_ready(mut status: watch::Receiver<SandboxStatus>) -> Result<Arc<SandboxLink>, SandboxError> {
-    let settled = status.wait_for(|status| !matches!(status, SandboxStatus::Creating)).await;
+    let is_settled = |status: &SandboxStatus| match status {
+        SandboxStatus::Creating => false,
+        SandboxStatus::Ready(link) => !link.is_lost(),
+        SandboxStatus::Stopped | SandboxStatus::Failed(_) => true,
+    };
+    let settled = status.wait_for(is_settled).await;
     match settled.as_deref() {
         Ok(SandboxStatus::Ready(link)) => Ok(Arc::clone(link)),
         Ok(SandboxStatus::Failed(error)) => Err(error.clone()),

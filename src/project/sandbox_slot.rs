@@ -249,13 +249,15 @@ impl SandboxSlot {
             }
             SandboxHealth::Lost(reason) => {
                 self.cancel.cancel();
-                self.status.send_replace(SandboxStatus::Stopped);
                 let events = vec![
                     self.sandbox_event(SandboxState::Lost, None, Some(reason)),
                     self.preview_event(PreviewState::Stopped, None),
                 ];
+                // Whoever waits for the next one must not see an empty place in between.
                 if wanted && self.may_revive() {
                     self.make(SandboxState::Restoring, tree);
+                } else {
+                    self.status.send_replace(SandboxStatus::Stopped);
                 }
                 events
             }

@@ -8,7 +8,11 @@ mod process;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -30,6 +34,9 @@ use crate::project::{
 
 type Files = BTreeMap<FilePath, Bytes>;
 
+/// How long one that has died of its files seems to live.
+const LOSS_NOTICED_AFTER: Duration = Duration::from_millis(50);
+
 /// Makes sandboxes in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryProvider {
@@ -43,6 +50,8 @@ struct Shared {
     /// Sandboxes come with their preview, as those that were kept ready do.
     warm: bool,
     living: Mutex<Vec<Arc<MemorySandbox>>>,
+    /// The next sandbox that files are put into dies of it.
+    fragile: AtomicBool,
     running: watch::Sender<usize>,
 }
 
@@ -69,6 +78,11 @@ impl MemoryProvider {
         for sandbox in lock(&self.shared.living).drain(..) {
             sandbox.end(SandboxHealth::Lost("it was lost".into()));
         }
+    }
+
+    /// Lets the next sandbox die that files are put into. As with real ones, it takes a moment until that is noticed.
+    pub fn lose_at_next_write(&self) {
+        self.shared.fragile.store(true, Ordering::Release);
     }
 
     /// Waits until a living sandbox holds this content; for tests that cannot see the copying.
@@ -154,6 +168,14 @@ impl MemorySandbox {
 #[async_trait]
 impl Sandbox for MemorySandbox {
     async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
+        if self.provider.fragile.swap(false, Ordering::AcqRel) {
+            self.alive.cancel();
+            let health = self.health.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LOSS_NOTICED_AFTER).await;
+                health.send_replace(SandboxHealth::Lost("it was lost".into()));
+            });
+        }
         self.check_alive()?;
         let mut files = lock(&self.files);
         let mut refused = Vec::new();

@@ -1,6 +1,9 @@
 //! `POST /code` and `GET /stream-dummy`: a real sandbox, real git, the demo model.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -89,7 +92,7 @@ async fn a_good_job_has_the_seven_steps_and_a_summary_of_what_was_done() {
     said("success", "complete", 100, "Code processing completed successfully!");
     let warnings: Vec<&Value> = events.iter().filter(|event| event["type"] == "warning").collect();
     let warned = |text: &str| warnings.iter().any(|event| event["message"].as_str().expect("text").contains(text));
-    assert!(warned("root (a symbolic link)") && warned("Demo: canned answers, no AI"), "{warnings:?}");
+    assert!(warned("root (a symbolic link)") && warned("Demo – canned answers, no AI"), "{warnings:?}");
 
     let last = events.last().expect("events");
     assert_eq!((&last["type"], &last["message"]), (&json!("summary"), &json!("Processing completed")));
@@ -257,11 +260,15 @@ async fn repositories_that_cannot_be_fetched_end_in_one_error_each() {
 
 /// A server whose sandboxes never get a repository, and jobs that are given up soon.
 async fn with_clones_that_hang() -> TestServer {
+    with_clones_that_hang_and(&[]).await
+}
+
+async fn with_clones_that_hang_and(arguments: &[&str]) -> TestServer {
     let clone = MemoryProgram::new("env NO_PROXY=", "Cloning", Ending::Hang);
     TestServer::start_with(Setup {
         sandboxes: Some(Arc::new(MemoryProvider::new(vec![clone]))),
         timing: Timing { code_job_max: Duration::from_secs(3), ..Timing::default() },
-        ..Setup::default()
+        ..Setup::with_arguments(arguments)
     })
     .await
 }
@@ -295,6 +302,40 @@ async fn a_job_at_its_limit_ends_its_run_and_says_so_once() {
     assert!(told.iter().all(|event| event["type"] != "warning"), "its sandbox was released: {told:?}");
     let state = server.json(&format!("/api/v1/projects/{project}")).await;
     assert_eq!(state["state"]["sandbox"]["state"], "stopped");
+}
+
+#[tokio::test]
+async fn where_no_sandbox_can_be_made_the_job_ends_in_its_first_step() {
+    let server = TestServer::start().await;
+    server.preview.broken.store(true, Ordering::SeqCst);
+    let body = json!({ "repoUrl": HANGING, "prompt": "p" }).to_string();
+    let answer = client::send(&server, "POST", "/code", None, Some(&body)).await;
+    let told = client::events(&within("the end", answer.text()).await.expect("a whole stream"));
+    let sentence = last_error(&told, "init");
+    assert!(sentence.starts_with("Processing failed: ") && sentence.contains("bubblewrap"), "{sentence}");
+    assert_eq!(server.json("/api/v1/projects").await["projects"], json!([]), "nothing came, and nothing stays");
+}
+
+#[tokio::test]
+async fn the_project_is_named_as_whoever_asks_reaches_the_server() {
+    let server = with_clones_that_hang_and(&["--host", "0.0.0.0"]).await;
+    let token = server.running().owner_link().and_then(|link| link.split_once("#token=")).expect("a link").1.to_owned();
+    let url = format!("http://127.0.0.1:{}/code", server.address.port());
+    // A name that each machine has for itself helps nobody else: then it is the server's own.
+    let own = format!(":{}/p/code-", server.address.port());
+    for (host, named) in [("build.example:3100", "http://build.example:3100/p/code-"), ("127.0.0.1:3100", own.as_str())]
+    {
+        let body = json!({ "repoUrl": HANGING, "prompt": "p" });
+        let request = server.http.post(&url).header("host", host).bearer_auth(&token).json(&body);
+        let answer = within("an answer", request.send()).await.expect("an answer");
+        let told = client::events(&within("the end", answer.text()).await.expect("a whole stream"));
+        let place = |event: &Value| {
+            let said = event["message"].as_str().expect("a sentence");
+            said.strip_prefix("Watch and edit it at ").map(str::to_owned)
+        };
+        let place = told.iter().find_map(place).expect("told");
+        assert!(place.contains(named) && !place.contains("127.0.0.1"), "{place}");
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,28 @@ async fn no_answer_to_a_browser_is_a_fault_or_undescribed() {
     examine(&server, &programs, &paths).await;
 }
 
+/// What a later engine's clients call.
+const CAMEL_PATHS: [&str; 9] = [
+    "/api/generate-ai-code-stream",
+    "/api/apply-ai-code-stream",
+    "/api/install-packages",
+    "/api/detect-and-install-packages",
+    "/api/conversation-state",
+    "/api/create-ai-sandbox-v2",
+    "/api/sandbox-status",
+    "/api/get-sandbox-files",
+    "/api/kill-sandbox",
+];
+
+#[tokio::test]
+async fn no_answer_to_a_later_engine_s_client_is_a_fault_or_undescribed() {
+    let Some(programs) = python_programs("schemathesis", REQUIREMENTS) else { return };
+    let server = TestServer::start_with(Setup::with_arguments(&["--legacy-dialect", "engine-camel"])).await;
+    with_sandboxes(&server).await;
+    let paths: Vec<&str> = CAMEL_PATHS.iter().flat_map(|path| ["--include-path", path]).collect();
+    examine(&server, &programs, &paths).await;
+}
+
 /// Lets it ask what the server's document describes, as far as `paths` say.
 async fn examine(server: &TestServer, programs: &Path, paths: &[&str]) {
     let mut run = Command::new(programs.join("st"));

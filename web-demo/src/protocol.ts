@@ -1053,7 +1053,7 @@ export type ModelEntry = {
  */
 model: string,
 /**
- * Something its users must know, such as "Demo: canned answers, no AI" or "Retires on 2026-12-11".
+ * Something its users must know, such as "Demo – canned answers, no AI" or "Retires on 2026-12-11".
  */
 notice?: string,
 /**
@@ -1107,7 +1107,7 @@ export type ModelNotice = {
  */
 model: string,
 /**
- * Such as "Demo: canned answers, no AI".
+ * Such as "Demo – canned answers, no AI".
  */
 notice?: string, };
 
@@ -2047,7 +2047,8 @@ provider: string,
  */
 sandbox?: string,
 /**
- * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ * True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+ * somebody starts it or a run needs it.
  */
 parked?: boolean,
 /**
@@ -2081,7 +2082,8 @@ sandbox?: string,
  */
 created_at?: string,
 /**
- * True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+ * True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+ * somebody starts it or a run needs it.
  */
 parked?: boolean,
 /**

@@ -77,7 +77,8 @@ pub struct SandboxChanged {
     /// Which: the same while it is made again by itself, another after somebody stopped it. Absent when none is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
-    /// True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+    /// True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+    /// somebody starts it or a run needs it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>")]
     pub parked: bool,

@@ -18,7 +18,8 @@ pub struct SandboxInfo {
     /// When the making of that one began: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// True when somebody stopped it on purpose: it stays away until somebody starts it or a run needs it.
+    /// True from the moment somebody stops it on purpose, also while it is still there: it goes, and stays away until
+    /// somebody starts it or a run needs it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>")]
     pub parked: bool,

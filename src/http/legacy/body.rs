@@ -75,11 +75,6 @@ impl Fields {
         }
     }
 
-    /// A text, if there is one.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.object.get(name)?.as_str().map(str::to_owned)
-    }
-
     /// As what it is meant to be: a type of which each field may be absent. For those who complain in their own words.
     pub(crate) fn read_leniently<T: DeserializeOwned + Default>(self) -> T {
         serde_json::from_value(Value::Object(self.object)).unwrap_or_else(|error| {

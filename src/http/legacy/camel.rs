@@ -4,6 +4,7 @@
 //! What it does is what browsers' endpoints do; this room knows its words for that.
 
 mod translation;
+pub(crate) mod wire;
 
 use axum::{
     Json,
@@ -17,9 +18,14 @@ use cobuild_protocol::{
     value::{EditStyle, MessageRole},
 };
 use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(super) use self::translation::Translation;
+use self::wire::{
+    CamelApplyRequest, CamelChange, CamelContext, CamelConversation, CamelConversationResponse, CamelCreateFailure,
+    CamelCreateFailureDetail, CamelCreateRequest, CamelDetectRequest, CamelGenerateRequest, CamelInstallRequest,
+    CamelMessage, CamelPreferences, CamelStateRequest,
+};
 use super::{
     body::{self, Fields},
     browser::{self, Browser},
@@ -29,10 +35,7 @@ use super::{
     events,
     refusal::{Refusal, no_such_path},
     sandbox,
-    wire::{
-        ApplyCodeRequest, ConversationStateAction, CreateSandboxRequest, DetectPackagesRequest, GenerateCodeRequest,
-        InstallPackagesRequest,
-    },
+    wire::{MessageAuthor, PreferredStyle},
 };
 use crate::http::{HttpState, listener::Connection};
 
@@ -57,7 +60,7 @@ async fn respond(state: HttpState, request: Request) -> Result<Response, Refusal
     let connection = parts.extensions.get::<Connection>().cloned();
     let browser = Browser::of_project(Call::new(&state, connection, project, grant, Dialect::Camel)?);
     check(endpoint, &method, request(body.clone())).await?;
-    let request = request(body);
+    let request = request(if endpoint == "generate-ai-code-stream" { with_context(body) } else { body });
     match (&method, endpoint) {
         (&Method::POST, "generate-ai-code-stream") => {
             stream(&browser, browser::generate::stream(browser.clone(), request)).await
@@ -89,18 +92,28 @@ fn project(request: &Request, body: &[u8]) -> Result<ProjectId, Refusal> {
     project_named(of_body.or_else(of_query).unwrap_or_else(|| PROJECT_DEFAULT.to_owned()).as_bytes())
 }
 
+/// What a client knows besides the prompt may stand beside it, too.
+fn with_context(body: Bytes) -> Bytes {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&body) else { return body };
+    let Some(known) = fields.remove("conversationContext") else { return body };
+    if fields.get("context").is_some_and(|context| !context.is_null()) {
+        return body;
+    }
+    fields.insert("context".into(), json!({ "conversationContext": known }));
+    Value::Object(fields).to_string().into()
+}
+
 /// Complains of a body as the first engine does.
 async fn check(endpoint: &str, method: &Method, request: Request) -> Result<(), Refusal> {
     if *method != Method::POST {
         return Ok(());
     }
     match endpoint {
-        "generate-ai-code-stream" => body::read::<GenerateCodeRequest>(request).await.map(drop),
-        "apply-ai-code-stream" => body::read::<ApplyCodeRequest>(request).await.map(drop),
-        "install-packages" => body::read::<InstallPackagesRequest>(request).await.map(drop),
-        "detect-and-install-packages" => body::read::<DetectPackagesRequest>(request).await.map(drop),
-        "conversation-state" => body::read::<ConversationStateAction>(request).await.map(drop),
-        "create-ai-sandbox-v2" => Fields::read_or_empty(request).await?.read_as::<CreateSandboxRequest>().map(drop),
+        "generate-ai-code-stream" => body::read::<CamelGenerateRequest>(request).await.map(drop),
+        "apply-ai-code-stream" => body::read::<CamelApplyRequest>(request).await.map(drop),
+        "install-packages" => body::read::<CamelInstallRequest>(request).await.map(drop),
+        "detect-and-install-packages" => body::read::<CamelDetectRequest>(request).await.map(drop),
+        "conversation-state" => body::read::<CamelStateRequest>(request).await.map(drop),
         _ => Ok(()),
     }
 }
@@ -155,12 +168,13 @@ fn unreadable() -> Refusal {
 }
 
 async fn create(state: &HttpState, browser: Browser, request: Request) -> Result<Response, Refusal> {
-    let fields = Fields::read_or_empty(request).await?;
-    sandbox::check_provider(state, fields.text("provider").as_deref())?;
+    let CamelCreateRequest { provider, .. } = Fields::read_or_empty(request).await?.read_as()?;
+    sandbox::check_provider(state, provider.as_deref())?;
     match named(browser, browser::sandbox::create, Request::new(Body::empty())).await {
         Err(Refusal::Detail(StatusCode::INTERNAL_SERVER_ERROR, reason)) => {
-            let detail = json!({ "success": false, "error": "Failed to create sandbox", "details": reason });
-            Ok((StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "detail": detail }))).into_response())
+            let error = "Failed to create sandbox";
+            let detail = CamelCreateFailureDetail { success: false, error, details: reason };
+            Ok((StatusCode::INTERNAL_SERVER_ERROR, Json(CamelCreateFailure { detail })).into_response())
         }
         answered => answered,
     }
@@ -181,58 +195,49 @@ async fn state_of(browser: Browser, method: Method, request: Request) -> Result<
         }
     };
     let (_, view) = handle.state().await?;
-    let mut body = json!({ "success": true, "projectId": project, "state": state_body(&project, &view) });
-    if body["state"].is_null() {
-        body["message"] = "No conversation yet".into();
-    }
-    if let Some(message) = message {
-        body["message"] = message.into();
-    }
-    Ok(Json(body).into_response())
+    let state = conversation(&project, &view);
+    let message = message.or(state.is_none().then_some("No conversation yet"));
+    Ok(Json(CamelConversationResponse { success: true, project_id: project, state, message }).into_response())
 }
 
-/// The conversation as these clients know it; times in milliseconds.
-fn state_body(project: &ProjectId, view: &ProjectState) -> Value {
+/// The conversation as these clients know it.
+fn conversation(project: &ProjectId, view: &ProjectState) -> Option<CamelConversation> {
     let conversation = &view.conversation;
     if !conversation.active {
-        return Value::Null;
+        return None;
     }
     let at = browser::state::milliseconds;
-    let messages = conversation::messages(view).map(|message| {
-        json!({
-            "id": format!("msg-{}", message.message),
-            "role": match message.role {
-                MessageRole::User => "user",
-                MessageRole::Assistant => "assistant",
-            },
-            "content": conversation::text_of(message),
-            "timestamp": at(&message.at),
-            "metadata": {},
-        })
-    });
-    let changes = conversation.evolution.iter().map(|step| {
-        json!({
-            "timestamp": at(&step.at),
-            "description": format!("Applied {} files", step.files.len()),
-            "filesAffected": step.files,
-        })
-    });
-    json!({
-        "projectId": project,
-        "context": {
-            "messages": messages.collect::<Vec<_>>(),
-            "edits": conversation.edits.iter().map(browser::state::edit).collect::<Vec<_>>(),
-            "projectEvolution": changes.collect::<Vec<_>>(),
-            "userPreferences": {
-                "editStyle": match conversation.edit_style {
-                    EditStyle::Targeted => "targeted",
-                    EditStyle::Comprehensive => "comprehensive",
-                },
-                "commonPatterns": conversation.common_patterns,
-            },
-            "currentTopic": conversation.topic.as_deref().unwrap_or(TOPIC_DEFAULT),
+    let messages = conversation::messages(view).map(|message| CamelMessage {
+        id: format!("msg-{}", message.message),
+        role: match message.role {
+            MessageRole::User => MessageAuthor::User,
+            MessageRole::Assistant => MessageAuthor::Assistant,
         },
-        "createdAt": at(&conversation.created_at),
-        "updatedAt": at(&conversation.updated_at),
+        content: conversation::text_of(message),
+        timestamp: at(&message.at),
+        metadata: Map::new(),
+    });
+    let changes = conversation.evolution.iter().map(|step| CamelChange {
+        timestamp: at(&step.at),
+        description: format!("Applied {} files", step.files.len()),
+        files_affected: step.files.iter().map(ToString::to_string).collect(),
+    });
+    Some(CamelConversation {
+        project_id: project.clone(),
+        context: CamelContext {
+            messages: messages.collect(),
+            edits: conversation.edits.iter().map(browser::state::edit).collect(),
+            project_evolution: changes.collect(),
+            user_preferences: CamelPreferences {
+                edit_style: match conversation.edit_style {
+                    EditStyle::Targeted => PreferredStyle::Targeted,
+                    EditStyle::Comprehensive => PreferredStyle::Comprehensive,
+                },
+                common_patterns: conversation.common_patterns.clone(),
+            },
+            current_topic: conversation.topic.clone().unwrap_or_else(|| TOPIC_DEFAULT.to_owned()),
+        },
+        created_at: at(&conversation.created_at),
+        updated_at: at(&conversation.updated_at),
     })
 }

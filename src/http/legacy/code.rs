@@ -62,6 +62,8 @@ struct Job {
     /// As it was sent, for what is said about it.
     url: Result<RepositoryUrl, String>,
     prompt: String,
+    /// How whoever asked reaches the server.
+    server_url: String,
     /// Longest time for all of it.
     within: Duration,
 }
@@ -92,6 +94,7 @@ impl Workplace {
 pub(super) async fn process(State(state): State<HttpState>, request: Request) -> Result<Response, Refusal> {
     let grant = state.access.admit_request(request.headers()).await?;
     let connection = request.extensions().get::<Connection>().cloned();
+    let server_url = state.url_for(request.headers());
     let ProcessRepositoryRequest { repo_url, prompt } = body::read(request).await?;
     grant.administer()?;
     let call = Call::new(&state, connection, new_project_id(), grant, Dialect::Engine)?;
@@ -101,7 +104,7 @@ pub(super) async fn process(State(state): State<HttpState>, request: Request) ->
     let hosts = &state.registry.parts().settings.git_hosts;
     let url = RepositoryUrl::parse(&repo_url, hosts).map_err(|error| error.to_string());
     let (listener, (steps, mut told)) = (call.listener(), Steps::new());
-    let job = Job { call, url, prompt, within: state.timing.code_job_max };
+    let job = Job { call, url, prompt, server_url, within: state.timing.code_job_max };
     let shutdown = state.shutdown.clone();
     // On its own: it goes on when the client goes away.
     state.tasks.spawn(async move {
@@ -221,7 +224,7 @@ impl Job {
         let subscription = self.call.enter(&handle).await.map_err(|error| error.body())?;
         let visit = Visit::new(handle, subscription);
         let place = place.insert(Workplace { visit, run: None, is_beginning: false, has_repository: false });
-        steps.say(Kind::Info, None, &format!("Watch and edit it at {}/p/{project}", state.url));
+        steps.say(Kind::Info, None, &format!("Watch and edit it at {}/p/{project}", self.server_url));
         place.visit.start_sandbox(SANDBOX_TIME_MAX).await?;
         let (_, view) = place.visit.handle.state().await.map_err(|error| error.body())?;
         let sandbox = view.sandbox.sandbox.unwrap_or_else(|| project.to_string());

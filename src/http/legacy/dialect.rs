@@ -32,6 +32,11 @@ pub enum DialectChoice {
 }
 
 impl Dialect {
+    /// The dialect of a request to one of these systems' paths. Outside of `/api` no browser client asks for anything.
+    pub(crate) fn of_path(choice: DialectChoice, path: &str, headers: &HeaderMap) -> Self {
+        if path.starts_with("/api/") { Self::of(choice, headers) } else { Self::Engine }
+    }
+
     pub(crate) fn of(choice: DialectChoice, headers: &HeaderMap) -> Self {
         match choice {
             DialectChoice::Auto if headers.contains_key(PROJECT_HEADER) => Self::Engine,

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use cobuild_protocol::{
     Command, CommandFrame, ErrorBody, ErrorCode, Event, EventFrame, ParticipantId, RequestId, RunId,
     frame::{Accepted, ControlFrame},
-    value::{Outcome, SandboxState},
+    value::{Outcome, SandboxInfo, SandboxState},
 };
 use tokio::time::timeout;
 
@@ -102,20 +102,30 @@ impl Visit {
 
     /// Waits for the sandbox to take commands; asks for it unless it does already.
     pub(crate) async fn start_sandbox(&mut self, within: Duration) -> Result<(), ErrorBody> {
+        let is_ready = |sandbox: &SandboxInfo| sandbox.state == SandboxState::Ready && !sandbox.parked;
         let (_, view) = self.handle.state().await.map_err(|error| error.body())?;
-        if view.sandbox.state == SandboxState::Ready && !view.sandbox.parked {
+        if is_ready(&view.sandbox) {
             return Ok(());
         }
-        self.submit(Command::StartSandbox(Default::default())).await?;
+        // What was said before this was accepted may be of an earlier one.
+        let accepted = self.submit(Command::StartSandbox(Default::default())).await?;
+        // One that was made meanwhile says nothing more.
+        let (_, view) = self.handle.state().await.map_err(|error| error.body())?;
+        if is_ready(&view.sandbox) {
+            return Ok(());
+        }
         let ready = async {
             loop {
-                let Event::SandboxChanged(changed) = self.next().await?.event else { continue };
-                match (changed.state, changed.error) {
-                    (SandboxState::Ready, _) => return Ok(()),
-                    (SandboxState::Stopped, Some(reason)) => {
-                        return Err(ErrorBody::new(ErrorCode::SandboxLost, reason));
-                    }
-                    _ => {}
+                let frame = self.next().await?;
+                let Event::SandboxChanged(changed) = frame.event else { continue };
+                if frame.seq <= accepted.seq {
+                    continue;
+                }
+                match changed.state {
+                    _ if changed.parked => return Err(stopped(changed.error)),
+                    SandboxState::Ready => return Ok(()),
+                    SandboxState::Stopped => return Err(stopped(changed.error)),
+                    SandboxState::Creating | SandboxState::Restoring | SandboxState::Lost => {}
                 }
             }
         };
@@ -124,6 +134,12 @@ impl Visit {
             Err(ErrorBody::new(ErrorCode::SandboxTimeout, sentence))
         })
     }
+}
+
+/// Why a sandbox that was asked for does not come.
+fn stopped(reason: Option<String>) -> ErrorBody {
+    let reason = reason.unwrap_or_else(|| "the sandbox was stopped while it was being made".into());
+    ErrorBody::new(ErrorCode::SandboxLost, reason)
 }
 
 /// What the end of a run says.

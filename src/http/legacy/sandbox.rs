@@ -209,7 +209,7 @@ pub(crate) async fn end(call: &Call, handle: &ProjectHandle) -> Result<(), Refus
     // Somebody else may have ended it before, or asked for another since.
     loop {
         let (_, view) = handle.state().await?;
-        if view.sandbox.parked || view.sandbox.sandbox != ended {
+        if view.sandbox.state == SandboxState::Stopped || view.sandbox.sandbox != ended {
             return Ok(());
         }
         visit.next().await?;

@@ -93,7 +93,7 @@ impl Operation<'_> {
             DialectChoice::Auto => true,
             DialectChoice::Browser => one == DialectChoice::Browser,
             DialectChoice::Engine => one == DialectChoice::Engine,
-            // A later engine's words are those of neither, and not described.
+            // A later engine's words are those of neither, and described apart.
             DialectChoice::EngineCamel => false,
         }
     }

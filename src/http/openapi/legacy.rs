@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{Document, Operation, either::Either};
+use super::{Document, Operation, camel, either::Either};
 use crate::http::{
     legacy::{
         DialectChoice,
@@ -51,7 +51,7 @@ enum NotApplied {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "either of two types, which are what is written")]
-enum ServerError {
+pub(super) enum ServerError {
     /// What failed.
     Detail(ErrorDetail),
     /// Nothing that should.
@@ -92,9 +92,15 @@ pub(super) fn describe(document: &mut Document) {
             json!({ "status": "healthy", "service": "cobuild", "version": "0.1.0" }),
         );
     });
-    streams(document);
-    conversation(document);
-    sandboxes(document);
+    match document.dialect {
+        // A later engine answers on the same paths in words of its own.
+        DialectChoice::EngineCamel => camel::describe(document),
+        DialectChoice::Auto | DialectChoice::Engine | DialectChoice::Browser => {
+            streams(document);
+            conversation(document);
+            sandboxes(document);
+        }
+    }
     code(document);
 }
 

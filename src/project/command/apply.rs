@@ -9,16 +9,17 @@ use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, PackageSpec,
     command::{Apply, LeaveOut},
-    event::{FileRefused, PackagesDetected, PreviewChanged, PreviewError, PreviewUnchecked},
-    value::{ContentHash, FileOrigin, PreviewState},
+    event::{FileRefused, PackagesDetected},
+    value::{ContentHash, FileOrigin},
 };
 
 use super::{
     exec,
     generate::Bases,
     install,
+    look::{self, Place, Problem, Seen},
     merge::{self, Merging},
-    preview_check::{self, Before, Verdict},
+    preview_check::Before,
 };
 use crate::{
     codegen::{
@@ -34,7 +35,7 @@ use crate::{
         file_tree::{Tree, check_place, content_hash},
         reconcile::{Reconciled, Reconciler},
         run::{JobContext, StagedFile, UpdateBody, Work},
-        sandbox_link::{SandboxLink, read_content},
+        sandbox_link::read_content,
     },
 };
 
@@ -73,6 +74,9 @@ pub(crate) async fn perform(
         ));
     }
     let effect = put_into_effect(&context, staging.files, packages, &reply).await?;
+    if let Some(error) = effect.failed {
+        return Err(error);
+    }
     if let Some(Problem::Process(reason)) = effect.problem {
         // What it printed is in the log.
         return Err(ProjectError::ProcessFailed(reason.lines().next().unwrap_or_default().to_owned()));
@@ -102,24 +106,21 @@ pub(super) struct Effect {
     pub(super) written: Vec<FilePath>,
     /// Why the app does not work, as far as that can be seen.
     pub(super) problem: Option<Problem>,
-    /// Whether that could be seen at all.
-    pub(super) checked: bool,
+    /// How much could be seen at all.
+    pub(super) seen: Seen,
     /// The files that its commands changed.
     pub(super) changed: Vec<FilePath>,
     /// Whether there was anything to do at all.
     pub(super) acted: bool,
-}
-
-/// Why an app does not work.
-#[derive(Debug)]
-pub(super) enum Problem {
-    /// An install or a command failed, in its own words.
-    Process(String),
-    /// The preview shows an error.
-    Preview(PreviewError),
+    /// Why it could not be carried out to the end. What it changed until then is in the tree.
+    pub(super) failed: Option<ProjectError>,
 }
 
 /// Does what a reply says: packages, files, commands, in that order; then looks at the preview.
+///
+/// # Errors
+///
+/// Nothing of it is in the tree.
 pub(super) async fn put_into_effect(
     context: &JobContext,
     staged: Vec<StagedFile>,
@@ -134,83 +135,42 @@ pub(super) async fn put_into_effect(
     let hold = link.as_ref().filter(|_| !needed.packages.is_empty()).map(|link| link.hold());
     let before = Before::now(context, link.as_deref());
     let written = write(context, staged).await?;
-    if written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty() {
-        return Ok(Effect { written, problem: None, checked: false, changed: Vec::new(), acted: false });
+    let acted = !(written.is_empty() && needed.packages.is_empty() && reply.commands.is_empty());
+    let mut effect = Effect { written, problem: None, seen: Seen::Nothing, changed: Vec::new(), acted, failed: None };
+    if acted {
+        let installed =
+            if needed.packages.is_empty() { Ok(()) } else { install::install(context, needed.packages).await };
+        drop(hold);
+        effect.failed = carry_out(context, installed, &reply.commands, &before, &mut effect).await.err();
     }
-    let installed = if needed.packages.is_empty() { Ok(()) } else { install::install(context, needed.packages).await };
-    drop(hold);
-    let link = match context.link().await {
-        Ok(link) => link,
+    Ok(effect)
+}
+
+/// What there is to do when the files are in the tree.
+async fn carry_out(
+    context: &JobContext,
+    installed: Result<(), ProjectError>,
+    commands: &[String],
+    before: &Before,
+    effect: &mut Effect,
+) -> Result<(), ProjectError> {
+    if let Place::None(error) = look::place(context).await? {
         // Without a sandbox the files are all the same safe in the tree; only what needs one fails.
-        Err(_) if installed.is_ok() && reply.commands.is_empty() => {
-            return Ok(Effect { written, problem: None, checked: false, changed: Vec::new(), acted: true });
-        }
-        Err(error) => return installed.and(Err(error.into())),
-    };
-    link.push().await?;
-    let mut changed = Vec::new();
+        installed?;
+        return if commands.is_empty() { look::unchecked(context, error.to_string()).await } else { Err(error.into()) };
+    }
     let ran = match installed {
-        Ok(()) => run_commands(context, &reply.commands, &mut changed).await,
+        Ok(()) => run_commands(context, commands, &mut effect.changed).await,
         Err(error) => Err(error),
     };
-    let (problem, checked) = match ran {
-        // What a repository shows, if anything, is not known: its processes are all there is to look at.
-        Ok(()) if context.layout == Layout::Repository => (None, true),
-        Ok(()) => {
-            let verdict = preview_check::check(context, &link, &written, &before).await;
-            let checked = !matches!(verdict, Verdict::Unknown(_));
-            match show(context, verdict).await? {
-                None => (show_late(context, &before).await?, checked),
-                problem => (problem, checked),
-            }
+    match ran {
+        Ok(()) => (effect.problem, effect.seen) = look::at_preview(context, &effect.written, before).await?,
+        Err(ProjectError::ProcessFailed(reason)) => {
+            (effect.problem, effect.seen) = (Some(Problem::Process(reason)), Seen::All);
         }
-        Err(ProjectError::ProcessFailed(reason)) => (Some(Problem::Process(reason)), true),
         Err(error) => return Err(error),
-    };
-    Ok(Effect { written, problem, checked, changed, acted: true })
-}
-
-/// Looks at the preview, and says to the room how it is.
-pub(super) async fn look_at_preview(
-    context: &JobContext,
-    link: &SandboxLink,
-    written: &[FilePath],
-    before: &Before,
-) -> Result<(), ProjectError> {
-    if context.layout == Layout::Repository {
-        return Ok(());
-    }
-    let verdict = preview_check::check(context, link, written, before).await;
-    if show(context, verdict).await?.is_none() {
-        show_late(context, before).await?;
     }
     Ok(())
-}
-
-/// What an app threw when it had come to rest, and before the room was told that it is well.
-async fn show_late(context: &JobContext, before: &Before) -> Result<Option<Problem>, ProjectError> {
-    let Some(problem) = before.late() else { return Ok(None) };
-    context.reporter.event(Event::PreviewError(problem.clone())).await?;
-    Ok(Some(Problem::Preview(problem)))
-}
-
-async fn show(context: &JobContext, verdict: Verdict) -> Result<Option<Problem>, ProjectError> {
-    match verdict {
-        Verdict::Fine => {
-            let url = Some(context.preview_url.clone());
-            let ready = PreviewChanged { state: PreviewState::Ready, url, error: None };
-            context.reporter.event(Event::PreviewChanged(ready)).await?;
-            Ok(None)
-        }
-        Verdict::Broken(problem) => {
-            context.reporter.event(Event::PreviewError(problem.clone())).await?;
-            Ok(Some(Problem::Preview(problem)))
-        }
-        Verdict::Unknown(reason) => {
-            context.reporter.event(Event::PreviewUnchecked(PreviewUnchecked { reason })).await?;
-            Ok(None)
-        }
-    }
 }
 
 /// Works out what every file of the reply becomes. `bases` is what its author knew of the files; `None`: what is there

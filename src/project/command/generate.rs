@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 
 use self::{
     answer::Answer,
-    cut::Cut,
+    cut::Lacking,
     joining::Joining,
     mending::{Look, Mending},
     talk::Talk,
@@ -173,8 +173,7 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
     let mut talk = Talk::begin(context, &work).await?;
     let mut answer = Answer::new(context, context.message, work.verbatim);
     let mut mending = Mending::new(context, &work.model);
-    // Stays when the answer is corrected.
-    let mut cut: Option<Cut> = None;
+    let mut lacking = Lacking::default();
     loop {
         let asked = talk.ask(&mut answer).await;
         mending.answered_by(talk.model());
@@ -183,14 +182,19 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
             Err(error) => return mending.give_up(error).await,
         };
         let reply = answer.reply();
-        cut = cut.or(Cut::of(ending, &reply));
-        let look = if work.changes_files() { mending.apply(reply, talk.message()).await? } else { Look::Fine };
+        lacking.note(ending, &reply);
+        let look = if work.changes_files() { mending.apply(reply, talk.message()).await } else { Ok(Look::Fine) };
+        let look = match look {
+            Ok(look) => look,
+            Err(error) => return mending.give_up(error).await,
+        };
         let joined = if matches!(look, Look::Unmatched(_)) { None } else { joining.next() };
         match (look, joined) {
             (look, Some(wish)) => {
                 mending.begin_anew();
                 talk.join(wish, look.problem()).await?;
-                (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
+                lacking.pass();
+                answer = Answer::new(context, talk.message(), work.verbatim);
             }
             (Look::Unmatched(changes), None) => {
                 if !mending.may_correct() {
@@ -207,15 +211,17 @@ pub(crate) async fn perform(mut context: JobContext, work: GenerateWork) -> Resu
                 }
                 let files = mending.touched_files().await?;
                 talk.say(TurnReason::Repair, feedback::repair(&problem, &files), problem).await?;
-                (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
+                lacking.pass();
+                answer = Answer::new(context, talk.message(), work.verbatim);
             }
             (Look::Unsure(_), None) => return mending.give_up(mending::unsure()).await,
             (Look::Fine, None) => match joining.last().await {
-                None => return cut.map_or(Ok(()), |cut| Err(cut.error(work.changes_files()))),
+                None => return lacking.outcome(work.changes_files()),
                 Some(wish) => {
                     mending.begin_anew();
                     talk.join(wish, None).await?;
-                    (answer, cut) = (Answer::new(context, talk.message(), work.verbatim), None);
+                    lacking.pass();
+                    answer = Answer::new(context, talk.message(), work.verbatim);
                 }
             },
         }

@@ -40,13 +40,17 @@ const LOG_PAUSE: Duration = Duration::from_millis(50);
 /// Scripts larger than this are not looked into: nobody wrote them by hand.
 const SCRIPT_SIZE_BYTES_MAX: u64 = 256 * 1024;
 
+/// Why it could not be checked, where there was a sandbox when the check began.
+pub(super) const SANDBOX_GONE: &str = "the sandbox is gone";
 /// Why it could not be checked, where the store failed.
 const FILES_UNREAD: &str = "the project's files could not be read";
 
 /// How the preview is.
 pub(super) enum Verdict {
-    /// Everything is served and fits together.
+    /// Everything is served and fits together, and no page says otherwise.
     Fine,
+    /// The same, but a page that is open somewhere did not say in time how the app is.
+    Served,
     /// Something does not.
     Broken(PreviewError),
     /// It could not be looked at: no dev server, or it is too slow. Why, as a sentence without its full stop.
@@ -60,10 +64,7 @@ pub(super) async fn check(context: &JobContext, link: &SandboxLink, written: &[F
         Verdict::Fine => match before.pages.verdict().await {
             PageVerdict::Threw(error) => Verdict::Broken(error.into()),
             PageVerdict::Unwatched | PageVerdict::Fine => Verdict::Fine,
-            PageVerdict::Silent => {
-                tracing::info!(run = %context.run, "the preview's page did not say how it is");
-                Verdict::Fine
-            }
+            PageVerdict::Silent => Verdict::Served,
         },
         other => other,
     }
@@ -111,14 +112,14 @@ async fn served(context: &JobContext, link: &SandboxLink, written: &[FilePath], 
     let up = health.wait_for(|health| !matches!(health, SandboxHealth::Ready));
     match tokio::time::timeout(READY_WITHIN, up).await.map(|health| health.map(|health| health.clone())) {
         Ok(Ok(SandboxHealth::PreviewReady)) => {}
-        Ok(Ok(SandboxHealth::PreviewFailed(reason) | SandboxHealth::Lost(reason))) => {
+        Ok(Ok(SandboxHealth::PreviewFailed(reason))) => {
             let log = tail(&plain(&link.sandbox().preview_log()));
             let message = if log.is_empty() { reason } else { format!("{reason}\n{log}") };
             return broken(&message, None);
         }
         // Before its time is over it is one of those above.
         Ok(Ok(SandboxHealth::Ready)) | Err(_) => return Verdict::Unknown("the dev server does not come up".to_owned()),
-        Ok(Err(_)) => return Verdict::Unknown("the sandbox is gone".to_owned()),
+        Ok(Ok(SandboxHealth::Lost(_)) | Err(_)) => return Verdict::Unknown(SANDBOX_GONE.to_owned()),
     }
     if let Some(problem) = bad_configuration(link, written, before).await {
         return problem;

@@ -238,6 +238,26 @@ async fn a_sandbox_that_was_stopped_stays_stopped_until_it_is_wanted() {
 }
 
 #[tokio::test]
+async fn that_a_sandbox_is_to_go_is_known_before_it_is_gone() {
+    let room = TestRoom::new().await;
+    let mut ada = room.enter("Ada").await;
+    accepted_run_end(&mut ada, exec("echo hi")).await;
+    let stop = || Command::StopSandbox(cobuild_protocol::command::StopSandbox::default());
+    let first = ada.state().await.sandbox;
+    let reply = ada.send_as("stop", stop()).await;
+    let ControlFrame::Accepted(accepted) = &reply else { panic!("{reply:?}") };
+    let told = ada.wait_for(|frame| frame.seq == accepted.seq).await;
+    assert!(
+        matches!(&told.event, Event::SandboxChanged(changed) if changed.parked && changed.sandbox == first.sandbox),
+        "{told:?}"
+    );
+    assert!(ada.state().await.sandbox.parked);
+    let restart = ada.send(Command::RestartPreview(cobuild_protocol::command::RestartPreview {})).await;
+    assert!(matches!(&restart, ControlFrame::Rejected(it) if it.error.code == ErrorCode::Conflict), "{restart:?}");
+    assert_eq!(ada.send_as("stop", stop()).await, reply, "sent again");
+}
+
+#[tokio::test]
 async fn an_editors_stop_ends_the_run_and_no_prompt_that_waits() {
     let mut room = TestRoom::new().await;
     let (mut ada, mut bob) = (room.enter("Ada").await, room.enter_as("Bob", Role::Editor, None).await);

@@ -37,6 +37,8 @@ pub(crate) struct PreviewSwitch {
     pub(crate) refuses: Arc<AtomicBool>,
     /// Making a sandbox does not end.
     pub(crate) slow: Arc<AtomicBool>,
+    /// Ending a sandbox does not end.
+    pub(crate) lingers: Arc<AtomicBool>,
     /// No program begins.
     pub(crate) held: Arc<AtomicBool>,
 }
@@ -141,6 +143,9 @@ impl Sandbox for FakeSandbox {
     }
 
     async fn stop(&self) {
+        while self.switch.lingers.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         self.memory.stop().await;
     }
 }

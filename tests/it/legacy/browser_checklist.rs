@@ -14,10 +14,13 @@ use tokio::{
 };
 
 use super::{
-    client::{call, events, send},
+    client::{call, events},
     raw::{leave_after, request},
 };
-use crate::support::{TestServer, WsClient, within};
+use crate::{
+    fakes::firecrawl::ScrapingService,
+    support::{Setup, TestServer, WsClient, within},
+};
 
 /// An endpoint; its bodies and what is said to bad ones.
 struct Endpoint {
@@ -44,6 +47,7 @@ fn endpoints() -> Vec<Endpoint> {
         ("{\"packages\":\"x\"}", "Packages array is required"),
         ("{\"packages\":[1]}", "No valid package names provided"),
     ];
+    const PAGE: &[(&str, &str)] = &[("", "URL is required"), ("{\"url\":5}", "URL is required")];
     vec![
         Endpoint {
             refused: &[("", "Prompt is required"), ("{\"prompt\":5}", "Prompt is required")],
@@ -85,6 +89,30 @@ fn endpoints() -> Vec<Endpoint> {
             refused: &[("", "Command is required"), ("{\"command\":5}", "Command is required")],
             ..post("run-command", || json!({ "command": "echo hi" }), Some(400))
         },
+        Endpoint {
+            refused: &[("", "Command is required"), ("{\"command\":[]}", "Command is required")],
+            ..post("run-command-v2", || json!({ "command": "echo hi" }), Some(400))
+        },
+        Endpoint {
+            refused: &[("", "Error message is required"), ("{\"error\":5}", "Error message is required")],
+            ..post("report-vite-error", || json!({ "error": "x is not defined", "file": "src/App.jsx" }), None)
+        },
+        endpoint("POST", "clear-vite-errors-cache", None),
+        Endpoint {
+            refused: &[
+                ("", "prompt and manifest are required"),
+                ("{\"prompt\":\"x\",\"manifest\":5}", "prompt and manifest are required"),
+            ],
+            ..post("analyze-edit-intent", || json!({ "prompt": "Make it blue", "manifest": { "files": {} } }), None)
+        },
+        Endpoint { refused: PAGE, ..post("scrape-url-enhanced", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("scrape-website", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("scrape-screenshot", || json!({ "url": PAGE_URL }), None) },
+        Endpoint { refused: PAGE, ..post("extract-brand-styles", || json!({ "url": PAGE_URL, "prompt": "p" }), None) },
+        Endpoint {
+            refused: &[("", "Query is required"), ("{\"query\":5}", "Query is required")],
+            ..post("search", || json!({ "query": "bread" }), None)
+        },
         endpoint("GET", "monitor-vite-logs", Some(400)),
         endpoint("GET", "sandbox-logs", Some(400)),
         endpoint("GET", "check-vite-errors", None),
@@ -98,8 +126,19 @@ impl Endpoint {
     }
 
     async fn is_good(&self, server: &TestServer) {
-        let body = self.body.map(|body| body().to_string());
-        let answer = send(server, self.method, &self.path(), None, body.as_deref()).await;
+        self.is_good_for(server, None).await;
+    }
+
+    /// The same for somebody who is known by a cookie, and so is in a project of their own.
+    async fn is_good_for(&self, server: &TestServer, cookie: Option<&str>) {
+        let mut request = server.http.request(self.method.parse().expect("a method"), server.url(&self.path()));
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(body) = self.body {
+            request = request.json(&body());
+        }
+        let answer = within("an answer", request.send()).await.expect("an answer");
         assert_eq!(answer.status(), 200, "{}", self.path);
         let text = within("the rest", answer.text()).await.expect("a whole answer");
         if self.is_stream {
@@ -114,9 +153,19 @@ impl Endpoint {
         } else {
             let body: Value =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {text}", self.path));
-            assert_eq!(body["success"], true, "{}: {body}", self.path);
+            // A search has nothing but its results.
+            assert!(body["success"] == true || body["results"].is_array(), "{}: {body}", self.path);
         }
     }
+}
+
+/// A page, which the stand-in for the scraping service reads.
+const PAGE_URL: &str = "http://93.184.216.34/bread";
+
+/// A server with a scraping service, so that pages of the web are none of these tests' business.
+async fn server_that_reads() -> (TestServer, ScrapingService) {
+    let service = ScrapingService::start().await;
+    (TestServer::start_with(Setup::with_arguments(&["--firecrawl-base-url", &service.url()])).await, service)
 }
 
 async fn create(server: &TestServer) {
@@ -124,20 +173,34 @@ async fn create(server: &TestServer) {
     assert_eq!((made.status, &made.body["success"]), (200, &json!(true)));
 }
 
+/// By this another caller is known.
+const COOKIE: &str = "cobuild_browser=0123456789abcdef0123456789abcdef";
+
 #[tokio::test]
-async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once() {
-    let server = TestServer::start().await;
+async fn each_endpoint_does_what_it_is_for_and_serves_two_at_once_and_two_projects_at_once() {
+    let (server, _service) = server_that_reads().await;
+    let create_for_other = endpoint("POST", "create-ai-sandbox-v2", None);
     for endpoint in endpoints() {
         create(&server).await;
         endpoint.is_good(&server).await;
         create(&server).await;
-        join_all([endpoint.is_good(&server), endpoint.is_good(&server)]).await;
+        create_for_other.is_good_for(&server, Some(COOKIE)).await;
+        let asked = [None, None, Some(COOKIE)].map(|cookie| endpoint.is_good_for(&server, cookie));
+        join_all(asked).await;
     }
+    let projects = server.json("/api/v1/projects").await["projects"].clone();
+    let mut files = Vec::new();
+    for project in projects.as_array().expect("a list") {
+        let id = project["project"].as_str().expect("an id");
+        let state = server.json(&format!("/api/v1/projects/{id}")).await["state"].clone();
+        files.push((id.starts_with("browser-"), state["files"]["src/a.js"].is_object()));
+    }
+    assert!(files.contains(&(true, true)) && files.contains(&(false, true)), "each has its own project: {files:?}");
 }
 
 #[tokio::test]
 async fn each_endpoint_refuses_in_json_what_it_cannot_read() {
-    let server = TestServer::start().await;
+    let (server, _service) = server_that_reads().await;
     create(&server).await;
     for endpoint in endpoints() {
         for (body, sentence) in endpoint.refused {
@@ -164,7 +227,7 @@ async fn each_endpoint_refuses_in_json_what_it_cannot_read() {
 #[tokio::test]
 async fn each_endpoint_says_that_there_is_no_sandbox() {
     for endpoint in endpoints() {
-        let server = TestServer::start().await;
+        let (server, _service) = server_that_reads().await;
         match endpoint.without {
             None => endpoint.is_good(&server).await,
             Some(status) => {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use cobuild::http::Timing;
 use serde_json::{Value, json};
 
-use super::client::{call, send, types};
+use super::{
+    client::{call, send, types},
+    described,
+};
 use crate::support::{Setup, TestServer, within};
 
 const CHOSEN: [&str; 2] = ["--legacy-dialect", "engine-camel"];
@@ -30,7 +33,9 @@ async fn stream(server: &TestServer, path: &str, project: Option<&str>, body: Va
         frame.strip_prefix("event: message\r\ndata: ").map(|data| serde_json::from_str(data).expect("JSON"))
     };
     let frames = text.split("\r\n\r\n").filter(|frame| !frame.is_empty());
-    frames.map(|frame| data(frame).unwrap_or_else(|| panic!("{frame:?}"))).collect()
+    let told: Vec<Value> = frames.map(|frame| data(frame).unwrap_or_else(|| panic!("{frame:?}"))).collect();
+    described::examine(server, "post", path, false, &told).await;
+    told
 }
 
 async fn json_of(
@@ -56,6 +61,14 @@ async fn an_answer_has_its_words_and_frames() {
     assert_eq!((&complete["files"], &complete["packagesToInstall"]), (&json!(1), &json!(["axios"])));
     assert_eq!((&complete["warnings"], &complete["model"]), (&json!([]), &json!("test/scripted")));
     assert!(complete["generatedCode"].as_str().is_some_and(|code| code.contains("Grüße")), "{complete}");
+    let known = json!({ "scrapedWebsites": [{ "url": "https://teal.example", "content": "All is teal." }] });
+    for (place, known) in [("conversationContext", known.clone()), ("context", json!({ "conversationContext": known }))]
+    {
+        let told = stream(&server, GENERATE, None, json!({ "prompt": "Like that", place: known })).await;
+        // The model repeats what it was asked.
+        let asked = told.last().expect("events")["generatedCode"].as_str().expect("text");
+        assert!(asked.starts_with("Like that") && asked.contains("All is teal."), "{place}: {asked}");
+    }
     for body in [json!({ "prompt": "refuse" }), json!({ "prompt": "x", "model": "foo/bar" })] {
         let told = stream(&server, GENERATE, None, body).await;
         assert_eq!(told.iter().filter(|event| event["type"] == "error").count(), 1);

@@ -1,11 +1,12 @@
 //! What the first engine's endpoints do when all is well, and how failures within them are told.
 
-use std::io::Cursor;
+use std::{io::Cursor, sync::atomic::Ordering};
 
+use cobuild_protocol::{Event, EventFrame, value::SandboxState};
 use serde_json::{Value, json};
 
 use super::client::{call, create_sandbox, post, send, stream, types};
-use crate::support::{TestServer, WsClient, eventually};
+use crate::support::{TestServer, WsClient, eventually, within};
 
 const APPLY: &str = "/api/apply-ai-code-stream";
 const INSTALL: &str = "/api/install-packages";
@@ -334,4 +335,50 @@ async fn files_are_listed_and_archived() {
         assert_eq!(names, expected, "{body}");
         assert_eq!(expected.is_empty(), bytes.len() == 22, "the empty archive has 22 bytes");
     }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_sandbox_gets_none_that_is_being_ended() {
+    let server = TestServer::start().await;
+    let first = create_sandbox(&server, "p").await;
+    let mut viewer = WsClient::attach(&server, "p").await;
+    server.preview.lingers.store(true, Ordering::SeqCst);
+    let kill = call(&server, "POST", KILL, Some("p"), Some("{}"));
+    let beside = async {
+        let parked = |frame: &EventFrame| matches!(&frame.event, Event::SandboxChanged(changed) if changed.parked);
+        viewer.event(|frame| parked(frame).then_some(())).await;
+        let status = post(&server, STATUS, "p", json!({})).await;
+        assert_eq!((&status["status"], &status["is_running"]), (&json!("terminated"), &json!(false)));
+        let told = stream(&server, INSTALL, "p", json!({ "packages": ["axios"] })).await;
+        assert_eq!((told.len(), &told[0]["error"]), (1, &json!(NO_SANDBOX)));
+        create_sandbox(&server, "p").await
+    };
+    let (killed, second) = tokio::join!(kill, beside);
+    assert_eq!((killed.status, &killed.body["sandbox_id"]), (200, &json!(first)));
+    assert_ne!(first, second);
+    server.preview.lingers.store(false, Ordering::SeqCst);
+    let told = stream(&server, APPLY, "p", json!({ "response": "<command>echo hi</command>" })).await;
+    assert_eq!(told.last().expect("events")["commands_executed"], 1, "{told:?}");
+    let status = post(&server, STATUS, "p", json!({})).await;
+    assert_eq!((&status["sandbox_id"], &status["is_running"]), (&json!(second), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_ended_while_it_is_made_is_waited_for_no_longer() {
+    let server = TestServer::start().await;
+    server.create("p").await;
+    let mut viewer = WsClient::attach(&server, "p").await;
+    server.preview.slow.store(true, Ordering::SeqCst);
+    let create = call(&server, "POST", CREATE, Some("p"), Some("{}"));
+    let kill = async {
+        let making = |frame: &EventFrame| matches!(&frame.event, Event::SandboxChanged(changed) if changed.state == SandboxState::Creating);
+        viewer.event(|frame| making(frame).then_some(())).await;
+        post(&server, KILL, "p", json!({})).await
+    };
+    let (created, killed) = within("both", async { tokio::join!(create, kill) }).await;
+    assert_eq!(killed["success"], true);
+    let detail = created.body["detail"].as_str().expect("a sentence");
+    assert!(created.status == 500 && detail.contains("was stopped while it was being made"), "{}", created.body);
+    server.preview.slow.store(false, Ordering::SeqCst);
+    create_sandbox(&server, "p").await;
 }

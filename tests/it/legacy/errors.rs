@@ -206,6 +206,13 @@ async fn pages_of_allowed_origins_may_read() {
     let answer = foreign.send().await.expect("an answer");
     assert_eq!(answer.status(), 403);
     assert!(answer.json::<Value>().await.expect("JSON")["detail"].is_string());
+    // Each kind of client is refused in its own words.
+    for (path, word) in [(STATE, "error"), ("/code", "detail")] {
+        let foreign = server.http.get(server.url(path)).header("origin", "https://evil.example");
+        let answer = foreign.send().await.expect("an answer");
+        assert_eq!(answer.status(), 403, "{path}");
+        assert!(answer.json::<Value>().await.expect("JSON")[word].is_string(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ async fn each_event_of_each_stream_arrives_in_a_write_of_its_own() {
         (install, None, json!({ "packages": ["axios"] }), "complete"),
         (install, None, json!({ "packages": ["no-such-package"] }), "error"),
         ("/code", None, json!({ "repoUrl": "ftp://grüße", "prompt": "✓" }), "error"),
+        // It has no projects that anybody names: whatever such a header says, it is not looked at.
+        ("/code", Some("!!!"), json!({ "repoUrl": "ftp://grüße", "prompt": "✓" }), "error"),
     ] {
         let what = format!("{path} {project:?} {body}");
         let reads = reads_of(server.address, &request("POST", path, project, &body.to_string())).await;

@@ -18,7 +18,8 @@ use crate::{
     },
     project::{
         command::{
-            apply::{self, Effect, Problem},
+            apply::{self, Effect},
+            look::{self, Problem, Seen},
             merge::Merging,
             preview_check::Before,
         },
@@ -61,6 +62,15 @@ impl Look {
     }
 }
 
+/// What is wrong with an app.
+#[derive(Debug, Clone)]
+struct Trouble {
+    /// In words, for the model and for people.
+    words: String,
+    /// Nobody but a page can see whether it is still there.
+    is_on_page: bool,
+}
+
 /// What a run changed, and how often it was asked to mend it.
 pub(super) struct Mending<'a> {
     context: &'a JobContext,
@@ -81,7 +91,7 @@ pub(super) struct Mending<'a> {
     /// Whether the app was broken before the files in `touched` changed: then they are not what is to blame.
     was_broken: bool,
     /// What is wrong now.
-    problem: Option<String>,
+    trouble: Option<Trouble>,
     /// What the model was asked to mend last.
     to_mend: Option<String>,
 }
@@ -101,7 +111,7 @@ impl<'a> Mending<'a> {
             owed: Owed::default(),
             merging: Merging::of(context.message),
             was_broken: context.was_broken,
-            problem: None,
+            trouble: None,
             to_mend: None,
         }
     }
@@ -118,7 +128,7 @@ impl<'a> Mending<'a> {
     }
 
     /// Puts an answer, which is this message, into effect – all of it, or nothing where an edit cannot be matched – and
-    /// looks whether the app works.
+    /// looks whether the app works. After an error there is nothing left but to give up.
     pub(super) async fn apply(&mut self, mut reply: ParsedReply, message: MessageId) -> Result<Look, ProjectError> {
         let (edits, mut losses) = self.owed.missing(&reply);
         reply.unmatched.extend(edits);
@@ -139,7 +149,7 @@ impl<'a> Mending<'a> {
         self.corrections = 0;
         let before = self.context.tree.borrow().clone();
         let effect = apply::put_into_effect(self.context, staging.files, Vec::new(), &reply).await?;
-        let Effect { written, problem, checked, changed, acted } = effect;
+        let Effect { written, problem, seen, changed, acted, failed } = effect;
         let now = self.context.tree.borrow().clone();
         let changed_manifests = MANIFESTS
             .iter()
@@ -158,30 +168,30 @@ impl<'a> Mending<'a> {
             let hash = now.get(&path).map(|info| info.hash.clone());
             self.touch(path, &before, hash);
         }
-        Ok(match problem.map(in_words) {
-            Some(problem) => {
-                self.problem = Some(problem.clone());
-                Look::Broken(problem)
-            }
-            None => match self.problem.clone() {
-                // Nothing was done about it.
-                Some(problem) if !acted => Look::Broken(problem),
-                Some(problem) if !checked => Look::Unsure(problem),
-                _ => {
-                    if checked {
-                        self.works();
-                    }
-                    Look::Fine
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if let Some(problem) = problem {
+            let trouble = Trouble { is_on_page: problem.is_on_page(), words: in_words(problem) };
+            let words = trouble.words.clone();
+            self.trouble = Some(trouble);
+            return Ok(Look::Broken(words));
+        }
+        Ok(match (&self.trouble, seen) {
+            // Nothing was done about it.
+            (Some(trouble), _) if !acted => Look::Broken(trouble.words.clone()),
+            (Some(trouble), Seen::Nothing) => Look::Unsure(trouble.words.clone()),
+            (Some(trouble), Seen::Served) if trouble.is_on_page => Look::Unsure(trouble.words.clone()),
+            (_, seen) => {
+                // What is wrong is gone. Only where all was seen, this is where later changes go back to.
+                (self.trouble, self.to_mend) = (None, None);
+                if seen == Seen::All {
+                    self.touched.clear();
+                    self.was_broken = false;
                 }
-            },
+                Look::Fine
+            }
         })
-    }
-
-    /// The app works as it is now: nothing behind this is ever taken back.
-    fn works(&mut self) {
-        (self.problem, self.to_mend) = (None, None);
-        self.touched.clear();
-        self.was_broken = false;
     }
 
     /// The run made this of a file.
@@ -245,7 +255,8 @@ impl<'a> Mending<'a> {
 
     /// The run ends with this error. If the app is broken by it, its files become what they were.
     pub(super) async fn give_up(&mut self, error: ProjectError) -> Result<(), ProjectError> {
-        let Some(problem) = self.problem.take().filter(|_| !self.was_broken && !self.touched.is_empty()) else {
+        let can_go_back = !self.was_broken && !self.touched.is_empty();
+        let Some(Trouble { words: problem, .. }) = self.trouble.take().filter(|_| can_go_back) else {
             return Err(error);
         };
         let paths: Vec<FilePath> = self.touched.keys().cloned().collect();
@@ -262,7 +273,8 @@ impl<'a> Mending<'a> {
         })
     }
 
-    /// What somebody else changed meanwhile is merged, or kept beside.
+    /// What somebody else changed meanwhile is merged, or kept beside. The files are the project's: whatever is the matter
+    /// with the sandbox, they are as they were.
     async fn revert(&mut self) -> Result<(), ProjectError> {
         let context = self.context;
         let mut staged = Vec::new();
@@ -277,11 +289,7 @@ impl<'a> Mending<'a> {
         let before = Before::now(context, context.ready_link().as_deref());
         let reconciler = Reconciler { store: &context.parts.store, tree: &context.tree, reporter: &context.reporter };
         reconciler.write(staged, FileOrigin::Restore).await?;
-        if let Ok(link) = context.link().await {
-            link.push().await?;
-            apply::look_at_preview(context, &link, &paths, &before).await?;
-        }
-        Ok(())
+        look::at_preview(context, &paths, &before).await.map(drop)
     }
 }
 

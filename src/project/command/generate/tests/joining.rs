@@ -96,3 +96,20 @@ async fn a_page_that_cannot_be_read_does_not_end_the_run_it_joins() {
     let detail = turns(&ada)[0].detail.clone().expect("the room is told");
     assert!(detail.contains("https://example.com/gone"), "{detail}");
 }
+
+#[tokio::test]
+async fn that_an_answer_was_cut_off_is_not_forgotten_when_somebody_joins() {
+    let (mut room, mut ada) = with_app().await;
+    let run = ada.generate("Be polite").await;
+    let call = room.call().await;
+    steer(&mut ada, Generate::new("And loud")).await;
+    call.cut(&APP.replace("Hi", "Please"));
+    for _ in 0..3 {
+        room.call().await.cut(" on");
+    }
+    room.call().await.answer(&APP.replace("Hi", "PLEASE"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.expect("a reason");
+    assert!(error.output_limit && error.message.starts_with("an earlier answer reached"), "{error:?}");
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>PLEASE</h1>;", "and nothing is taken back");
+}

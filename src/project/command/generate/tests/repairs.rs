@@ -6,7 +6,10 @@ use cobuild_protocol::value::SandboxState;
 
 use super::*;
 use crate::{
-    project::sandbox_provider::{SandboxError, SandboxFile},
+    project::{
+        preview_pages::{OpenPage, PageError},
+        sandbox_provider::{SandboxError, SandboxFile},
+    },
     sandbox::memory::{Ending, MemoryProgram, MemoryProvider},
     store::memory::MemoryStore,
 };
@@ -113,4 +116,121 @@ async fn what_commands_wrote_is_taken_back_too() {
     assert!(ada.run_events(run).contains(&"reverted"));
     assert!(!ada.state().await.files.contains_key(&"src/made.js".parse().unwrap()));
     assert_eq!(read(&ada, "src/index.css").await, style);
+}
+
+/// The states of the sandbox, as far as the room was told.
+fn sandbox_states(client: &Client) -> Vec<SandboxState> {
+    let state = |event: &Event| match event {
+        Event::SandboxChanged(changed) => Some(changed.state),
+        _ => None,
+    };
+    let mut states: Vec<_> = client.seen.iter().filter_map(|frame| state(&frame.event)).collect();
+    states.dedup();
+    states
+}
+
+/// An answer that breaks the app; the model is asked to mend it.
+async fn broken(room: &mut TestRoom, ada: &mut Client) -> (cobuild_protocol::RunId, Call) {
+    let run = ada.generate("Break it").await;
+    room.call().await.answer(&format!("{}\n<command>check-0</command>", APP.replace("Hi", "Broken")));
+    (run, room.call().await)
+}
+
+#[tokio::test]
+async fn a_sandbox_that_dies_of_the_files_is_followed_by_the_next() {
+    let (mut room, mut ada) = with_app().await;
+    let (run, call) = broken(&mut room, &mut ada).await;
+    room.sandboxes.lose_at_next_write();
+    call.answer(&APP.replace("Hi", "Mended"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(sandbox_states(&ada), [SandboxState::Lost, SandboxState::Restoring, SandboxState::Ready]);
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Mended</h1>;");
+    let names = ada.run_events(run);
+    assert!(!names.contains(&"reverted") && !names.contains(&"preview_unchecked"), "{names:?}");
+    room.sandboxes.until_held("src/App.jsx", "export default () => <h1>Mended</h1>;").await;
+}
+
+#[tokio::test]
+async fn where_no_sandbox_follows_the_files_are_as_they_were() {
+    for (asks, says) in [("", "could not be checked"), ("\n<command>check-1</command>", "there is none")] {
+        let (mut room, mut ada) = with_app().await;
+        let (run, call) = broken(&mut room, &mut ada).await;
+        room.sandboxes.refuse(Some(SandboxError::Unavailable("there is none".into())));
+        room.sandboxes.lose_at_next_write();
+        call.answer(&format!("{}{asks}", APP.replace("Hi", "Mended, perhaps")));
+        assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+        let error = end(&ada).error.expect("a reason");
+        assert!(error.message.contains(says), "{}", error.message);
+        assert!(ada.run_events(run).contains(&"reverted"), "{asks}: it says that it went back");
+        assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_dies_on_the_way_back_keeps_nothing_from_going_back() {
+    let (mut room, mut ada) = with_app().await;
+    let (run, call) = broken(&mut room, &mut ada).await;
+    room.sandboxes.refuse(Some(SandboxError::Unavailable("there is none".into())));
+    // Nothing new is written before the way back.
+    room.sandboxes.lose_at_next_write();
+    call.answer("<command>check-0</command>");
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.expect("a reason");
+    assert!(error.code == ErrorCode::ModelFailed && error.message.contains("as they were before"), "{error:?}");
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
+    assert!(ada.run_events(run).contains(&"preview_unchecked"), "{:?}", ada.run_events(run));
+}
+
+/// A page that is open and says nothing.
+fn silent_page(client: &Client) -> OpenPage {
+    client.handle.pages().open().expect("there is room for one")
+}
+
+/// What was said of the preview in this run, without repetitions in a row.
+fn said_of_preview(client: &Client, run: cobuild_protocol::RunId) -> Vec<&'static str> {
+    client.run_events(run).into_iter().filter(|name| name.starts_with("preview_")).collect()
+}
+
+#[tokio::test]
+async fn an_app_whose_page_says_nothing_is_not_called_well() {
+    let (mut room, mut ada) = with_app().await;
+    let _page = silent_page(&ada);
+    let run = ada.generate("Be polite").await;
+    room.call().await.answer(&APP.replace("Hi", "Please"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed, "what is not known to be broken is not mended");
+    assert_eq!(said_of_preview(&ada, run), ["preview_unchecked"]);
+    let preview = ada.state().await.preview;
+    assert!(preview.unchecked.as_deref().is_some_and(|reason| reason.contains("did not say")), "{preview:?}");
+}
+
+#[tokio::test]
+async fn what_the_dev_server_no_longer_shows_is_mended_though_the_page_says_nothing() {
+    let (mut room, mut ada) = with_app().await;
+    let _page = silent_page(&ada);
+    let run = ada.generate("With data").await;
+    room.call().await.answer("<file path=\"src/data.json\">{</file>");
+    let call = room.call().await;
+    assert!(call.last_turn().contains("not valid JSON"), "{}", call.last_turn());
+    call.answer("<file path=\"src/data.json\">{}</file>");
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+    assert_eq!(said_of_preview(&ada, run), ["preview_error", "preview_unchecked"]);
+    assert_eq!(read(&ada, "src/data.json").await, "{}");
+}
+
+#[tokio::test]
+async fn what_a_page_threw_is_not_mended_by_its_silence() {
+    let (mut room, mut ada) = with_app().await;
+    let mut page = silent_page(&ada);
+    let run = ada.generate("Break it").await;
+    room.call().await.answer(&APP.replace("Hi", "Broken"));
+    let question = within(page.question()).await;
+    assert_eq!(page.threw(PageError { message: "it throws".into(), file: None }), None, "it is for the run");
+    page.settled(question.number);
+    let call = room.call().await;
+    assert!(call.last_turn().contains("it throws"), "{}", call.last_turn());
+    call.answer(&APP.replace("Hi", "Mended, perhaps"));
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
+    let error = end(&ada).error.expect("a reason");
+    assert!(error.message.contains("could not be checked"), "{}", error.message);
+    assert_eq!(read(&ada, "src/App.jsx").await, "export default () => <h1>Hi</h1>;");
 }
