@@ -42,7 +42,7 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use cobuild_protocol::model::ProviderReport;
+use cobuild_protocol::{model::ProviderReport, value::Usage};
 use futures_util::{
     FutureExt as _, StreamExt,
     future::{BoxFuture, join_all},
@@ -50,7 +50,7 @@ use futures_util::{
 };
 
 use self::failover::Candidate;
-use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest};
+use crate::project::model_provider::{Cost, ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest};
 
 /// How many models the sentence about an unknown one names.
 const MODELS_NAMED_MAX: usize = 12;
@@ -153,6 +153,10 @@ impl ModelProvider for Models {
         self.provider(name)?.resolve(name)
     }
 
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {
+        self.provider(model).ok()?.cost(model, usage)
+    }
+
     fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {
         let reports = join_all(self.providers.iter().map(|(_, provider)| provider.refresh()));
         reports.map(|reports| reports.into_iter().flatten().collect()).boxed()
@@ -186,7 +190,12 @@ fn unknown_model(name: &str, models: &[ModelInfo]) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::{
+        catalogue::Catalogue,
         demo::{DemoConfig, DemoModel, script::ScriptedModel},
+        endpoint::ModelSettings,
+        http::HttpLimits,
+        retry::RetryPolicy,
+        vendors::Vendors,
         *,
     };
 
@@ -231,6 +240,32 @@ mod tests {
             assert!(models(Some(none)).is_err(), "{none}");
         }
         assert!(Models::new(Vec::new(), None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cost_depends_on_the_prompts_size_and_on_caches() {
+        let vendors = Vendors::new(
+            ModelSettings::default(),
+            Catalogue::built_in(),
+            &HttpLimits::default(),
+            RetryPolicy::default(),
+        );
+        let mut providers = vendors.expect("TLS is there").providers();
+        providers.push(("demo".to_owned(), Arc::new(DemoModel::new(DemoConfig::default()))));
+        let models = Models::new(providers, None).expect("valid");
+        let usage = |fresh: u64| Usage {
+            input_tokens: Some(fresh),
+            cache_read_tokens: Some(100_000),
+            output_tokens: Some(1000),
+            ..Usage::default()
+        };
+        let cost = |model: &str, fresh: u64| models.cost(model, &usage(fresh)).map(|cost| cost.nano_usd);
+        assert_eq!(cost("openai/gpt-6.1-sol", 100_000), Some(220_000_000));
+        assert_eq!(cost("openai/gpt-6.1-sol", 200_000), Some(835_000_000), "all of a long prompt costs more");
+        assert_eq!((cost("openai/gpt-9-new", 1), cost("no/such", 1)), (None, None), "unknown, never 0");
+        assert_eq!(cost("demo/scripted", 1), Some(0));
+        let sol = models.cost("openai/gpt-6.1-sol", &usage(1)).expect("known");
+        assert_eq!(sol.prices_as_of, Some(Catalogue::built_in().as_of().to_string()));
     }
 
     #[tokio::test]

@@ -294,6 +294,9 @@ pub(crate) async fn models(config: &Config) -> Result<Arc<dyn ModelProvider>, St
     if let Some(error) = models.default_problem() {
         tracing::warn!("DEFAULT_AI_MODEL cannot be used, so prompts must name another model: {error}");
     }
+    if let Some(day) = default.and_then(|name| models.resolve(name).ok()?.retires_on) {
+        tracing::warn!("DEFAULT_AI_MODEL retires on {day}; from then on prompts must name another model");
+    }
     if let Some(name) = &config.models.merge_model
         && let Err(error) = models.resolve(name)
     {

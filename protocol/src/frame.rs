@@ -206,7 +206,7 @@ pub struct Welcome {
 pub struct ModelNotice {
     /// `provider/model`.
     pub model: String,
-    /// Such as "Demo: canned answers, no AI".
+    /// Such as "Demo – canned answers, no AI".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
 }

@@ -23,7 +23,7 @@ pub struct ModelList {
 pub struct ModelEntry {
     /// `provider/model`.
     pub model: String,
-    /// Something its users must know, such as "Demo: canned answers, no AI" or "Retires on 2026-12-11".
+    /// Something its users must know, such as "Demo – canned answers, no AI" or "Retires on 2026-12-11".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
     /// Whether it is used when `generate` names none.

@@ -14,6 +14,9 @@ pub const SYSTEM: &str = include_str!("prompts/system.md");
 /// The same for a project whose files came from a git repository.
 pub const SYSTEM_REPOSITORY: &str = include_str!("prompts/repository.md");
 
+/// What is added for models that write whole files better than edits of them.
+const WHOLE_FILES: &str = include_str!("prompts/whole_files.md");
+
 /// The conversation before the prompt gets at most this part of the budget; files tell a model more.
 const HISTORY_SHARE: usize = 4;
 /// Longest turn of the history that is kept whole; of longer ones (a pasted log) beginning and end are kept.
@@ -26,6 +29,8 @@ const FILE_OVERHEAD_BYTES: usize = 64;
 pub struct PromptContext {
     /// What kind of project it is.
     pub layout: Layout,
+    /// Whether the model is to write no edits, only whole files.
+    pub whole_files: bool,
     /// The project's files, in any order.
     pub files: Vec<PromptFile>,
     /// Files to show first when the budget is short, most important first: mentioned ones, last edited ones.
@@ -96,6 +101,7 @@ pub fn build(context: PromptContext, budget_bytes: usize) -> PromptParts {
         Layout::App => SYSTEM,
         Layout::Repository => SYSTEM_REPOSITORY,
     };
+    let system = format!("{system}{}", if context.whole_files { WHOLE_FILES } else { "" });
     let summary = context.summary.as_ref().map_or(0, |summary| summary.text.len());
     let room = budget_bytes.saturating_sub(system.len() + context.prompt_bytes + paths + summary);
     let turns_before = context.history.len();
@@ -104,7 +110,7 @@ pub fn build(context: PromptContext, budget_bytes: usize) -> PromptParts {
     let spoken: usize = turns.iter().map(|turn| turn.text.len()).sum();
     let (files, files_without_text) = fitting_files(context.files, &context.important, room - spoken);
     turns.splice(0..0, context.summary);
-    PromptParts { system: system.to_owned(), files, turns, turns_dropped, files_without_text }
+    PromptParts { system, files, turns, turns_dropped, files_without_text }
 }
 
 /// Whether instructions are those for a repository.
@@ -249,6 +255,17 @@ mod tests {
         let parts = build(context, 0);
         assert_eq!((parts.turns.len(), parts.files.len(), parts.files_without_text), (0, 1, 1));
         assert!(parts.is_bare());
+    }
+
+    #[test]
+    fn models_that_are_weak_at_edits_are_told_to_write_none() {
+        for layout in [Layout::App, Layout::Repository] {
+            let system =
+                |whole_files| build(PromptContext { layout, whole_files, ..PromptContext::default() }, 0).system;
+            assert_eq!(system(true), format!("{}{WHOLE_FILES}", system(false)));
+            assert_eq!(is_for_repository(&system(true)), layout == Layout::Repository);
+        }
+        assert!(WHOLE_FILES.contains("Do not use `<edit>` blocks"));
     }
 
     #[test]

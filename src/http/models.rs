@@ -29,8 +29,8 @@ fn entry(model: ModelInfo, default: &ModelNotice) -> ModelEntry {
         vision,
         price,
         retires_on,
-        prices_as_of: _,
         canned: _,
+        whole_files: _,
     } = model;
     let is_default = name == default.model;
     ModelEntry {

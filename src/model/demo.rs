@@ -25,10 +25,12 @@ use futures_util::{
 
 use super::unknown_model;
 use crate::codegen::prompt;
-use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason};
+use crate::project::model_provider::{
+    Cost, ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason,
+};
 
 /// What every surface says about this model.
-pub const DEMO_NOTICE: &str = "Demo: canned answers, no AI";
+pub const DEMO_NOTICE: &str = "Demo – canned answers, no AI";
 /// Its name.
 pub const DEMO_MODEL: &str = "demo/scripted";
 /// Characters per second that read as brisk typing: the todo app takes about 13 seconds.
@@ -73,6 +75,11 @@ impl ModelProvider for DemoModel {
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let models = self.models();
         models.iter().find(|model| model.name == name).cloned().ok_or_else(|| unknown_model(name, &models))
+    }
+
+    /// Nobody is asked, so nobody is paid.
+    fn cost(&self, model: &str, _: &Usage) -> Option<Cost> {
+        self.resolve(model).ok().map(|_| Cost { nano_usd: 0, prices_as_of: None })
     }
 
     fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {

@@ -5,10 +5,10 @@ use cobuild_protocol::value::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::model_provider::nano_usd;
-
 /// How many bytes of text make a token, about, for estimates. English and code are near four.
 const BYTES_PER_TOKEN: u64 = 4;
+/// Pico-dollars (a price's unit per token) in a nano-dollar.
+const PICO_PER_NANO: u128 = 1000;
 
 /// What a model costs, in micro-dollars per million tokens, which is pico-dollars per token: small enough that every
 /// published price is exact.
@@ -46,7 +46,8 @@ impl Price {
             (usage.cache_read_tokens.unwrap_or(0), self.cache_read.unwrap_or(self.input)),
             (usage.cache_write_tokens.unwrap_or(0), self.cache_write.unwrap_or(self.input)),
         ];
-        nano_usd(parts)
+        let pico: u128 = parts.iter().map(|&(tokens, price)| u128::from(tokens) * u128::from(price)).sum();
+        u64::try_from((pico + PICO_PER_NANO / 2) / PICO_PER_NANO).ok()
     }
 }
 
@@ -110,7 +111,7 @@ pub(super) fn from_responses(usage: &Value) -> Option<Usage> {
 pub(super) fn from_chat(usage: &Value) -> Option<Usage> {
     let details = ("prompt_tokens_details", "completion_tokens_details");
     let mut read = overlapping(usage, "prompt_tokens", "completion_tokens", details.0, details.1)?;
-    let charge = |place: &str| usage.pointer(place).and_then(Value::as_f64).and_then(nano_usd_of);
+    let charge = |place: &str| usage.pointer(place).and_then(Value::as_f64).and_then(nano_usd);
     read.cost_nano_usd = match (charge("/cost"), usage.get("is_byok").and_then(Value::as_bool)) {
         // What is not said is not zero.
         (Some(own), Some(true)) => {
@@ -177,7 +178,7 @@ pub(super) fn from_gemini(usage: &Value) -> Option<Usage> {
 
 /// A charge in dollars, as JSON has it.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just before")]
-fn nano_usd_of(dollars: f64) -> Option<u64> {
+fn nano_usd(dollars: f64) -> Option<u64> {
     const DOLLARS_MAX: f64 = 1e9;
     (dollars.is_finite() && (0.0..DOLLARS_MAX).contains(&dollars)).then(|| (dollars * 1e9).round() as u64)
 }

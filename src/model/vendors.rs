@@ -3,17 +3,21 @@
 //! Nothing is sent to a vendor whose key is not set: the answer names the variable instead.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-use cobuild_protocol::model::{ModelPrice, ProviderReport, ProviderState};
+use cobuild_protocol::{
+    model::{ModelPrice, ProviderReport, ProviderState},
+    value::Usage,
+};
 use futures_util::{
     FutureExt as _, StreamExt,
     future::{BoxFuture, join_all},
     stream::{self, BoxStream},
 };
+use jiff::civil::Date;
 
 use super::{
     answer::{self, Question, RefusedParameters},
@@ -26,7 +30,9 @@ use super::{
     retry::RetryPolicy,
     usage::Price,
 };
-use crate::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest};
+use crate::project::model_provider::{
+    Cost, ModelChunk, ModelError, ModelInfo, ModelParameters, ModelProvider, ModelRequest,
+};
 
 /// How long a vendor's list of models is believed.
 const LIST_FRESH: Duration = Duration::from_mins(10);
@@ -49,6 +55,8 @@ pub struct Vendors {
     lists: Mutex<BTreeMap<Provider, List>>,
     /// Becomes true when this machine has been looked over once.
     looked: tokio::sync::watch::Sender<bool>,
+    /// Models that will stop working, and of which the log says so already.
+    warned: Mutex<BTreeSet<ModelName>>,
     /// Held while a list is asked for, so that a full room does not ask all at once.
     asking: BTreeMap<Provider, tokio::sync::Mutex<()>>,
 }
@@ -100,6 +108,7 @@ impl Vendors {
             retry,
             refused: RefusedParameters::default(),
             lists: Mutex::default(),
+            warned: Mutex::default(),
             looked: tokio::sync::watch::Sender::new(false),
             asking: Provider::ALL.into_iter().map(|provider| (provider, tokio::sync::Mutex::default())).collect(),
         }))
@@ -146,10 +155,18 @@ impl Vendors {
             output_tokens_max: model.output_tokens_max,
             vision: model.vision,
             price,
-            prices_as_of: price.map(|_| self.catalogue.as_of().to_string()),
+            // What runs on somebody's machine is mostly small. Of the edits of a coder of 32 billion parameters 28 % are not
+            // well-formed, of its whole files hardly any (aider's polyglot leaderboard).
+            whole_files: model.name.provider.is_local(),
             canned: false,
             retires_on: model.retired_on.map(|day| day.to_string()),
         }
+    }
+
+    fn cost(&self, name: &str, usage: &Usage) -> Option<Cost> {
+        let row = self.known(&ModelName::parse(name)?)?;
+        let nano_usd = row.cost(usage, today())?;
+        Some(Cost { nano_usd, prices_as_of: Some(self.catalogue.as_of().to_string()) })
     }
 
     /// What to say of a provider without a default model.
@@ -370,6 +387,14 @@ impl Vendors {
         Ok((parsed, model))
     }
 
+    /// What is in use and will stop working is in the log once, not with every prompt.
+    fn warn_once(&self, name: &ModelName, day: Date) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(name.clone()) {
+            tracing::warn!(model = %name, "a model that is in use retires on {day}");
+        }
+    }
+
     /// What to say to a name that cannot be used.
     fn unusable(&self, name: &str) -> ModelError {
         let provider = ModelName::parse(name).map(|name| name.provider);
@@ -386,6 +411,9 @@ impl Vendors {
     ) -> Result<BoxStream<'static, Result<ModelChunk, ModelError>>, ModelError> {
         self.set_defaults(&mut request.parameters);
         let (name, row) = self.resolve(provider, &request.model)?;
+        if let Some(day) = row.as_ref().and_then(|row| row.retired_on) {
+            self.warn_once(&name, day);
+        }
         let ask = Ask::new(name.clone(), row.as_ref(), request)?;
         let chunks = answer::answer(Question {
             endpoint: Arc::clone(self.endpoint(provider)?),
@@ -454,7 +482,11 @@ impl ModelProvider for Vendor {
 
     fn resolve(&self, name: &str) -> Result<ModelInfo, ModelError> {
         let (name, model) = self.vendors.resolve(self.provider, name)?;
-        Ok(model.map_or_else(|| ModelInfo::new(name.to_string()), |model| self.vendors.info(&model)))
+        Ok(self.vendors.info(&model.unwrap_or_else(|| Model::new(name))))
+    }
+
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {
+        self.vendors.cost(model, usage)
     }
 
     fn refresh(&self) -> BoxFuture<'_, Vec<ProviderReport>> {

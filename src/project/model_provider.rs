@@ -40,6 +40,12 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
         future::ready(Vec::new()).boxed()
     }
 
+    /// What this much of a model costs today, with everything that its price depends on: the size of the prompt, what came
+    /// from the cache and what went into it. `None`: nobody knows.
+    fn cost(&self, _model: &str, _usage: &Usage) -> Option<Cost> {
+        None
+    }
+
     /// Asks the model, and where it fails before its first byte, those named after it. The stream yields chunks and ends after [`ModelChunk::Stop`] or the first error; a stream
     /// that ends otherwise was cut off, and the caller must treat it as [`ModelError::Incomplete`].
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>>;
@@ -50,7 +56,7 @@ pub trait ModelProvider: Send + Sync + fmt::Debug + 'static {
 pub struct ModelInfo {
     /// `provider/model`.
     pub name: String,
-    /// Something its users must know, such as "Demo: canned answers, no AI".
+    /// Something its users must know, such as "Demo – canned answers, no AI".
     pub notice: Option<String>,
     /// Most tokens of a request.
     pub context_tokens_max: Option<u64>,
@@ -60,10 +66,10 @@ pub struct ModelInfo {
     pub vision: Option<bool>,
     /// Its answers come from a list: it cannot mend what it wrote, nor sum anything up.
     pub canned: bool,
-    /// What it costs.
+    /// It writes whole files better than edits of them.
+    pub whole_files: bool,
+    /// What it costs at a prompt of usual size, for people; what a call costs is for [`ModelProvider::cost`] to say.
     pub price: Option<ModelPrice>,
-    /// The day of the table that says so, `YYYY-MM-DD`.
-    pub prices_as_of: Option<String>,
     /// The first day on which it no longer works, `YYYY-MM-DD`.
     pub retires_on: Option<String>,
 }
@@ -76,13 +82,13 @@ impl ModelInfo {
     }
 }
 
-/// What so many tokens cost at so many pico-dollars each, all together in nano-dollars, rounded once. Pico-dollars per token
-/// are micro-dollars per million, as prices are kept.
-#[must_use]
-pub fn nano_usd(parts: impl IntoIterator<Item = (u64, u64)>) -> Option<u64> {
-    const PICO_PER_NANO: u128 = 1000;
-    let pico: u128 = parts.into_iter().map(|(tokens, price)| u128::from(tokens) * u128::from(price)).sum();
-    u64::try_from((pico + PICO_PER_NANO / 2) / PICO_PER_NANO).ok()
+/// What was consumed, in money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// In nano-dollars, rounded once.
+    pub nano_usd: u64,
+    /// The day of the table that says so, `YYYY-MM-DD`; `None`: it takes no table to know.
+    pub prices_as_of: Option<String>,
 }
 
 /// One call of a model.

@@ -8,7 +8,7 @@ use cobuild_protocol::{
     Command, CommandFrame, Cursor, Event, EventFrame, ProjectId, ProjectState, RunId, Seq,
     command::{Cancel, Generate},
     frame::{AttachMode, ControlFrame},
-    value::{Outcome, Role},
+    value::{Outcome, Role, Usage},
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use super::{
     Identity, Member, ProjectHandle, ProjectParts, ProjectRegistry, ProjectSettings, Subscription,
     event_log::{Feed, FeedError},
     event_store::SharedStore,
-    model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
+    model_provider::{Cost, ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason},
     page_reader::{PageAddress, PageError, PageKind, PageReader, WebPage},
 };
 use crate::{sandbox::memory::MemoryProvider, store::memory::MemoryStore};
@@ -81,6 +81,15 @@ impl ModelProvider for Puppet {
             let sentence = format!("there is no model {name}; there is demo/puppet");
             Err(ModelError::UnknownModel { sentence, instead: vec!["demo/puppet".into()] })
         }
+    }
+
+    /// By its price, if it has one; whatever a larger prompt costs more is no business of the core.
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {
+        let price = self.resolve(model).ok()?.price?;
+        let part = |tokens: Option<u64>, price: u64| tokens.unwrap_or(0) * price / 1000;
+        let cached = part(usage.cache_read_tokens, price.cache_read.unwrap_or(price.input));
+        let nano_usd = part(usage.input_tokens, price.input) + part(usage.output_tokens, price.output) + cached;
+        Some(Cost { nano_usd, prices_as_of: Some("2026-11-01".into()) })
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelChunk, ModelError>> {

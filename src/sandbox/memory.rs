@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -32,6 +33,9 @@ use crate::project::{
 };
 
 type Files = BTreeMap<FilePath, Bytes>;
+
+/// How long one that has died of its files seems to live.
+const LOSS_NOTICED_AFTER: Duration = Duration::from_millis(50);
 
 /// Makes sandboxes in memory.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +80,7 @@ impl MemoryProvider {
         }
     }
 
-    /// Lets the next sandbox die that files are put into.
+    /// Lets the next sandbox die that files are put into. As with real ones, it takes a moment until that is noticed.
     pub fn lose_at_next_write(&self) {
         self.shared.fragile.store(true, Ordering::Release);
     }
@@ -165,7 +169,12 @@ impl MemorySandbox {
 impl Sandbox for MemorySandbox {
     async fn write(&self, changes: Vec<FileChange>) -> Result<Vec<RefusedChange>, SandboxError> {
         if self.provider.fragile.swap(false, Ordering::AcqRel) {
-            self.end(SandboxHealth::Lost("it was lost".into()));
+            self.alive.cancel();
+            let health = self.health.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LOSS_NOTICED_AFTER).await;
+                health.send_replace(SandboxHealth::Lost("it was lost".into()));
+            });
         }
         self.check_alive()?;
         let mut files = lock(&self.files);

@@ -92,7 +92,7 @@ async fn a_good_job_has_the_seven_steps_and_a_summary_of_what_was_done() {
     said("success", "complete", 100, "Code processing completed successfully!");
     let warnings: Vec<&Value> = events.iter().filter(|event| event["type"] == "warning").collect();
     let warned = |text: &str| warnings.iter().any(|event| event["message"].as_str().expect("text").contains(text));
-    assert!(warned("root (a symbolic link)") && warned("Demo: canned answers, no AI"), "{warnings:?}");
+    assert!(warned("root (a symbolic link)") && warned("Demo – canned answers, no AI"), "{warnings:?}");
 
     let last = events.last().expect("events");
     assert_eq!((&last["type"], &last["message"]), (&json!("summary"), &json!("Processing completed")));

@@ -18,7 +18,7 @@ import { APP, EDIT, FLOOD, PREVIEW, TEMPLATE } from "./fake-app.mjs";
 const PORT = Number(process.env.PORT ?? 3100);
 const SPEED = Number(process.env.SPEED ?? 600);
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
-const NOTICE = "Demo: canned answers, no AI";
+const NOTICE = "Demo – canned answers, no AI";
 const MODEL = "demo/scripted";
 const TYPES = {
   ".html": "text/html",

@@ -26,9 +26,9 @@ pub(super) fn routes(api: Api) -> Api {
                 .gives::<ModelList>(
                     200,
                     "The default, the models, and how each provider is.",
-                    json!({ "default": { "model": "demo/scripted", "notice": "Demo: canned answers, no AI" },
+                    json!({ "default": { "model": "demo/scripted", "notice": "Demo – canned answers, no AI" },
                             "models": [{ "model": "demo/scripted", "default": true,
-                                         "notice": "Demo: canned answers, no AI" }],
+                                         "notice": "Demo – canned answers, no AI" }],
                             "providers": [] }),
                 )
                 .fails(&[STRANGER]);

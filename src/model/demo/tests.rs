@@ -350,7 +350,7 @@ async fn the_first_words_do_not_wait_for_the_last() {
 #[tokio::test]
 async fn other_names_are_unknown() {
     let model = DemoModel::new(DemoConfig::default());
-    assert_eq!(model.default_model().notice.as_deref(), Some("Demo: canned answers, no AI"));
+    assert_eq!(model.default_model().notice.as_deref(), Some("Demo – canned answers, no AI"));
     let mut request = request("x", &[]);
     request.model = "demo/other".to_owned();
     assert!(matches!(model.stream(request).next().await, Some(Err(ModelError::UnknownModel { .. }))));

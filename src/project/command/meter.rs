@@ -1,12 +1,12 @@
 //! What a call of the model consumes. It is put on record however the call ends, also when its run is cancelled in the
 //! middle of it: the vendor's bill does not care.
 
-use cobuild_protocol::{MessageId, model::ModelPrice, value::Usage};
+use cobuild_protocol::{MessageId, value::Usage};
 
 use crate::project::{
     error::ProjectError,
     figures,
-    model_provider::{ModelInfo, ModelRequest, nano_usd},
+    model_provider::{Cost, ModelInfo, ModelRequest},
     run::{CallUsage, JobContext, UpdateBody},
 };
 
@@ -19,9 +19,8 @@ pub(super) struct Meter<'a> {
     message: MessageId,
     turn: u32,
     context_tokens_max: Option<u64>,
-    /// What the model that is asked costs, and of which day that is.
-    price: Option<ModelPrice>,
-    prices_as_of: Option<String>,
+    /// The model that is asked, by name.
+    model: String,
     asked_bytes: usize,
     said_bytes: usize,
     /// What models consumed that failed before another request was made of the call.
@@ -46,8 +45,7 @@ impl<'a> Meter<'a> {
             message,
             turn,
             context_tokens_max: model.context_tokens_max,
-            price: model.price,
-            prices_as_of: model.prices_as_of.clone(),
+            model: model.name.clone(),
             asked_bytes: size_bytes(request),
             said_bytes: 0,
             before: None,
@@ -69,8 +67,7 @@ impl<'a> Meter<'a> {
     /// A model failed, and this one answers.
     pub(super) fn switched(&mut self, model: &ModelInfo) {
         self.context_tokens_max = model.context_tokens_max;
-        self.price = model.price;
-        self.prices_as_of.clone_from(&model.prices_as_of);
+        self.model.clone_from(&model.name);
     }
 
     /// The one that answers now gets a request of its own. What the others consumed stays on the bill.
@@ -134,8 +131,10 @@ impl<'a> Meter<'a> {
     /// The same with our own count of the answer, and what that costs where the model has a price.
     fn estimated(&self, usage: Usage, output_tokens: u64) -> Usage {
         let usage = Usage { output_tokens: Some(output_tokens), estimated: true, ..usage };
-        let cost_nano_usd = self.price.and_then(|price| cost(price, &usage));
-        let prices_as_of = cost_nano_usd.and(self.prices_as_of.clone());
+        let (cost_nano_usd, prices_as_of) = match self.context.parts.models.cost(&self.model, &usage) {
+            Some(Cost { nano_usd, prices_as_of }) => (Some(nano_usd), prices_as_of),
+            None => (None, None),
+        };
         Usage { cost_nano_usd, prices_as_of, ..usage }
     }
 }
@@ -149,20 +148,6 @@ impl Drop for Meter<'_> {
             tracing::info!(message = %self.message, "what a cancelled call consumed is not on record");
         }
     }
-}
-
-/// What this costs by a price, in nano-dollars, rounded once. `None`: the price does not say.
-fn cost(price: ModelPrice, usage: &Usage) -> Option<u64> {
-    if usage.cache_write_1h_tokens.unwrap_or(0) > 0 {
-        return None;
-    }
-    let parts = [
-        (usage.input_tokens, price.input),
-        (usage.output_tokens, price.output),
-        (usage.cache_read_tokens, price.cache_read.unwrap_or(price.input)),
-        (usage.cache_write_tokens, price.cache_write.unwrap_or(price.input)),
-    ];
-    nano_usd(parts.map(|(tokens, price)| (tokens.unwrap_or(0), price)))
 }
 
 /// How much text a request is.

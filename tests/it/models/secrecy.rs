@@ -141,12 +141,16 @@ async fn a_key_shows_nowhere() {
         pages.push_str(&server.get(path).await);
     }
     assert!(pages.contains("claude-brand-new"), "the vendors were asked for their lists: {pages}");
+    for project in ["retiring", "still"] {
+        events.push_str(&prompt(&server.http, &server.url, project, "openai/gpt-7-new", "normal").await);
+    }
     assert!(events.contains("refuses the key in OPENAI_API_KEY"), "the vendor was asked with a bad key");
     assert!(events.contains("does not take this request (400)"), "the vendor's code was left out");
     assert!(events.contains("refused to answer (no reason given)"), "the vendor's reason was left out");
     let first_line = server.first_line.clone();
     let log = server.ended().await;
     assert!(log.contains("the model vendor reported an error"), "the log tells of the errors");
+    assert_eq!(log.matches("retires on 2999-01-01").count(), 1, "and once of a model that will stop working");
     let texts = [("the log", &log), ("events", &events), ("rooms", &rooms), ("pages", &pages), ("output", &first_line)];
     for (what, text) in texts {
         assert!(!text.contains(PLANTED), "{what}: the key is there");

@@ -112,7 +112,7 @@ async fn the_list_has_everything_and_marks_the_default() {
     );
     assert!(entry("anthropic/claude-brand-new").get("price").is_none(), "unknown, not free");
     assert!(models.iter().any(|entry| entry["model"] == "groq/openai/gpt-oss-20b"), "the table's rows stay");
-    assert_eq!(entry("demo/scripted")["notice"], "Demo: canned answers, no AI");
+    assert_eq!(entry("demo/scripted")["notice"], "Demo – canned answers, no AI");
     let report = |name: &str| {
         let providers = list["providers"].as_array().expect("a list");
         providers.iter().find(|report| report["provider"] == name).unwrap_or_else(|| panic!("{name}")).clone()

@@ -1053,7 +1053,7 @@ export type ModelEntry = {
  */
 model: string,
 /**
- * Something its users must know, such as "Demo: canned answers, no AI" or "Retires on 2026-12-11".
+ * Something its users must know, such as "Demo – canned answers, no AI" or "Retires on 2026-12-11".
  */
 notice?: string,
 /**
@@ -1107,7 +1107,7 @@ export type ModelNotice = {
  */
 model: string,
 /**
- * Such as "Demo: canned answers, no AI".
+ * Such as "Demo – canned answers, no AI".
  */
 notice?: string, };
 

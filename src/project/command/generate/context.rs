@@ -37,6 +37,7 @@ pub(super) struct View {
     important: Vec<FilePath>,
     conversation: Conversation,
     layout: Layout,
+    whole_files: bool,
     prompt_bytes: usize,
     budget_bytes: usize,
     parts: PromptParts,
@@ -64,6 +65,7 @@ impl View {
             conversation,
             prompt_bytes: wish.prompt.len() + wish.background.as_ref().map_or(0, String::len),
             layout: context.layout,
+            whole_files: model.whole_files,
             budget_bytes: budget(model),
             parts: PromptParts::default(),
         };
@@ -90,8 +92,9 @@ impl View {
         self.budget_bytes
     }
 
-    /// Another model is asked: its window counts from now on.
+    /// Another model is asked: what it takes and what it is good at counts from now on.
     pub(super) fn adopt(&mut self, model: &ModelInfo) {
+        self.whole_files = model.whole_files;
         self.budget_bytes = budget(model);
     }
 
@@ -146,6 +149,7 @@ impl View {
         let history: Vec<PromptTurn> = self.conversation.turns.iter().map(|(_, turn)| turn.clone()).collect();
         let context = PromptContext {
             layout: self.layout,
+            whole_files: self.whole_files,
             files: self.files.clone(),
             important: self.important.clone(),
             summary: self.conversation.summary.as_deref().map(summary::turn),

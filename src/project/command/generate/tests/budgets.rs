@@ -58,7 +58,8 @@ async fn a_cancelled_call_has_a_price_too() {
 async fn cancelled_after_400_characters(room: &mut TestRoom, ada: &mut Client) -> Usage {
     let run = ada.generate("Say more").await;
     let call = room.call().await;
-    call.send(Ok(ModelChunk::Usage(Usage { output_tokens: Some(1), ..usage(Some(7)) })));
+    let known = Usage { output_tokens: Some(1), cache_read_tokens: Some(1000), ..usage(Some(7)) };
+    call.send(Ok(ModelChunk::Usage(known)));
     call.text(&"more ".repeat(80));
     ada.wait_for(|frame| matches!(frame.event, Event::TextDelta(_))).await;
     ada.cancel(run).await;
@@ -132,15 +133,15 @@ async fn merging_for_an_apply_is_within_the_budget_of_the_project() {
 
 #[tokio::test]
 async fn a_cancelled_call_of_a_model_with_a_price_counts() {
-    let price = ModelPrice { input: 2_000_000, output: 10_000_000, cache_read: None, cache_write: None };
-    let info = ModelInfo { price: Some(price), prices_as_of: Some("2026-11-01".into()), ..ModelInfo::default() };
-    let budget = Budget { cost_nano_usd: Some(1_200_000), tokens: None };
+    let price = ModelPrice { input: 2_000_000, output: 10_000_000, cache_read: Some(100_000), cache_write: None };
+    let info = ModelInfo { price: Some(price), ..ModelInfo::default() };
+    let budget = Budget { cost_nano_usd: Some(1_300_000), tokens: None };
     let settings = ProjectSettings { project_budget: budget, ..ProjectSettings::default() };
     let mut room = TestRoom::with_settings(settings, info).await;
     let mut ada = room.enter("Ada").await;
     let usage = cancelled_after_400_characters(&mut room, &mut ada).await;
-    // A hundred tokens each way.
-    assert_eq!((usage.output_tokens, usage.cost_nano_usd), (Some(100), Some(1_200_000)));
+    // A hundred tokens each way, and a thousand from the cache.
+    assert_eq!((usage.output_tokens, usage.cost_nano_usd), (Some(100), Some(1_300_000)));
     assert_eq!(usage.prices_as_of.as_deref(), Some("2026-11-01"));
     let run = ada.generate("Say more").await;
     assert_eq!(ada.wait_for_end(run).await, Outcome::Failed);
