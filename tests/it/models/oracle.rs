@@ -63,9 +63,11 @@ async fn ask_genai(server: &FaultServer, model: &'static str, kind: AdapterKind,
     theirs
 }
 
-/// Where an answer that both read to its end is not the same for both: whose, in which stream, what – what we say of it and
-/// what they do – and why. Whatever is not here must be equal.
-const DIFFERENCES: [(&str, &[&str], &str, &str, &str, &str); 8] = [
+/// Whose answer, in which streams, what of it, what we say of it and what they do, and why.
+type Difference = (&'static str, &'static [&'static str], &'static str, &'static str, &'static str, &'static str);
+
+/// Where an answer that both read to its end is not the same for both. Whatever is not here must be equal.
+const DIFFERENCES: [Difference; 8] = [
     (
         "openrouter",
         &["recorded"],
