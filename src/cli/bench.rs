@@ -62,9 +62,9 @@ enum BenchPart {
     /// The bare loop
     #[command(hide = true)]
     Floor(rooms::FloorArgs),
-    /// A whole server with a model that speaks at a given pace
+    /// A whole server with a model that says what it is told over a socket
     #[command(hide = true)]
-    Paced,
+    Told,
 }
 
 /// Why a measurement could not be made.
@@ -96,7 +96,7 @@ impl From<tokio_tungstenite::tungstenite::Error> for BenchError {
 pub(super) async fn run(args: BenchArgs, config: &Config) -> Result<ExitCode, CliError> {
     match &args.part {
         Some(BenchPart::Floor(floor)) => rooms::floor(floor)?,
-        Some(BenchPart::Paced) => rooms::paced_server(config).await?,
+        Some(BenchPart::Told) => rooms::told_server(config).await?,
         _ => {
             // A thread of its own: what it pins and how it blocks is nobody else's business.
             let measured = thread::Builder::new().name("bench".into()).spawn(move || measure(&args))?;

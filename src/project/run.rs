@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cobuild_protocol::{
     Event, FilePath, MessageId, PackageSpec, RequestId, RunId, Seq,
     command::LeaveOut,
+    event::SandboxChanged,
     value::{ContentHash, FileOrigin, GenerateMode, ImageType, Usage},
 };
 use futures_util::FutureExt;
@@ -209,6 +210,8 @@ pub(crate) enum UpdateBody {
     Compacted(Result<(), compaction::Stopped>),
     /// The job is over and everything it used is free again.
     Ended(Result<(), ProjectError>),
+    /// A sandbox is being made, and this is how far that is.
+    SandboxMaking { generation: u64, changed: SandboxChanged },
     /// A sandbox was made, or could not be.
     Sandbox(super::sandbox_link::SandboxMade),
     /// A sandbox that was to stop is gone.

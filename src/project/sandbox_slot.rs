@@ -121,6 +121,7 @@ impl SandboxSlot {
             project: self.project.clone(),
             reporter: self.reporter(),
             tree: tree.subscribe(),
+            generation: self.generation,
             state,
             id,
         };
@@ -131,6 +132,11 @@ impl SandboxSlot {
             let Some(result) = cancel.run_until_cancelled(maker.make()).await else { return };
             let _ = reporter.report(UpdateBody::Sandbox(SandboxMade { generation, result })).await;
         });
+    }
+
+    /// A sandbox is being made. One that is to stop by now is not spoken of as if it came.
+    pub(crate) fn on_making(&self, generation: u64, changed: SandboxChanged) -> Vec<Event> {
+        if generation == self.generation { vec![Event::SandboxChanged(changed)] } else { Vec::new() }
     }
 
     /// A sandbox was made, or could not be.
@@ -362,6 +368,7 @@ struct Maker {
     project: ProjectId,
     reporter: Reporter,
     tree: watch::Receiver<Arc<Tree>>,
+    generation: u64,
     state: SandboxState,
     id: String,
 }
@@ -404,7 +411,7 @@ impl Maker {
         let sandbox = Some(self.id.clone());
         let changed = SandboxChanged { state: self.state, provider, sandbox, parked: false, detail, error: None };
         // The actor has gone: the job is cancelled in a moment.
-        let _ = self.reporter.event(Event::SandboxChanged(changed)).await;
+        let _ = self.reporter.report(UpdateBody::SandboxMaking { generation: self.generation, changed }).await;
     }
 
     /// Whether `package.json` asks for more than the template's packages.

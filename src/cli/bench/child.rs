@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -101,14 +101,6 @@ impl Process {
 
     pub(super) fn cpu(&self) -> io::Result<CpuClock> {
         CpuClock::of(self.child.id())
-    }
-
-    /// A line on its standard input.
-    pub(super) fn tell(&mut self, line: &str) -> io::Result<()> {
-        match &mut self.input {
-            Some(input) => input.write_all(format!("{line}\n").as_bytes()),
-            None => Ok(()),
-        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Fan-out: what it costs the server to tell everybody in a room what happens.
 //!
 //! The server under test is the whole one – actor, log on disk, ring, WebSockets – with one part of ours: a model that
-//! speaks at a given pace. Beside it, in every round, runs the floor: a bare loop that sends the same number of frames of
-//! the same size, one `send` per delivery. Both are pinned to one core, the viewers to another. The figure is CPU seconds
-//! per million deliveries; other work on the machine moves it far less than it moves the clock on the wall.
+//! says what comes over a socket. Beside it, in every round, runs the floor: a bare loop that reads the same from a socket
+//! and sends as many frames of the same size, one `send` per delivery. Both are pinned to one core; whoever speaks and
+//! the viewers are one thread on another. The figure is CPU seconds per million deliveries; other work on the machine
+//! moves it far less than it moves the clock on the wall.
 
 mod floor;
-mod pace;
 mod publisher;
+mod speaker;
 mod viewers;
 
 use std::time::{Duration, Instant};
@@ -16,9 +17,12 @@ use clap::Args;
 
 pub(super) use self::{
     floor::{FloorArgs, run as floor},
-    publisher::serve as paced_server,
+    publisher::serve as told_server,
 };
-use self::{pace::Plan, viewers::Viewers};
+use self::{
+    speaker::{Plan, Speaker},
+    viewers::Viewers,
+};
 use super::{
     BenchError,
     child::{Process, TemporaryFolder},
@@ -107,7 +111,7 @@ struct Outcome {
     /// Events missing, doubled or out of order; must be 0.
     gaps: u64,
     frame_size_bytes: usize,
-    /// The server's memory per viewer in a quiet room.
+    /// The server's memory per viewer in a quiet room, but for each room's first.
     idle_kib: f64,
 }
 
@@ -203,50 +207,73 @@ fn server_round(cores: &Cores, crowd: Crowd, plan: &Plan) -> Result<Outcome, Ben
     let folder = TemporaryFolder::new()?;
     let data = folder.path().display().to_string();
     cores.pin_to(0)?;
-    let arguments = ["bench", "paced", "--port", "0", "--data-dir", &data, "--sandbox-provider", "none"];
-    let mut server = Process::start(&arguments, &[("LOG_LEVEL", "error")])?;
+    let arguments = ["bench", "told", "--port", "0", "--data-dir", &data, "--sandbox-provider", "none"];
+    let server = Process::start(&arguments, &[("LOG_LEVEL", "error")])?;
     cores.pin_to(1)?;
     let projects = crowd.projects();
     for project in &projects {
         http::create_project(server.address(), project)?;
     }
+    // What a room takes, whoever is in it, is no viewer's.
+    let mut first = Viewers::join(server.address(), &projects, 1)?;
+    first.wait_until_quiet(QUIET)?;
     let before = server.memory()?;
+    drop(first);
     let mut viewers = Viewers::join(server.address(), &projects, crowd.viewers)?;
     viewers.wait_until_quiet(QUIET)?;
-    let idle_kib = (server.memory()?.pss_mib - before.pss_mib) * 1024.0 / crowd.people() as f64;
-    let prompt = serde_json::to_string(plan).map_err(std::io::Error::from)?;
-    viewers.prompt(&prompt)?;
-    watch(&mut server, viewers, plan, idle_kib)
+    let more = crowd.people().saturating_sub(crowd.rooms) as f64;
+    let idle_kib = (server.memory()?.pss_mib - before.pss_mib) * 1024.0 / more;
+    let speaker = Speaker::new(plan.clone())?;
+    viewers.prompt(&speaker.address()?.to_string())?;
+    watch(&server, crowd, viewers, speaker, idle_kib)
 }
 
 /// One round of the floor.
 fn floor_round(cores: &Cores, crowd: Crowd, plan: &Plan, frame_size_bytes: usize) -> Result<Outcome, BenchError> {
     let (rooms, viewers) = (crowd.rooms.to_string(), crowd.viewers.to_string());
     let frame_bytes = frame_size_bytes.to_string();
+    let speaker = Speaker::new(plan.clone())?;
+    let told_at = speaker.address()?.to_string();
     cores.pin_to(0)?;
-    let arguments = ["bench", "floor", "--rooms", &rooms, "--viewers", &viewers, "--frame-bytes", &frame_bytes];
-    let mut floor = Process::start(&arguments, &[])?;
+    let arguments = [
+        "bench",
+        "floor",
+        "--rooms",
+        &rooms,
+        "--viewers",
+        &viewers,
+        "--frame-bytes",
+        &frame_bytes,
+        "--speaker",
+        &told_at,
+    ];
+    let floor = Process::start(&arguments, &[])?;
     cores.pin_to(1)?;
     let viewers = Viewers::connect(floor.address(), crowd.people())?;
-    floor.tell(&serde_json::to_string(plan).map_err(std::io::Error::from)?)?;
-    watch(&mut floor, viewers, plan, f64::NAN)
+    watch(&floor, crowd, viewers, speaker, f64::NAN)
 }
 
-/// Reads until everybody has everything. What the process under test spends meanwhile is the figure.
-fn watch(process: &mut Process, mut viewers: Viewers, plan: &Plan, idle_kib: f64) -> Result<Outcome, BenchError> {
+/// Speaks, and reads until everybody has everything. What the process under test spends meanwhile is the figure.
+fn watch(
+    process: &Process,
+    crowd: Crowd,
+    mut viewers: Viewers,
+    mut speaker: Speaker,
+    idle_kib: f64,
+) -> Result<Outcome, BenchError> {
+    let waiting = Instant::now();
+    while speaker.listening()? < crowd.rooms {
+        viewers.read_once()?;
+        within(waiting, "no room listens to what is said")?;
+    }
+    viewers.wait_until_quiet(QUIET)?;
     let clock = process.cpu()?;
     let (cpu_before, began) = (clock.now()?, Instant::now());
-    let mut told = 0;
-    while !viewers.have_all(plan.events) {
+    speaker.begin();
+    while !viewers.have_all(speaker.events()) {
+        speaker.speak(viewers.complete())?;
         viewers.read_once()?;
-        let complete = viewers.complete();
-        if plan.wants_word(told, complete) {
-            process.tell(&complete.to_string())?;
-            told = complete;
-        }
-        if began.elapsed() > ROUND_MAX {
-            return Err(BenchError::Unexpected(format!("after {ROUND_MAX:?} only {complete} events were complete")));
-        }
+        within(began, "not everybody has everything")?;
     }
     let (cpu, wall) = (clock.now()?.saturating_sub(cpu_before), began.elapsed());
     let mut seen = viewers.into_seen();
@@ -260,4 +287,11 @@ fn watch(process: &mut Process, mut viewers: Viewers, plan: &Plan, idle_kib: f64
         frame_size_bytes: seen.frame_size_bytes,
         idle_kib,
     })
+}
+
+fn within(began: Instant, else_: &str) -> Result<(), BenchError> {
+    if began.elapsed() <= ROUND_MAX {
+        return Ok(());
+    }
+    Err(BenchError::Unexpected(format!("after {ROUND_MAX:?} {else_}")))
 }

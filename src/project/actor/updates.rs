@@ -42,6 +42,9 @@ impl ProjectActor {
             UpdateBody::Compacted(result) => self.compacted(result),
             UpdateBody::Settled { id, result } => self.settle(id, stamp.by, result, batch),
             UpdateBody::Ended(result) => self.end_run(stamp.run, result, batch),
+            UpdateBody::SandboxMaking { generation, changed } => {
+                batch.push_all(self.sandbox.on_making(generation, changed), &Stamp::default());
+            }
             UpdateBody::Sandbox(made) => {
                 let events = self.sandbox.on_made(made, &self.tree, &self.parts.store);
                 batch.push_all(events, &Stamp::default());

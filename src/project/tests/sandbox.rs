@@ -1,6 +1,7 @@
 //! Sandboxes come and go; what happens in them comes back into the project.
 
 use super::*;
+use crate::project::run::UpdateBody;
 
 #[tokio::test]
 async fn packages_are_installed_before_the_files_arrive_and_come_back_into_the_tree() {
@@ -293,4 +294,26 @@ async fn a_sandbox_that_was_kept_warm_shows_its_preview() {
     // Whatever else was to be said of it has been said when a process has run in it.
     accepted_run_end(&mut ada, exec("echo hi")).await;
     assert_eq!(ada.state().await.preview.state, PreviewState::Ready);
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_sandbox_in_the_making_counts_no_longer_when_it_is_stopped() {
+    let room = TestRoom::new().await;
+    let (updates, mut reported) = tokio::sync::mpsc::channel(16);
+    let (tree, _) = tokio::sync::watch::channel(Arc::new(crate::project::file_tree::Tree::new()));
+    let mut slot = crate::project::sandbox_slot::SandboxSlot::new(
+        room.registry.parts().clone(),
+        "p".parse().unwrap(),
+        updates,
+        tokio_util::task::TaskTracker::new(),
+        tokio_util::sync::CancellationToken::new(),
+        "http://preview".into(),
+        &cobuild_protocol::value::SandboxInfo::default(),
+    );
+    slot.ensure(&tree);
+    let told = within(reported.recv()).await.unwrap();
+    let UpdateBody::SandboxMaking { generation, changed } = told.body else { panic!("{told:?}") };
+    assert_eq!(slot.on_making(generation, changed.clone()), [Event::SandboxChanged(changed.clone())]);
+    slot.stop();
+    assert_eq!(slot.on_making(generation, changed), []);
 }

@@ -113,16 +113,21 @@ async fn packages_come_before_files_and_files_before_commands() {
 async fn what_is_no_package_is_told_before_anything_is_installed() {
     let server = TestServer::start().await;
     create_sandbox(&server, "p").await;
-    let reply = "<package>axios</package><package>--registry=evil</package>";
-    let told = stream(&server, APPLY, "p", json!({ "response": reply })).await;
-    let at = |wanted: &dyn Fn(&Value) -> bool| told.iter().position(wanted).unwrap_or_else(|| panic!("{told:?}"));
-    let refused = at(&|event| {
-        let output = event["output"].as_str().unwrap_or_default();
-        event["type"] == "package_output" && output.starts_with("'--registry=evil' was not installed: ")
-    });
-    assert_eq!(refused, at(&|event| event["type"] == "parsed") + 1, "{told:?}");
-    assert!(refused < at(&|event| event["stage"] == "packages"), "{told:?}");
-    assert_eq!(told.last().expect("events")["message"], "Code applied with 1 errors");
+    let named = json!({ "response": "<package>axios</package><package>--registry=evil</package>" });
+    let asked = json!({ "response": "<package>axios</package>", "packages": ["--registry=evil"] });
+    for body in [named, asked] {
+        let told = stream(&server, APPLY, "p", body).await;
+        let at = |wanted: &dyn Fn(&Value) -> bool| told.iter().position(wanted).unwrap_or_else(|| panic!("{told:?}"));
+        let refused = at(&|event| {
+            let output = event["output"].as_str().unwrap_or_default();
+            event["type"] == "package_output" && output.starts_with("'--registry=evil' was not installed: ")
+        });
+        assert_eq!(refused, at(&|event| event["type"] == "parsed") + 1, "{told:?}");
+        assert_eq!(told.last().expect("events")["message"], "Code applied with 1 errors", "{told:?}");
+        // What was installed already is not installed again.
+        let installed = told.iter().position(|event| event["stage"] == "packages");
+        assert!(installed.is_none_or(|installed| refused < installed), "{told:?}");
+    }
 }
 
 #[tokio::test]
