@@ -114,6 +114,15 @@ fn repairs(client: &WsClient) -> Vec<String> {
     events(client).into_iter().filter_map(repair).collect()
 }
 
+/// Why the preview could not be looked at.
+fn unchecked(client: &WsClient) -> Vec<String> {
+    let reason = |event: Event| match event {
+        Event::PreviewUnchecked(unchecked) => Some(unchecked.reason),
+        _ => None,
+    };
+    events(client).into_iter().filter_map(reason).collect()
+}
+
 /// What pages of the preview said was wrong.
 fn thrown(client: &WsClient) -> Vec<String> {
     let thrown = |event: Event| match event {
@@ -136,7 +145,8 @@ async fn mend(server: &TestServer, fixer: &Fixer, browser: Option<&Browser>, cas
     let (repairs, thrown) = (repairs(&client), thrown(&client));
     let rounds = u32::try_from(repairs.len()).expect("few");
     if outcome != Outcome::Completed || !(1..=ROUNDS_MAX).contains(&rounds) {
-        return Err(format!("{outcome:?} after {rounds} rounds {error:?}: {repairs:#?}"));
+        let unseen = unchecked(&client);
+        return Err(format!("{outcome:?} after {rounds} rounds {error:?}: {repairs:#?}; not seen: {unseen:?}"));
     }
     if !repairs[0].contains(&case.says) {
         return Err(format!("“{}” was expected, not {:?}", case.says, repairs[0]));
@@ -255,14 +265,7 @@ async fn what_cannot_be_looked_at_is_not_called_well() {
     client.lines.clear();
     let run = generate(&mut client, "unseen").await;
     assert_eq!(end(&mut client, run).await.0, Outcome::Completed, "what is not known to be broken is not mended");
-    let events = events(&client);
-    let reasons: Vec<_> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::PreviewUnchecked(unchecked) => Some(unchecked.reason.as_str()),
-            _ => None,
-        })
-        .collect();
+    let (events, reasons) = (events(&client), unchecked(&client));
     assert_eq!(reasons, ["the dev server goes on serving src/App.jsx as it was before the change"]);
     assert!(!events.iter().any(|event| matches!(event, Event::PreviewChanged(_))), "nobody says that it is well");
     let preview = server.json("/api/v1/projects/p").await["state"]["preview"].clone();

@@ -72,6 +72,7 @@ async fn lists_are_read_joined_and_kept() {
     assert!(!names.iter().any(|known| known == "anthropic/claude-opus-5-5"), "the vendor no longer lists it");
     let retiring = models.resolve("openai/gpt-7-new").expect("listed");
     assert_eq!(retiring.notice.as_deref(), Some("Retires on 2999-01-01"));
+    assert!(!retiring.whole_files);
 }
 
 #[tokio::test]
@@ -111,6 +112,8 @@ async fn servers_on_this_machine_are_found() {
     let window = |name: &str| models.resolve(name).expect("listed").context_tokens_max;
     assert_eq!(window("ollama/qwen3:8b"), Some(8192), "as it is loaded");
     assert_eq!(window("ollama/llama4:70b"), Some(4096), "what it would get");
+    let whole_files = |name: &str| models.resolve(name).expect("one can ask for it").whole_files;
+    assert!(whole_files("ollama/qwen3:8b") && whole_files("ollama/not-listed"), "small ones are weak at edits");
     assert!(ask(&models, "ollama/qwen3:8b", "normal").await.stop.is_some());
     assert!(server.seen().iter().all(|seen| !seen.headers.contains_key("authorization")), "no key, no header");
 }

@@ -147,7 +147,7 @@ async fn get_current(
     target: &str,
     written: &BTreeMap<FilePath, String>,
 ) -> Result<Answer, SandboxError> {
-    let content = key(target).parse::<FilePath>().ok().and_then(|path| written.get(&path));
+    let content = made_from(target, written);
     let started = tokio::time::Instant::now();
     loop {
         let answer = dev_server::get(link, target).await?;
@@ -162,6 +162,13 @@ async fn get_current(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What a module must have been made from, where it tells. Data comes with a source map, too, but one that holds the script
+/// that was made of it.
+fn made_from<'a>(target: &str, written: &'a BTreeMap<FilePath, String>) -> Option<&'a String> {
+    let path = key(target).parse::<FilePath>().ok()?;
+    if COMPILED.contains(&path.extension()) { written.get(&path) } else { None }
 }
 
 /// Whether a served module was made from this text, which its source map tells; `None`: it has none.
@@ -289,6 +296,20 @@ mod tests {
         check("src/a.json", "", Some("EOF"));
         check("src/a.json", "\u{feff}[1]\n", None);
         check("public/a.json", "{", None);
+    }
+
+    #[test]
+    fn only_scripts_tell_what_they_were_made_from() {
+        let file = |path: &str| (path.parse().expect("valid"), "text".to_owned());
+        let written = BTreeMap::from([file("src/a.jsx"), file("src/a.json"), file("src/a.css")]);
+        for (target, tells) in [
+            ("/src/a.jsx?t=1", true),
+            ("/src/a.json?import", false),
+            ("/src/a.css?cobuild-look=1", false),
+            ("/src/b.jsx", false),
+        ] {
+            assert_eq!(made_from(target, &written).is_some(), tells, "{target}");
+        }
     }
 
     #[test]

@@ -222,3 +222,19 @@ async fn a_summary_is_asked_of_the_next_model_within_its_window() {
     }
     panic!("it never outgrew the window");
 }
+
+#[tokio::test]
+async fn only_a_model_that_is_weak_at_edits_is_told_to_write_whole_files() {
+    let info = ModelInfo { whole_files: true, ..ModelInfo::default() };
+    let mut room = TestRoom::with_settings(ProjectSettings::default(), info).await;
+    let mut ada = room.enter("Ada").await;
+    let run = ada.generate("Say hi").await;
+    let is_told = |call: &Call| call.request.system.contains("# Whole files only");
+    let call = room.call().await;
+    assert!(is_told(&call));
+    call.switch(&with_window(1_000_000));
+    let call = room.call().await;
+    assert!(!is_told(&call), "the one that takes over is not");
+    call.answer(APP);
+    assert_eq!(ada.wait_for_end(run).await, Outcome::Completed);
+}
