@@ -21,7 +21,7 @@ pub use self::{
         ConversationCleared, ConversationCompacted, ConversationUpdated, FileDelta, FileStarted, MessageAdded,
         ReasoningDelta, ReplyDelta, TextDelta,
     },
-    model::{ContextTrimmed, ModelSwitched, TurnStarted, UsageUpdated},
+    model::{ContextTrimmed, ModelRetried, ModelSwitched, TurnStarted, UsageUpdated},
     people::{ParticipantJoined, ParticipantLeft, RoleChanged},
     run::{QueueChanged, Reverted, RunFinished, RunQueued, RunStarted},
     sandbox::{
@@ -76,6 +76,8 @@ pub enum Event {
     RunFinished(RunFinished),
     /// A message was added to the conversation; an assistant's grows by deltas.
     MessageAdded(MessageAdded),
+    /// A model failed before its first byte, and is asked again.
+    ModelRetried(ModelRetried),
     /// A model failed before its first byte; the next one that was named writes the message.
     ModelSwitched(ModelSwitched),
     /// The assistant's prose went on.
@@ -165,6 +167,7 @@ impl Event {
             Self::RunStarted(_) => "run_started",
             Self::RunFinished(_) => "run_finished",
             Self::MessageAdded(_) => "message_added",
+            Self::ModelRetried(_) => "model_retried",
             Self::ModelSwitched(_) => "model_switched",
             Self::TextDelta(_) => "text_delta",
             Self::ReasoningDelta(_) => "reasoning_delta",

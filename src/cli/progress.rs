@@ -81,6 +81,10 @@ impl Progress {
                 let role = changed.role.map_or("nobody here any more", wording::role);
                 faint(to, &format!("{} is {role} now", who(changed.participant)))
             }
+            Event::ModelRetried(retried) => {
+                let (why, seconds) = (&retried.error.message, retried.after_ms.div_ceil(1000));
+                faint(to, &format!("{why}; asked again in {seconds} s"))
+            }
             Event::ModelSwitched(switched) => {
                 let why = &switched.error.message;
                 bad(to, &format!("{} did not answer: {why}; {} does", switched.from, switched.to))

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use cobuild_protocol::value::Usage;
@@ -26,7 +27,7 @@ use super::{
     vendor_error::VendorError,
     wire::{self, Wire},
 };
-use crate::project::model_provider::{ModelChunk, ModelError, StopReason};
+use crate::project::model_provider::{ModelChunk, ModelError, Retry, StopReason};
 
 /// How often one answer is continued by the vendor's token. Each leg is as long as the vendor's own default cap, so
 /// this is far beyond any app.
@@ -90,6 +91,8 @@ struct Answering {
     /// What ends the stream after `ready`; `None` after a stop.
     over: Option<Option<ModelError>>,
     retried: u32,
+    /// How long to wait before the next call.
+    pause: Option<Duration>,
     continued: u32,
     continuation: Option<String>,
     /// Whether text or reasoning went out: then nothing is tried again.
@@ -116,6 +119,7 @@ impl Answering {
             ready: VecDeque::new(),
             over: None,
             retried: 0,
+            pause: None,
             continued: 0,
             continuation: None,
             delivered: false,
@@ -133,8 +137,11 @@ impl Answering {
             if let Some(over) = &mut self.over {
                 return over.take().map(Err);
             }
+            if let Some(wait) = self.pause.take() {
+                tokio::time::sleep(wait).await;
+            }
             if let Err(failure) = self.advance().await {
-                self.recover(failure).await;
+                self.recover(failure);
             }
         }
     }
@@ -207,8 +214,8 @@ impl Answering {
                 self.report_usage(false);
             }
             ModelChunk::Stop(stop) => self.stop(stop, token),
-            // A wire knows one model.
-            ModelChunk::Switched(switch) => self.ready.push_back(ModelChunk::Switched(switch)),
+            // A wire knows one model, and one attempt.
+            ModelChunk::Switched(_) | ModelChunk::Retried(_) => self.ready.push_back(chunk),
         }
     }
 
@@ -244,7 +251,7 @@ impl Answering {
     }
 
     /// Tries again, or ends the answer with the failure.
-    async fn recover(&mut self, failure: Failure) {
+    fn recover(&mut self, failure: Failure) {
         let wait = self.question.retry.wait(&failure, self.retried).filter(|_| !self.delivered);
         if let Some(wait) = wait {
             tracing::info!(
@@ -255,7 +262,9 @@ impl Answering {
             );
             self.leave();
             self.retried += 1;
-            tokio::time::sleep(wait).await;
+            self.pause = Some(wait);
+            let retry = Retry { attempt: self.retried, wait, error: failure.error };
+            self.ready.push_back(ModelChunk::Retried(Box::new(retry)));
             return;
         }
         let cut_off = self.delivered || self.said.is_some();

@@ -95,7 +95,7 @@ impl Failover {
                 self.delivered = true;
                 chunk
             }
-            ModelChunk::Switched(_) => chunk,
+            ModelChunk::Switched(_) | ModelChunk::Retried(_) => chunk,
         }
     }
 

@@ -182,10 +182,23 @@ pub enum ModelChunk {
     Reasoning(String),
     /// What has been consumed so far, every attempt included; a later one replaces it.
     Usage(Usage),
+    /// The model failed before its first byte, and is asked again after a while.
+    Retried(Box<Retry>),
     /// A model failed before its first byte; this one of the fallbacks is asked now.
     Switched(Box<Switch>),
     /// The model's own terminal marker. Nothing follows.
     Stop(StopReason),
+}
+
+/// Another attempt with the same model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Which one after the first; from 1.
+    pub attempt: u32,
+    /// How long it is waited before it.
+    pub wait: Duration,
+    /// What went wrong.
+    pub error: ModelError,
 }
 
 /// From a model that failed to the next.

@@ -370,7 +370,7 @@ by?: ParticipantId,
 /**
  * The command that caused it; on the first event of that command only.
  */
-command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "model_switched" } & ModelSwitched | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "turn_started" } & TurnStarted | { "type": "usage_updated" } & UsageUpdated | { "type": "context_trimmed" } & ContextTrimmed | { "type": "conversation_compacted" } & ConversationCompacted | { "type": "reverted" } & Reverted | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError | { "type": "preview_unchecked" } & PreviewUnchecked);
+command?: RequestId, } & ({ "type": "project_created" } & ProjectCreated | { "type": "participant_joined" } & ParticipantJoined | { "type": "participant_left" } & ParticipantLeft | { "type": "run_queued" } & RunQueued | { "type": "run_started" } & RunStarted | { "type": "run_finished" } & RunFinished | { "type": "message_added" } & MessageAdded | { "type": "model_retried" } & ModelRetried | { "type": "model_switched" } & ModelSwitched | { "type": "text_delta" } & TextDelta | { "type": "reasoning_delta" } & ReasoningDelta | { "type": "reply_delta" } & ReplyDelta | { "type": "file_started" } & FileStarted | { "type": "file_delta" } & FileDelta | { "type": "file_written" } & FileWritten | { "type": "file_deleted" } & FileDeleted | { "type": "file_renamed" } & FileRenamed | { "type": "file_refused" } & FileRefused | { "type": "file_conflicted" } & FileConflicted | { "type": "conflict_resolved" } & ConflictResolved | { "type": "file_locked" } & FileLocked | { "type": "file_unlocked" } & FileUnlocked | { "type": "restored" } & Restored | { "type": "turn_started" } & TurnStarted | { "type": "usage_updated" } & UsageUpdated | { "type": "context_trimmed" } & ContextTrimmed | { "type": "conversation_compacted" } & ConversationCompacted | { "type": "reverted" } & Reverted | { "type": "repository_imported" } & RepositoryImported | { "type": "queue_changed" } & QueueChanged | { "type": "role_changed" } & RoleChanged | { "type": "conversation_updated" } & ConversationUpdated | { "type": "conversation_cleared" } & ConversationCleared | { "type": "packages_detected" } & PackagesDetected | { "type": "install_started" } & InstallStarted | { "type": "install_output" } & ProcessOutput | { "type": "install_finished" } & InstallFinished | { "type": "exec_started" } & ExecStarted | { "type": "exec_output" } & ProcessOutput | { "type": "exec_finished" } & ExecFinished | { "type": "sandbox_changed" } & SandboxChanged | { "type": "preview_changed" } & PreviewChanged | { "type": "preview_error" } & PreviewError | { "type": "preview_unchecked" } & PreviewUnchecked);
 
 /**
  * One step of a project's evolution.
@@ -1131,6 +1131,27 @@ cache_read?: number,
  * Input written to the cache; absent: as fresh input.
  */
 cache_write?: number, };
+
+/**
+ * A model failed before its first byte in a way that may pass. It is asked the same again, after a while.
+ */
+export type ModelRetried = {
+/**
+ * The message it is to write.
+ */
+message: MessageId,
+/**
+ * Which time it is that it is asked again; from 1.
+ */
+attempt: number,
+/**
+ * When it is asked again, counted from this event; in milliseconds.
+ */
+after_ms: number,
+/**
+ * What went wrong.
+ */
+error: ErrorBody, };
 
 /**
  * A model failed before its first byte, and `generate` named others.

@@ -64,6 +64,19 @@ pub struct ContextTrimmed {
     pub context_tokens_max: Option<u64>,
 }
 
+/// A model failed before its first byte in a way that may pass. It is asked the same again, after a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ModelRetried {
+    /// The message it is to write.
+    pub message: MessageId,
+    /// Which time it is that it is asked again; from 1.
+    pub attempt: u32,
+    /// When it is asked again, counted from this event; in milliseconds.
+    pub after_ms: u64,
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
 /// A model failed before its first byte, and `generate` named others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[ts(optional_fields)]

@@ -25,7 +25,7 @@ use super::{
     dialect::Dialect,
     events::{self, Gone, Listener},
     refusal::Refusal,
-    room::{Visit, ended},
+    room::{Visit, asked_again, ended},
     wire::{DummyEvent, ProcessRepositoryRequest, ProcessSummary},
 };
 use crate::{
@@ -317,6 +317,10 @@ async fn implement(visit: &mut Visit, run: RunId, steps: &mut Steps) -> Result<u
                 if let Some(notice) = added.notice {
                     steps.say(Kind::Warning, None, &notice);
                 }
+                continue;
+            }
+            Event::ModelRetried(retried) => {
+                steps.say(Kind::Info, None, &asked_again(&retried));
                 continue;
             }
             Event::TextDelta(_) | Event::ReasoningDelta(_) => {

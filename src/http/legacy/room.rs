@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use cobuild_protocol::{
     Command, CommandFrame, ErrorBody, ErrorCode, Event, EventFrame, ParticipantId, RequestId, RunId,
+    event::ModelRetried,
     frame::{Accepted, ControlFrame},
     value::{Outcome, SandboxInfo, SandboxState},
 };
@@ -140,6 +141,12 @@ impl Visit {
 fn stopped(reason: Option<String>) -> ErrorBody {
     let reason = reason.unwrap_or_else(|| "the sandbox was stopped while it was being made".into());
     ErrorBody::new(ErrorCode::SandboxLost, reason)
+}
+
+/// That a model which did not answer is asked again.
+pub(crate) fn asked_again(retried: &ModelRetried) -> String {
+    let seconds = retried.after_ms.div_ceil(1000);
+    format!("The model did not answer ({}); it is asked again in {seconds} s", retried.error.message)
 }
 
 /// What the end of a run says.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use super::meter::Meter;
 use crate::project::{
     error::ProjectError,
-    model_provider::{ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch},
+    model_provider::{ModelChunk, ModelError, ModelInfo, ModelRequest, Retry, StopReason, Switch},
     run::JobContext,
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Aside<'a> {
 pub(super) enum News {
     /// A model failed before its first byte. Another one is asked the same, unless [`Aside::ask_anew`] has it asked otherwise.
     Switched(Box<Switch>),
+    /// It failed before its first byte, and is asked again in a while.
+    Retried(Box<Retry>),
     /// It is over: the text and why the model stopped, or why there is none.
     Ended(Result<(String, StopReason), ModelError>),
 }
@@ -50,6 +52,7 @@ impl<'a> Aside<'a> {
                 }
                 Some(Ok(ModelChunk::Reasoning(more))) => self.meter.said(more.len()),
                 Some(Ok(ModelChunk::Usage(usage))) => self.meter.learned(usage),
+                Some(Ok(ModelChunk::Retried(retry))) => return News::Retried(retry),
                 Some(Ok(ModelChunk::Switched(switch))) => {
                     self.meter.switched(&switch.to);
                     return News::Switched(switch);

@@ -151,8 +151,8 @@ async fn ask(context: &JobContext, model: &str, message: MessageId, question: St
     })?;
     let ended = loop {
         match aside.next().await {
-            // There is only this one to ask.
-            News::Switched(_) => {}
+            // There is only this one to ask, and how it does is not the conversation's business.
+            News::Switched(_) | News::Retried(_) => {}
             News::Ended(ended) => break ended,
         }
     };

@@ -171,7 +171,7 @@ pub(crate) fn apply(view: &mut ProjectState, frame: &EventFrame) {
         Event::Restored(_) | Event::Reverted(_) => {}
         Event::TurnStarted(started) => start_turn(view, started, frame.run),
         Event::UsageUpdated(updated) => update_usage(view, updated),
-        Event::ContextTrimmed(_) => {}
+        Event::ContextTrimmed(_) | Event::ModelRetried(_) => {}
         Event::ConversationCompacted(compacted) => {
             let (through, text) = (compacted.through, compacted.summary.clone());
             view.summary = Some(ConversationSummary { through, text });

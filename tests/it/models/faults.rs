@@ -113,7 +113,10 @@ async fn failures_before_content_are_tried_again() {
                 .into_iter()
                 .enumerate()
         {
-            assert_complete(model, &ask(&models, model, mode).await);
+            let outcome = ask(&models, model, mode).await;
+            assert_complete(model, &outcome);
+            let attempts: Vec<u32> = outcome.retries.iter().map(|retry| retry.attempt).collect();
+            assert_eq!(attempts, [1], "{mode} {model}: {:?}", outcome.retries);
             assert_eq!(server.seen().len(), 2 * (count + 1), "{mode} {model}");
         }
     }
@@ -135,6 +138,7 @@ async fn tries_are_counted_and_wishes_respected() {
     {
         let server = each_wire(mode, |model, outcome| {
             assert!(outcome.text.is_empty() && outcome.usage.is_none(), "{mode} {model}");
+            assert_eq!(outcome.retries.len(), calls - 1, "{mode} {model}");
             let error = outcome.error.as_ref().expect("an error");
             let expected = match mode {
                 "rate_limited" => {

@@ -12,7 +12,7 @@ use cobuild::{
         retry::RetryPolicy,
         vendors::Vendors,
     },
-    project::model_provider::{ModelChunk, ModelError, ModelProvider as _, ModelRequest, StopReason, Turn},
+    project::model_provider::{ModelChunk, ModelError, ModelProvider as _, ModelRequest, Retry, StopReason, Turn},
     secret::Secret,
 };
 use cobuild_protocol::value::{MessageRole, Usage};
@@ -92,6 +92,8 @@ pub(crate) struct Outcome {
     pub(crate) usage: Option<Usage>,
     pub(crate) stop: Option<StopReason>,
     pub(crate) error: Option<ModelError>,
+    /// How often it was asked again, and why.
+    pub(crate) retries: Vec<Retry>,
 }
 
 pub(crate) async fn ask_with(models: &Models, request: ModelRequest) -> Outcome {
@@ -105,6 +107,7 @@ pub(crate) async fn ask_with(models: &Models, request: ModelRequest) -> Outcome 
                 Ok(ModelChunk::Reasoning(text)) => outcome.reasoning.push_str(&text),
                 Ok(ModelChunk::Usage(usage)) => outcome.usage = Some(usage),
                 Ok(ModelChunk::Stop(stop)) => outcome.stop = Some(stop),
+                Ok(ModelChunk::Retried(retry)) => outcome.retries.push(*retry),
                 Ok(ModelChunk::Switched(switch)) => panic!("{switch:?}"),
                 Err(error) => outcome.error = Some(error),
             }

@@ -238,6 +238,7 @@ export function reduce(state: ProjectState, frame: EventFrame): ProjectState {
     // What follows them says what became of it.
     case "packages_detected":
     case "context_trimmed":
+    case "model_retried":
     case "restored":
     case "reverted":
       return state;

@@ -15,6 +15,7 @@ import type {
   ConflictId,
   ContentHash,
   ContextTrimmed,
+  ModelRetried,
   Delivery,
   EventFrame,
   FilePath,
@@ -56,6 +57,8 @@ export type FileContent =
 
 /** What is only told while it happens. */
 export interface RunNotes {
+  /** The model's last failure before its first byte, after which it was asked again. */
+  retried?: ModelRetried;
   trimmed?: ContextTrimmed;
   reverted?: Reverted;
   /** What became of the files a run was to change; the last word about each. */
@@ -310,6 +313,7 @@ export class Room {
       this.#contextFill = tokens === undefined ? undefined : tokens / event.context_tokens_max;
     }
     if (event.type === "context_trimmed") this.#note(event.run, { trimmed: event });
+    if (event.type === "model_retried") this.#note(event.run, { retried: event });
     if (event.type === "reverted") this.#note(event.run, { reverted: event });
     this.#noteFile(event);
     if (event.type === "run_queued" && event.not_steered && event.by === this.#client.welcome?.participant) {

@@ -24,7 +24,7 @@ use crate::{
         models::{self, Chosen},
         packages,
         refusal::Refusal,
-        room::{Visit, ended},
+        room::{Visit, asked_again, ended},
     },
     project::ProjectHandle,
 };
@@ -118,6 +118,9 @@ impl Answer<'_> {
         let mut code = String::new();
         let cut: Option<ErrorBody> = loop {
             match visit.next_of(run).await {
+                Ok(Event::ModelRetried(retried)) => {
+                    self.events.send(BrowserGenerateEvent::Info { message: asked_again(&retried) }).await?;
+                }
                 Ok(Event::ReasoningDelta(delta)) => pieces.thought(&delta.text).await?,
                 Ok(Event::ReplyDelta(delta)) => {
                     pieces.thought_through().await?;

@@ -218,6 +218,10 @@ pub(crate) enum CamelGenerateEvent {
     Status {
         message: String,
     },
+    /// The model is asked again, say.
+    Info {
+        message: String,
+    },
     /// Something of the answer is not whole.
     Warning {
         message: String,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use cobuild_protocol::{
     Event, MessageId,
-    event::{ContextTrimmed, ModelSwitched, TurnStarted},
+    event::{ContextTrimmed, ModelRetried, ModelSwitched, TurnStarted},
     value::{MessageRole, TurnReason},
 };
 use futures_util::StreamExt;
@@ -19,7 +19,7 @@ use crate::{
             meter::Meter,
         },
         error::ProjectError,
-        model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, StopReason, Switch, Turn},
+        model_provider::{Image, ModelChunk, ModelError, ModelInfo, ModelRequest, Retry, StopReason, Switch, Turn},
         page_reader::PageKind,
         run::{GenerateWork, JobContext, Picture, Wish},
     },
@@ -141,6 +141,7 @@ impl<'a> Talk<'a> {
                         aside.ask_anew(self.aside(system, &question));
                     }
                 }
+                News::Retried(retry) => self.retried(*retry).await?,
                 News::Ended(ended) => break ended,
             }
         };
@@ -171,6 +172,16 @@ impl<'a> Talk<'a> {
 
     pub(super) fn model(&self) -> &ModelInfo {
         &self.model
+    }
+
+    /// The model is asked again in a while: nobody should wonder why nothing comes.
+    async fn retried(&self, retry: Retry) -> Result<(), ProjectError> {
+        let Retry { attempt, wait, error } = retry;
+        let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let error = ProjectError::from(error).body();
+        let retried = ModelRetried { message: self.message, attempt, after_ms, error };
+        self.context.reporter.event(Event::ModelRetried(retried)).await?;
+        Ok(())
     }
 
     /// The model failed before its first byte, and another answers – from now on, for the whole run. Says whether it is to
@@ -289,6 +300,7 @@ impl<'a> Talk<'a> {
                             break None;
                         }
                     }
+                    Some(Ok(ModelChunk::Retried(retry))) => self.retried(*retry).await?,
                     Some(Ok(ModelChunk::Stop(reason))) => break Some(Ok(reason)),
                     Some(Err(error)) => break Some(Err(error)),
                     None => break Some(Err(ModelError::Incomplete)),

@@ -1,4 +1,4 @@
-import { CircleSlash, FileCheck, Scissors, Shuffle, Undo2 } from "lucide-react";
+import { CircleSlash, FileCheck, RotateCw, Scissors, Shuffle, Undo2 } from "lucide-react";
 import type { Message, RunInfo } from "../../protocol.ts";
 import { count } from "../format.ts";
 import { type FileFate, useView } from "../room.ts";
@@ -7,11 +7,19 @@ import { type FileFate, useView } from "../room.ts";
 export function RunNotes({ run, message }: { run: RunInfo; message: Message | undefined }) {
   const notes = useView((view) => view.runNotes.get(run.run));
   const passedOver = message?.passed_over ?? [];
-  const { trimmed, reverted } = notes ?? {};
+  const { retried, trimmed, reverted } = notes ?? {};
   const files = filesWithoutCard(notes?.files, message);
-  if (!trimmed && !reverted && files.length === 0 && passedOver.length === 0) return null;
+  if (!retried && !trimmed && !reverted && files.length === 0 && passedOver.length === 0) return null;
   return (
     <div className="run-notes" data-testid="run-notes">
+      {retried && (
+        <p>
+          <RotateCw size={14} aria-hidden="true" />
+          <span>
+            The model did not answer at once, so it was asked again: {retried.error.message}
+          </span>
+        </p>
+      )}
       {passedOver.map(({ model, error }) => (
         <p key={model}>
           <Shuffle size={14} aria-hidden="true" />

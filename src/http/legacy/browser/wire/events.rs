@@ -11,6 +11,10 @@ pub(crate) enum BrowserGenerateEvent {
     Status {
         message: String,
     },
+    /// The model is asked again, say.
+    Info {
+        message: String,
+    },
     /// Something of the answer is not whole.
     Warning {
         message: String,
