@@ -63,47 +63,60 @@ async fn ask_genai(server: &FaultServer, model: &'static str, kind: AdapterKind,
     theirs
 }
 
-/// Whose answer, in which streams, what of it, what we say of it and what they do, and why.
-type Difference = (&'static str, &'static [&'static str], &'static str, &'static str, &'static str, &'static str);
+/// Where an answer that both read to its end is not the same for both, and why.
+struct Difference {
+    whose: &'static str,
+    streams: &'static [&'static str],
+    what: &'static str,
+    ours: &'static str,
+    theirs: &'static str,
+    #[expect(dead_code, reason = "it is for whoever reads the list")]
+    why: &'static str,
+}
 
-/// Where an answer that both read to its end is not the same for both. Whatever is not here must be equal.
+const fn unpriced(whose: &'static str) -> Difference {
+    let why = "they know no prices";
+    Difference { whose, streams: &ALL_MODES, what: "cost", ours: "by our table", theirs: "", why }
+}
+
+/// Whatever is not here must be equal.
 const DIFFERENCES: [Difference; 8] = [
-    (
-        "openrouter",
-        &["recorded"],
-        "cost",
-        "25100000",
-        "",
-        "OpenRouter says what it charges; they have no place for money",
-    ),
-    ("anthropic", &ALL_MODES, "cost", "by our table", "", "they know no prices"),
-    ("openai", &ALL_MODES, "cost", "by our table", "", "they know no prices"),
-    ("google", &ALL_MODES, "cost", "by our table", "", "they know no prices"),
-    ("groq", &ALL_MODES, "cost", "by our table", "", "they know no prices"),
-    (
-        "groq",
-        &["normal", "truncated", "refused"],
-        "usage",
-        "8 3 7",
-        "",
-        "of Groq they read `x_groq.usage` alone, we the usual place of `usage`, too: which one Groq uses is not established",
-    ),
-    (
-        "openai",
-        &["refused"],
-        "stop",
-        "refused",
-        "complete",
-        "a refusal that is said in words ends with `completed` on this wire; we go by what it was",
-    ),
-    (
-        "openai",
-        &["refused"],
-        "text",
-        "Hello wörld 😀!\n",
-        "",
-        "we show the words of a refusal, `response.refusal.delta`; they pass over them",
-    ),
+    Difference {
+        whose: "openrouter",
+        streams: &["recorded"],
+        what: "cost",
+        ours: "25100000",
+        theirs: "",
+        why: "OpenRouter says what it charges; they have no place for money",
+    },
+    unpriced("anthropic"),
+    unpriced("openai"),
+    unpriced("google"),
+    unpriced("groq"),
+    Difference {
+        whose: "groq",
+        streams: &["normal", "truncated", "refused"],
+        what: "usage",
+        ours: "8 3 7",
+        theirs: "",
+        why: "of Groq they read `x_groq.usage` alone, we the usual place of `usage`, too: which one it uses is not established",
+    },
+    Difference {
+        whose: "openai",
+        streams: &["refused"],
+        what: "stop",
+        ours: "refused",
+        theirs: "complete",
+        why: "a refusal that is said in words ends with `completed` on this wire; we go by what it was",
+    },
+    Difference {
+        whose: "openai",
+        streams: &["refused"],
+        what: "text",
+        ours: "Hello wörld 😀!\n",
+        theirs: "",
+        why: "we show the words of a refusal, `response.refusal.delta`; they pass over them",
+    },
 ];
 /// The streams that are compared: the recorded ones, and three short ones.
 const ALL_MODES: [&str; 4] = ["recorded", "normal", "truncated", "refused"];
@@ -210,16 +223,14 @@ async fn both_read_the_same_out_of_every_stream() {
             }
         }
     }
-    let mut known: Vec<_> = DIFFERENCES
-        .iter()
-        .flat_map(|(provider, modes, what, mine, theirs, _)| {
-            let of = |mode: &&str| {
-                let [provider, mode, what, mine, theirs] = [provider, *mode, what, mine, theirs].map(str::to_owned);
-                (provider, mode, what, mine, theirs)
-            };
-            modes.iter().map(of).collect::<Vec<_>>()
-        })
-        .collect();
+    let listed = |Difference { whose, streams, what, ours, theirs, why: _ }: &Difference| -> Vec<_> {
+        let of = |stream: &&str| {
+            let [whose, stream, what, ours, theirs] = [*whose, *stream, *what, *ours, *theirs].map(str::to_owned);
+            (whose, stream, what, ours, theirs)
+        };
+        streams.iter().map(of).collect()
+    };
+    let mut known: Vec<_> = DIFFERENCES.iter().flat_map(listed).collect();
     found.sort();
     known.sort();
     assert_eq!(found, known);
