@@ -4,6 +4,7 @@
 //! nothing more until it is cancelled. `cut <text>`: that text, and then the output limit, however often it may go on.
 //! `break <text>`: that text, and then the stream breaks off. `refuse`: a vendor that fails before its first word; so does
 //! an edit to merge that says only that. `think <text>`: that text as reasoning, then as the answer.
+//! `again <text>`: that text, once the model was asked again.
 //! Everything else is repeated.
 
 use std::{
@@ -14,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use cobuild::project::model_provider::{ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, StopReason};
+use cobuild::project::model_provider::{
+    ModelChunk, ModelError, ModelInfo, ModelProvider, ModelRequest, Retry, StopReason,
+};
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},
@@ -94,9 +97,13 @@ impl ModelProvider for ScriptedModel {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            Ok(match chunk.strip_prefix(THOUGHT) {
-                Some(thought) => ModelChunk::Reasoning(thought.to_owned()),
-                None => ModelChunk::Text(chunk),
+            Ok(match (chunk.strip_prefix(THOUGHT), chunk.strip_prefix(AGAIN)) {
+                (Some(thought), _) => ModelChunk::Reasoning(thought.to_owned()),
+                (None, Some(reason)) => {
+                    let error = ModelError::Unavailable(reason.to_owned());
+                    ModelChunk::Retried(Box::new(Retry { attempt: 1, wait: Duration::from_millis(1_500), error }))
+                }
+                (None, None) => ModelChunk::Text(chunk),
             })
         });
         let end = stream::once(async move {
@@ -117,6 +124,8 @@ impl ModelProvider for ScriptedModel {
 
 /// Marks a chunk of a script that is reasoning.
 const THOUGHT: &str = "(thinks) ";
+/// Marks one that is a failure after which the model is asked again.
+const AGAIN: &str = "(again) ";
 
 /// How an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +148,9 @@ fn script(prompt: &str) -> (Vec<String>, End) {
         (Some("cut"), Some(_), _) => (vec![prompt["cut ".len()..].to_owned()], End::Limit),
         (Some("break"), Some(_), _) => (vec![prompt["break ".len()..].to_owned()], End::Broken),
         (Some("think"), Some(text), None) => (vec![format!("{THOUGHT}{text}"), text.to_owned()], End::Complete),
+        (Some("again"), Some(_), _) => {
+            (vec![format!("{AGAIN}it is busy"), prompt["again ".len()..].to_owned()], End::Complete)
+        }
         _ if prompt.contains("<update>refuse</update>") => (Vec::new(), End::Refused),
         (Some("refuse"), None, None) => (Vec::new(), End::Refused),
         (Some("hang"), None, None) => (words(3), End::Never),

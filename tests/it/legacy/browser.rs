@@ -184,6 +184,17 @@ async fn pages_a_client_has_read_are_shown_to_the_model_and_are_no_part_of_the_c
 }
 
 #[tokio::test]
+async fn a_model_that_is_asked_again_is_told_of_before_its_answer() {
+    let server = TestServer::start().await;
+    let told = Browser::new(&server).stream("generate-ai-code-stream", json!({ "prompt": "again Hello" })).await;
+    let at = |kind: &str| told.iter().position(|event| event["type"] == kind).unwrap_or_else(|| panic!("{told:?}"));
+    let message = "The model did not answer (the model is not available: it is busy); it is asked again in 2 s";
+    assert_eq!(told[at("info")], json!({ "type": "info", "message": message }));
+    assert!(at("info") < at("stream"), "{told:?}");
+    assert_eq!(told.last().expect("events")["generatedCode"], "Hello");
+}
+
+#[tokio::test]
 async fn an_answer_at_its_limit_is_warned_of_and_a_broken_one_is_an_error() {
     let server = TestServer::start().await;
     let page = Browser::new(&server);

@@ -15,9 +15,7 @@ export function RunNotes({ run, message }: { run: RunInfo; message: Message | un
       {retried && (
         <p>
           <RotateCw size={14} aria-hidden="true" />
-          <span>
-            The model did not answer at once, so it was asked again: {retried.error.message}
-          </span>
+          <span>The model did not answer at once, so it was asked again: {retried.error.message}</span>
         </p>
       )}
       {passedOver.map(({ model, error }) => (
