@@ -205,8 +205,8 @@ impl Wire for State {
         if data == "[DONE]" {
             return self.finish(out);
         }
-        // The first chunks are read whole: they say which model it is.
-        if self.named
+        // The first chunks are read whole: they say which model it is, where the server says it at all.
+        if (self.named || self.think.has_begun())
             && let Some(text) = plain_text(data)
         {
             self.think.push(text, out);

@@ -54,6 +54,11 @@ impl ThinkTags {
         }
     }
 
+    /// Whether there was something but blanks. Which model it is no longer counts then.
+    pub(super) const fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Start)
+    }
+
     /// The server tells reasoning from answer by itself.
     pub(super) fn told_apart(&mut self) {
         self.apart = true;
