@@ -221,7 +221,7 @@ fn server_round(cores: &Cores, crowd: Crowd, plan: &Plan) -> Result<Outcome, Ben
     drop(first);
     let mut viewers = Viewers::join(server.address(), &projects, crowd.viewers)?;
     viewers.wait_until_quiet(QUIET)?;
-    let more = crowd.people().saturating_sub(crowd.rooms) as f64;
+    let more = crowd.people().saturating_sub(crowd.rooms).max(1) as f64;
     let idle_kib = (server.memory()?.pss_mib - before.pss_mib) * 1024.0 / more;
     let speaker = Speaker::new(plan.clone())?;
     viewers.prompt(&speaker.address()?.to_string())?;
