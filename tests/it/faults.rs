@@ -107,6 +107,8 @@ async fn visit(visitor: &mut Visitor, way: Way, proxy: &FaultProxy, until: Seq) 
 
 /// How often each of the shipped clients is cut off. Few, since they wait longer after each.
 const CLIENT_CUTS: usize = 8;
+/// No request for a WebSocket is shorter.
+const REQUEST_SIZE_BYTES_MIN: usize = 150;
 /// Commands they send meanwhile, one after the other.
 const CLIENT_COMMANDS: usize = 100;
 
@@ -118,7 +120,12 @@ async fn cut_off_again_and_again(seed: &Seed, number: u64) -> (TestServer, Fault
     let mut rng = seed.of(number);
     for cut in 0..CLIENT_CUTS {
         // Well into the stream, but for the first two.
-        let place = if cut < 2 { Fault::random(&mut rng).place } else { Place::Down(rng.random_range(12_000..24_000)) };
+        let place = match Fault::random(&mut rng).place {
+            // By the second, all commands may be sent: then nothing goes up for certain but the request to be let in.
+            Place::Up(bytes) if cut == 1 => Place::Up(bytes.min(REQUEST_SIZE_BYTES_MIN)),
+            place if cut < 2 => place,
+            _ => Place::Down(rng.random_range(12_000..24_000)),
+        };
         // No stalls: silence is noticed only after two heartbeats, and before a snapshot after minutes.
         let ending = [Ending::Reset, Ending::HalfClose][cut % 2];
         proxy.plan(Fault { place, ending, pace: Pace::AsTheyCome });
