@@ -27,10 +27,12 @@ async function seeTheSame() {
   });
 }
 
+/** What the app is painted on, once there is an app: a page that is still loading has nothing to look at. */
 const background = (visitor) =>
   visitor.app
-    .locator("body")
-    .evaluate((body) => getComputedStyle(body.firstElementChild.firstElementChild).backgroundColor);
+    .locator("#root > *")
+    .first()
+    .evaluate((app) => getComputedStyle(app).backgroundColor);
 
 test("a prompt becomes files, typed before your eyes", async () => {
   ada = await Visitor.arrive(browser, server.url);
@@ -126,6 +128,7 @@ createRoot(document.getElementById("root")).render(<App />)
 
 test("kill -9 in the middle of an answer loses nothing anybody has seen", async () => {
   const before = await ada.conversation();
+  const dark = await background(ada);
   await ada.prompt("A kanban board");
   const typing = ada.page.locator('[data-testid="file-card"][data-state="typing"]');
   await typing.first().waitFor();
@@ -151,9 +154,11 @@ test("kill -9 in the middle of an answer loses nothing anybody has seen", async 
   await ada.screenshot("9-back-again");
 
   // The app is that of the last run that was completed, its sandbox made again from the files.
-  await ada.app.getByRole("heading", { name: "Today" }).waitFor();
-  await until("it is still dark", async () => (await background(ada)) === (await background(grace)));
-  for (const visitor of [ada, grace]) visitor.serverIsAway = false;
+  for (const visitor of [ada, grace]) {
+    await visitor.app.getByRole("heading", { name: "Today" }).waitFor();
+    assert.equal(await background(visitor), dark, "it is still dark");
+    visitor.serverIsAway = false;
+  }
 
   // And somebody who comes only now sees all of it.
   const late = await Visitor.arrive(browser, ada.page.url());
