@@ -8,6 +8,7 @@ mod checkpoint;
 mod database;
 mod reader;
 mod statements;
+mod transaction;
 mod writer;
 
 #[cfg(test)]

@@ -200,16 +200,16 @@ impl Batch {
         self.ends.last().map_or(self.after, |(seq, _)| *seq)
     }
 
-    /// What somebody who has everything up to `cursor` lacks of it. `None`: more than this batch has.
-    fn after(&self, cursor: Seq) -> Option<Bytes> {
+    /// Where in it begins what somebody lacks who has everything up to `cursor`. `None`: before it.
+    fn after(&self, cursor: Seq) -> Option<usize> {
         if cursor >= self.last() {
-            return Some(Bytes::new());
+            return Some(self.bytes.len());
         }
         if cursor == self.after {
-            return Some(self.bytes.clone());
+            return Some(0);
         }
         let (_, end) = self.ends.iter().find(|(seq, _)| *seq == cursor)?;
-        Some(self.bytes.slice(end..))
+        Some(*end)
     }
 }
 
@@ -234,18 +234,19 @@ impl Place {
             Turn::Own | Turn::Returned(_) => return Visited::NOTHING,
             Turn::Lent { cursor, wire } => (cursor, wire),
         };
-        let Some(bytes) = batch.after(*cursor) else {
+        let Some(from) = batch.after(*cursor) else {
             let cursor = *cursor;
             return self.hand_back(turn, Returned { cursor, rest: Bytes::new() }, 0);
         };
         let before = std::mem::replace(cursor, batch.last().max(*cursor));
         let events = *cursor - before;
         // What is wrong with a socket its connection finds out by itself, with the next write.
-        let taken = if bytes.is_empty() { 0 } else { wire.write_now(&bytes).unwrap_or(0) };
-        if taken == bytes.len() {
+        let lacking = &batch.bytes[from..];
+        let taken = if lacking.is_empty() { 0 } else { wire.write_now(lacking).unwrap_or(0) };
+        if taken == lacking.len() {
             return Visited::Here { events };
         }
-        let returned = Returned { cursor: *cursor, rest: bytes.slice(taken..) };
+        let returned = Returned { cursor: *cursor, rest: batch.bytes.slice(from + taken..) };
         self.hand_back(turn, returned, events)
     }
 

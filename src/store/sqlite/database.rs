@@ -24,6 +24,9 @@ const MIGRATIONS: [&str; 3] = [include_str!("schema.sql"), include_str!("compact
 /// database tool; longer than this and appends fail rather than hang.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Compiled statements kept: more than the writer has.
+const STATEMENTS_KEPT: usize = 64;
+
 /// What the write-ahead log's file is cut back to after a burst made it larger.
 const WAL_SIZE_KEPT_BYTES: i64 = 16 << 20;
 
@@ -148,6 +151,7 @@ fn prepare(path: &Path, folder: &Path, options: &SqliteOptions) -> Result<Connec
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_SIZE_KEPT_BYTES, |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     migrate(&mut connection, found)?;
     vouch(&mut connection, options.boot_id.as_deref())?;
     if let Some(size_bytes) = options.size_bytes_max {

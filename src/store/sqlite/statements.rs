@@ -18,12 +18,29 @@ const SWEPT_AT_ONCE: i64 = 2_000;
 const COLLECTED_AT_ONCE: i64 = 128;
 
 pub(super) fn append(db: &Connection, batch: &AppendBatch) -> Result<(), StoreError> {
+    let head = head_after(batch.expected_head, batch)?;
+    let added = Extent::of(&batch.events);
+    // Nobody was active in a project because its log was compacted.
     let found = db
-        .prepare_cached("SELECT number, head FROM projects WHERE id = ?1")?
-        .query_row([batch.project.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        .prepare_cached(
+            "UPDATE projects SET head = ?3, updated_at = iif(?5, updated_at, ?4), frames = frames + ?6,
+                 size_bytes = size_bytes + ?7
+             WHERE id = ?1 AND head = ?2 RETURNING number",
+        )?
+        .query_row(
+            params![
+                batch.project.as_str(),
+                integer(batch.expected_head),
+                integer(head),
+                batch.at,
+                batch.compaction.is_some(),
+                added.frames,
+                added.size_bytes
+            ],
+            |row| row.get::<_, i64>(0),
+        )
         .optional()?;
-    let (project, head) = found.ok_or(StoreError::Conflict)?;
-    let head = head_after(head.cast_unsigned(), batch)?;
+    let project = found.ok_or(StoreError::Conflict)?;
     insert_events(db, project, &batch.events)?;
     insert_blobs(db, project, &batch.blobs)?;
     insert_replies(db, project, &batch.replies)?;
@@ -36,20 +53,27 @@ pub(super) fn append(db: &Connection, batch: &AppendBatch) -> Result<(), StoreEr
         db.prepare_cached("INSERT OR REPLACE INTO snapshots (project, seq, state) VALUES (?1, ?2, ?3)")?
             .execute(params![project, integer(snapshot.seq), &*snapshot.state])?;
     }
-    // Nobody was active in a project because its log was compacted.
-    db.prepare_cached("UPDATE projects SET head = ?2, updated_at = iif(?4, updated_at, ?3) WHERE number = ?1")?
-        .execute(params![project, integer(head), batch.at, batch.compaction.is_some()])?;
     Ok(())
 }
 
 pub(super) fn create(db: &Connection, new: &NewProject) -> Result<(), StoreError> {
     let head = last_of(0, &new.events)?;
+    let extent = Extent::of(&new.events);
     let added = db
         .prepare_cached(
-            "INSERT INTO projects (id, name, epoch, preview_id, head, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+            "INSERT INTO projects (id, name, epoch, preview_id, head, created_at, updated_at, frames, size_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![new.project.as_str(), new.name, new.epoch.as_str(), new.preview_id, integer(head), new.at])?;
+        .execute(params![
+            new.project.as_str(),
+            new.name,
+            new.epoch.as_str(),
+            new.preview_id,
+            integer(head),
+            new.at,
+            extent.frames,
+            extent.size_bytes
+        ])?;
     if added == 0 {
         return Err(StoreError::Conflict);
     }
@@ -121,15 +145,11 @@ pub(super) fn collect(db: &Connection, after: i64) -> rusqlite::Result<Collected
 }
 
 fn insert_events(db: &Connection, project: i64, events: &[StoredEvent]) -> Result<(), StoreError> {
-    if events.is_empty() {
-        return Ok(());
-    }
     let mut insert = db.prepare_cached("INSERT INTO events (project, seq, frame) VALUES (?1, ?2, ?3)")?;
     for event in events {
         insert.execute(params![project, integer(event.seq), &*event.frame])?;
     }
-    let size_bytes: usize = events.iter().map(|event| event.frame.len()).sum();
-    count(db, project, Extent { frames: events.len() as i64, size_bytes: size_bytes as i64 })
+    Ok(())
 }
 
 /// A part of a log, or how much it grows or shrinks.
@@ -137,6 +157,13 @@ fn insert_events(db: &Connection, project: i64, events: &[StoredEvent]) -> Resul
 struct Extent {
     frames: i64,
     size_bytes: i64,
+}
+
+impl Extent {
+    fn of(events: &[StoredEvent]) -> Self {
+        let size_bytes: usize = events.iter().map(|event| event.frame.len()).sum();
+        Self { frames: events.len() as i64, size_bytes: size_bytes as i64 }
+    }
 }
 
 /// Keeps count of what is kept.

@@ -13,13 +13,14 @@ use std::{
 };
 
 use cobuild_protocol::ProjectId;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     checkpoint::Checkpoints,
     database::{self, Database},
     statements::{self, Collected},
+    transaction::{Transaction, own_answer},
 };
 use crate::project::event_store::{AppendBatch, Durability, NewProject, StoreError};
 
@@ -228,21 +229,18 @@ impl Thread {
     /// concern the others; any other failure undoes them all.
     fn transact(&mut self, group: &[Waiting]) -> Result<VecDeque<Result<(), StoreError>>, StoreError> {
         self.set_durability(group.iter().map(|waiting| waiting.write.durability()).max())?;
-        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut results = VecDeque::with_capacity(group.len());
-        for Waiting { write, .. } in group {
-            let savepoint = transaction.savepoint()?;
-            match write.apply(&savepoint) {
-                Ok(()) => savepoint.commit()?,
-                Err(refused @ (StoreError::Conflict | StoreError::Full)) => {
-                    savepoint.finish()?;
-                    results.push_back(Err(refused));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            results.push_back(Ok(()));
-        }
+        let transaction = Transaction::begin(&self.connection)?;
+        let results = match group {
+            // Alone it is all there is to undo.
+            [Waiting { write, .. }] => match own_answer(write.apply(&transaction))? {
+                Ok(()) => VecDeque::from([Ok(())]),
+                refused @ Err(_) => return Ok(VecDeque::from([refused])),
+            },
+            _ => group
+                .iter()
+                .map(|waiting| transaction.attempt(|db| waiting.write.apply(db)))
+                .collect::<Result<_, StoreError>>()?,
+        };
         transaction.commit()?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
@@ -263,7 +261,7 @@ impl Thread {
     }
 
     fn collect(&mut self, after: i64) -> Result<Collected, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = Transaction::begin(&self.connection)?;
         // Deleted projects first: they still refer to their blobs.
         let step = if statements::sweep(&transaction)? {
             Collected { removed: 0, next: Some(after) }
@@ -287,7 +285,7 @@ impl Thread {
 
     /// Returns where the collection of blobs begins, once everything is swept.
     fn sweep(&mut self) -> Result<Option<i64>, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = Transaction::begin(&self.connection)?;
         self.sweeping = statements::sweep(&transaction)?;
         transaction.commit()?;
         Ok((!self.sweeping).then_some(0))
