@@ -10,6 +10,7 @@ mod caster;
 pub(crate) mod echo;
 mod framing;
 mod handshake;
+mod loan;
 mod pulse;
 mod rate;
 mod reader;

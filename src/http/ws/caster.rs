@@ -7,21 +7,28 @@
 //! The connection then goes on from its own cursor, as it would without a caster. So a slow viewer is never waited for,
 //! and what can happen to a connection is decided in one place, its writer.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    hint::black_box,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::{Bytes, BytesMut};
 use cobuild_protocol::{ProjectId, Seq};
 use dashmap::{DashMap, Entry};
-use tokio::{sync::Notify, task::yield_now};
+use tokio::task::yield_now;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
-use super::{framing, wire::Wire};
+use super::{
+    framing,
+    loan::{Returned, Visited},
+    wire::{Wire, WireOnLoan},
+};
 use crate::{
     http::figures::{self, Transport},
     project::event_log::{EventLogReader, Feed, Frame},
@@ -32,6 +39,8 @@ const BATCH_EVENTS_MAX: usize = 256;
 const BATCH_SIZE_BYTES_MAX: usize = 64 * 1024;
 /// Sockets written to between two chances for other tasks: about half a millisecond.
 const SOCKETS_BETWEEN_YIELDS: usize = 128;
+/// Sockets looked up at once: as many as a core waits for side by side.
+const SOCKETS_LOOKED_UP: usize = 16;
 
 /// The casters of all rooms with somebody in them.
 #[derive(Debug, Clone)]
@@ -45,7 +54,7 @@ pub(crate) struct Casters {
 struct Caster {
     log: EventLogReader,
     /// Those that are new since the caster last looked.
-    arrivals: Mutex<Vec<Arc<Place>>>,
+    arrivals: Mutex<Vec<WireOnLoan>>,
     /// It has stopped writing and never will again.
     over: AtomicBool,
     _stop: DropGuard,
@@ -56,37 +65,6 @@ struct Caster {
 pub(super) struct Seat {
     wire: Wire,
     caster: Arc<Caster>,
-    place: Arc<Place>,
-}
-
-/// What caster and connection share.
-#[derive(Debug)]
-struct Place {
-    turn: Mutex<Turn>,
-    returned: Notify,
-}
-
-/// Who may write to the socket.
-#[derive(Debug)]
-enum Turn {
-    /// The connection itself.
-    Own,
-    /// The caster; everything up to `cursor` is written. Only now does it have the socket: one that has ended must not
-    /// stay open because the caster has not looked for a while.
-    Lent { cursor: Seq, wire: Wire },
-    /// Nobody until the connection has taken it back.
-    Returned(Returned),
-    /// Nobody any more.
-    Gone,
-}
-
-/// Where the caster left off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Returned {
-    /// Everything up to here is written, once `rest` is.
-    pub(super) cursor: Seq,
-    /// The end of a batch that the socket did not take.
-    pub(super) rest: Bytes,
 }
 
 impl Casters {
@@ -95,16 +73,15 @@ impl Casters {
         Self { rooms: Arc::default(), tasks }
     }
 
-    /// A seat in the room whose log this is.
+    /// A seat in the room whose log this is. A connection takes one.
     pub(super) fn seat(&self, project: &ProjectId, log: &EventLogReader, wire: Wire) -> Seat {
         let caster = self.caster(project, log);
-        let place = Arc::new(Place { turn: Mutex::new(Turn::Own), returned: Notify::new() });
         let mut arrivals = lock(&caster.arrivals);
         // In a room where nothing happens the caster does not look, and people come and go all the same.
-        arrivals.retain(|place| !matches!(*lock(&place.turn), Turn::Gone));
-        arrivals.push(Arc::clone(&place));
+        arrivals.retain(|place| place.wire().is_some_and(|wire| !wire.loan().is_over()));
+        arrivals.push(wire.on_loan());
         drop(arrivals);
-        Seat { wire, caster, place }
+        Seat { wire, caster }
     }
 
     fn caster(&self, project: &ProjectId, log: &EventLogReader) -> Arc<Caster> {
@@ -139,37 +116,26 @@ impl Seat {
     /// Lends the socket: from here on the caster writes what comes after `cursor`. `false`: it cannot; then the connection
     /// goes on by itself.
     pub(super) fn lend(&self, cursor: Seq) -> bool {
-        *lock(&self.place.turn) = Turn::Lent { cursor, wire: self.wire.clone() };
+        self.wire.loan().lend(cursor);
         // Looked at only now: whatever is published from here on, the caster finds this socket lent.
         let missed = self.caster.log.head() > cursor || self.caster.over.load(Ordering::SeqCst);
-        if missed {
-            let mut turn = lock(&self.place.turn);
-            if matches!(*turn, Turn::Lent { cursor: now, .. } if now == cursor) {
-                *turn = Turn::Own;
-                return false;
-            }
-        }
-        true
+        !(missed && self.wire.loan().lend_not(cursor))
     }
 
     /// Waits until the caster has given the socket back. May also return without that.
     pub(super) async fn returned(&self) {
-        self.place.returned.notified().await;
+        self.wire.loan().returned().await;
     }
 
     /// Takes the socket back, whoever has it. `None`: it was not lent.
     pub(super) fn take_back(&self) -> Option<Returned> {
-        match std::mem::replace(&mut *lock(&self.place.turn), Turn::Own) {
-            Turn::Lent { cursor, .. } => Some(Returned { cursor, rest: Bytes::new() }),
-            Turn::Returned(returned) => Some(returned),
-            Turn::Own | Turn::Gone => None,
-        }
+        self.wire.loan().take_back()
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        *lock(&self.place.turn) = Turn::Gone;
+        self.wire.loan().end();
     }
 }
 
@@ -200,7 +166,7 @@ impl Batch {
         self.ends.last().map_or(self.after, |(seq, _)| *seq)
     }
 
-    /// Where in it begins what somebody lacks who has everything up to `cursor`. `None`: before it.
+    /// Where in it begins what somebody lacks who has everything up to `cursor`. `None`: they lack more than it has.
     fn after(&self, cursor: Seq) -> Option<usize> {
         if cursor >= self.last() {
             return Some(self.bytes.len());
@@ -211,66 +177,22 @@ impl Batch {
         let (_, end) = self.ends.iter().find(|(seq, _)| *seq == cursor)?;
         Some(*end)
     }
-}
 
-/// What became of a visit.
-enum Visited {
-    /// So many events are with the client, or on their way.
-    Here { events: u64 },
-    /// The connection is gone.
-    Gone,
-}
-
-impl Visited {
-    const NOTHING: Self = Self::Here { events: 0 };
-}
-
-impl Place {
-    /// Writes the batch if the socket is lent.
-    fn write(&self, batch: &Batch) -> Visited {
-        let mut turn = lock(&self.turn);
-        let (cursor, wire) = match &mut *turn {
-            Turn::Gone => return Visited::Gone,
-            Turn::Own | Turn::Returned(_) => return Visited::NOTHING,
-            Turn::Lent { cursor, wire } => (cursor, wire),
-        };
-        let Some(from) = batch.after(*cursor) else {
-            let cursor = *cursor;
-            return self.hand_back(turn, Returned { cursor, rest: Bytes::new() }, 0);
-        };
-        let before = std::mem::replace(cursor, batch.last().max(*cursor));
-        let events = *cursor - before;
+    /// Writes what somebody lacks who has everything up to `cursor`: where they are then, once they have the rest, too.
+    /// `None`: it cannot be said.
+    fn write(&self, wire: &Wire, cursor: Seq) -> Option<(Seq, Bytes)> {
+        let from = self.after(cursor)?;
+        let lacking = &self.bytes[from..];
         // What is wrong with a socket its connection finds out by itself, with the next write.
-        let lacking = &batch.bytes[from..];
         let taken = if lacking.is_empty() { 0 } else { wire.write_now(lacking).unwrap_or(0) };
-        if taken == lacking.len() {
-            return Visited::Here { events };
-        }
-        let returned = Returned { cursor: *cursor, rest: batch.bytes.slice(from + taken..) };
-        self.hand_back(turn, returned, events)
-    }
-
-    /// Gives the socket back if it is lent.
-    fn give_back(&self) -> Visited {
-        let turn = lock(&self.turn);
-        match *turn {
-            Turn::Gone => Visited::Gone,
-            Turn::Own | Turn::Returned(_) => Visited::NOTHING,
-            Turn::Lent { cursor, .. } => self.hand_back(turn, Returned { cursor, rest: Bytes::new() }, 0),
-        }
-    }
-
-    fn hand_back(&self, mut turn: MutexGuard<'_, Turn>, returned: Returned, events: u64) -> Visited {
-        *turn = Turn::Returned(returned);
-        drop(turn);
-        self.returned.notify_one();
-        Visited::Here { events }
+        let rest = if taken == lacking.len() { Bytes::new() } else { self.bytes.slice(from + taken..) };
+        Some((self.last().max(cursor), rest))
     }
 }
 
 /// Follows the log until the room is empty or the log ends.
 async fn cast(caster: &Weak<Caster>, mut feed: Feed, stop: &CancellationToken) {
-    let mut places: Vec<Arc<Place>> = Vec::new();
+    let mut places = Vec::new();
     let delivered = figures::delivered(Transport::WebSocket);
     loop {
         let (after, mut frames) = (feed.cursor(), Vec::new());
@@ -294,13 +216,15 @@ async fn cast(caster: &Weak<Caster>, mut feed: Feed, stop: &CancellationToken) {
 }
 
 /// Writes to all, or gives all back; forgets those that are gone. Says how many events it has delivered.
-async fn visit(places: &mut Vec<Arc<Place>>, batch: Option<&Batch>) -> u64 {
+async fn visit(places: &mut Vec<WireOnLoan>, batch: Option<&Batch>) -> u64 {
     let (mut at, mut delivered) = (0, 0);
     while at < places.len() {
-        let visited = match batch {
-            Some(batch) => places[at].write(batch),
-            None => places[at].give_back(),
-        };
+        if at % SOCKETS_LOOKED_UP == 0 {
+            look_up(&places[at..(at + SOCKETS_LOOKED_UP).min(places.len())]);
+        }
+        let visited = places[at].wire().map_or(Visited::Gone, |wire| {
+            wire.loan().visit(|cursor| batch.and_then(|batch| batch.write(&wire, cursor)))
+        });
         match visited {
             Visited::Gone => drop(places.swap_remove(at)),
             Visited::Here { events } => {
@@ -313,6 +237,14 @@ async fn visit(places: &mut Vec<Arc<Place>>, batch: Option<&Batch>) -> u64 {
         }
     }
     delivered
+}
+
+/// Looks at some sockets before any of them is written to. In a large room no cache holds a socket from one event to the
+/// next, and waiting for the memory of many at once takes hardly longer than for that of one.
+fn look_up(places: &[WireOnLoan]) {
+    for place in places {
+        black_box(place.exists());
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

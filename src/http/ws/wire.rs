@@ -7,19 +7,21 @@
 use std::{
     io::{self, Read, Write},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use rustix::net::{SendFlags, send};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 
+use super::loan::Loan;
 use crate::http::FRAME_SIZE_BYTES_MAX;
 
 /// tungstenite keeps this much for every connection and zero-fills it before every read attempt; its default of 128 KiB would
@@ -37,6 +39,24 @@ struct Socket {
     stream: TcpStream,
     /// Bytes it has taken so far.
     written: AtomicU64,
+    /// Beside the socket and not with whom it is lent to: in a large room each place in memory is one more to wait for.
+    loan: Loan,
+}
+
+/// The socket, as it is lent: it is closed when its connection ends, not when whoever had it looks at it next.
+#[derive(Debug)]
+pub(super) struct WireOnLoan(Weak<Socket>);
+
+impl WireOnLoan {
+    /// `None`: it is closed.
+    pub(super) fn wire(&self) -> Option<Wire> {
+        self.0.upgrade().map(Wire)
+    }
+
+    /// The same, without having it.
+    pub(super) fn exists(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// Why bytes were not written.
@@ -50,12 +70,27 @@ pub(super) enum WriteError {
 
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self(Arc::new(Socket { stream: socket, written: AtomicU64::new(0) }))
+        Self(Arc::new(Socket { stream: socket, written: AtomicU64::new(0), loan: Loan::default() }))
     }
 
-    /// Writes what the socket takes at once, and says how much that was.
+    /// Whose turn it is to write.
+    pub(super) fn loan(&self) -> &Loan {
+        &self.0.loan
+    }
+
+    pub(super) fn on_loan(&self) -> WireOnLoan {
+        WireOnLoan(Arc::downgrade(&self.0))
+    }
+
+    /// Writes what the socket takes at once, and says how much that was. Asks the socket and not the runtime, which keeps
+    /// what it knows of it elsewhere; so a full socket is news to the runtime, when its connection goes on.
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.stream.try_write(bytes) {
+        self.taken(send(&self.0.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).map_err(io::Error::from))
+    }
+
+    /// Counts what the socket took; that it is full is no error.
+    fn taken(&self, sent: io::Result<usize>) -> io::Result<usize> {
+        match sent {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error),
             Ok(taken) => {
@@ -75,7 +110,7 @@ impl Wire {
     pub(super) async fn write_all(&self, bytes: &mut BytesMut, stall_max: Duration) -> Result<bool, WriteError> {
         let mut waited = false;
         while !bytes.is_empty() {
-            match self.write_now(bytes).map_err(WriteError::Broken)? {
+            match self.taken(self.0.stream.try_write(bytes)).map_err(WriteError::Broken)? {
                 0 => match timeout(stall_max, self.0.stream.writable()).await {
                     Ok(ready) => {
                         ready.map_err(WriteError::Broken)?;

@@ -17,8 +17,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     CLOSE_WAIT_MAX, Closing, Outgoing,
-    caster::{Returned, Seat},
+    caster::Seat,
     framing,
+    loan::Returned,
     pulse::Pulse,
     text,
     wire::{Wire, WriteError},

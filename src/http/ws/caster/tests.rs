@@ -98,10 +98,12 @@ async fn what_a_full_socket_does_not_take_comes_back() {
     let seat = room.seat(&wire);
     assert!(seat.lend(0));
     let long = "x".repeat(50_000);
-    while !matches!(*lock(&seat.place.turn), Turn::Returned(_)) {
+    let mut returned = Box::pin(seat.returned());
+    while futures_util::poll!(returned.as_mut()).is_pending() {
         room.say(&long);
         tokio::task::yield_now().await;
     }
+    drop(returned);
     let Returned { cursor, rest } = seat.take_back().unwrap();
     assert!(!rest.is_empty());
     let (sent, seqs) =
@@ -178,9 +180,22 @@ async fn whoever_has_left_is_not_kept_where_nothing_happens() {
     let room = Room::new();
     let (wire, _client) = socket().await;
     let stays = room.seat(&wire);
+    let (wire, _client) = socket().await;
     for _ in 0..100 {
         drop(room.seat(&wire));
     }
+    let (wire, _client) = socket().await;
     let _last = room.seat(&wire);
     assert_eq!(lock(&stays.caster.arrivals).len(), 2);
+}
+
+#[tokio::test]
+async fn a_lent_socket_closes_with_its_connection() {
+    let room = Room::new();
+    let (wire, mut client) = socket().await;
+    let seat = room.seat(&wire);
+    assert!(seat.lend(0));
+    drop((seat, wire));
+    // Nothing happens in the room, so the caster does not look.
+    assert_eq!(within(client.read(&mut [0])).await.unwrap(), 0);
 }
