@@ -192,6 +192,8 @@ async fn whoever_has_left_is_not_kept_where_nothing_happens() {
 #[tokio::test]
 async fn a_lent_socket_closes_with_its_connection() {
     let room = Room::new();
+    let (wire, _client) = socket().await;
+    let _stays = room.seat(&wire);
     let (wire, mut client) = socket().await;
     let seat = room.seat(&wire);
     assert!(seat.lend(0));
