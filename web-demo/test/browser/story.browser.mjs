@@ -129,6 +129,10 @@ createRoot(document.getElementById("root")).render(<App />)
 test("kill -9 in the middle of an answer loses nothing anybody has seen", async () => {
   const before = await ada.conversation();
   const dark = await background(ada);
+  let loads = 0;
+  ada.page.on("framenavigated", (frame) => {
+    if (frame.parentFrame()) loads += 1;
+  });
   await ada.prompt("A kanban board");
   const typing = ada.page.locator('[data-testid="file-card"][data-state="typing"]');
   await typing.first().waitFor();
@@ -159,6 +163,7 @@ test("kill -9 in the middle of an answer loses nothing anybody has seen", async 
     assert.equal(await background(visitor), dark, "it is still dark");
     visitor.serverIsAway = false;
   }
+  assert.equal(loads, 1, "the app was loaded once, when it was there");
 
   // And somebody who comes only now sees all of it.
   const late = await Visitor.arrive(browser, ada.page.url());

@@ -27,12 +27,18 @@ export function PreviewPane() {
   const isReady = preview.state === "ready" && !isEmpty;
   const address = preview.url && new URL(path, preview.url).href;
 
-  // A server that was away has nothing to do with the page that is still shown.
+  // A page that is shown stays while its server is away, which has nothing to do with it when it comes back.
+  const [isShown, setShown] = useState(isReady);
   const wasReady = useRef(isReady);
   useEffect(() => {
-    if (isReady && !wasReady.current) reload();
+    if (isReady && !wasReady.current && isShown) reload();
     wasReady.current = isReady;
-  }, [isReady, reload]);
+    if (isReady) setShown(true);
+    if (!address) {
+      setShown(false);
+      setArrived(undefined);
+    }
+  }, [isReady, isShown, address, reload]);
 
   // New packages make the dev server bundle its dependencies anew; a page from before asks for files that are gone.
   const lastInstall = useView((view) => (view.loaded ? (installedBy(view.state.runs) ?? "none") : undefined));
@@ -117,7 +123,7 @@ export function PreviewPane() {
         </a>
       </div>
       <div className={phone ? "preview-stage phone" : "preview-stage"}>
-        {address && !isEmpty && (isReady || loads > 0) && (
+        {address && !isEmpty && (isReady || isShown) && (
           <iframe
             ref={frame}
             key={loads}
@@ -129,6 +135,9 @@ export function PreviewPane() {
             allow="clipboard-write; fullscreen"
             data-testid="preview-frame"
           />
+        )}
+        {isReady && arrived !== loads && (
+          <div className="preview-loading" role="progressbar" aria-label="The preview is loading" />
         )}
         {!isReady && <PreviewOverlay />}
         {isReady && <PreviewErrorBar />}
