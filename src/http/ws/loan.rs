@@ -76,7 +76,7 @@ impl Loan {
         }
     }
 
-    /// Nobody is to write any more but for the connection's last word.
+    /// Nobody is to write any more: the connection has said its last word.
     pub(super) fn end(&self) {
         *self.turn() = Turn::Over;
     }

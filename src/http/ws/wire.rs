@@ -2,7 +2,8 @@
 //!
 //! tungstenite reads – masks, fragments, UTF-8, control frames, limits – and never writes: what it would answer by itself
 //! is handed out as [`Arrival::Answer`]. Frames to write are bytes made by [`super::framing`]; there is no buffer per
-//! connection, so an idle one costs no memory for writing, and a room can write to all its sockets in one go.
+//! connection, so an idle one costs no memory for writing, and a room can write to all its sockets in one go. For that
+//! a socket carries its [`Loan`], and can be had as [`WireOnLoan`].
 
 use std::{
     io::{self, Read, Write},

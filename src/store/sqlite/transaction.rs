@@ -1,5 +1,5 @@
 //! A transaction of the writer's. Its own statements are compiled once for the connection: rusqlite's transactions and
-//! savepoints compile theirs each time, and beside a single delta that is a third of the work.
+//! savepoints compile theirs each time, which beside a single delta is no small part of the work.
 
 use std::ops::Deref;
 

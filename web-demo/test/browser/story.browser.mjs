@@ -109,6 +109,25 @@ test("the code can be read", async () => {
   await ada.see("tab-preview").click();
 });
 
+test("a preview that takes long says that it loads", async () => {
+  let goOn;
+  const held = new Promise((resolve) => {
+    goOn = resolve;
+  });
+  const module = "**/src/App.jsx*";
+  await ada.page.route(module, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await ada.see("preview-reload").click();
+  const loading = ada.page.getByRole("progressbar", { name: "The preview is loading" });
+  await loading.waitFor();
+  goOn();
+  await loading.waitFor({ state: "detached" });
+  await ada.page.unroute(module);
+  await ada.app.getByRole("heading", { name: "Today" }).waitFor();
+});
+
 test("a mistake in the code is shown, and goes when it is mended", async () => {
   const apply = (reply) => server.command(ada.project, { type: "apply", reply });
   await apply(`<file path="src/Broken.jsx">export default () => <b>never closed</file>
