@@ -98,12 +98,14 @@ async fn what_a_full_socket_does_not_take_comes_back() {
     let seat = room.seat(&wire);
     assert!(seat.lend(0));
     let long = "x".repeat(50_000);
-    let mut returned = Box::pin(seat.returned());
-    while futures_util::poll!(returned.as_mut()).is_pending() {
-        room.say(&long);
-        tokio::task::yield_now().await;
-    }
-    drop(returned);
+    within(async {
+        let mut returned = std::pin::pin!(seat.returned());
+        while futures_util::poll!(returned.as_mut()).is_pending() {
+            room.say(&long);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let Returned { cursor, rest } = seat.take_back().unwrap();
     assert!(!rest.is_empty());
     let (sent, seqs) =
